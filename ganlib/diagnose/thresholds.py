@@ -1,0 +1,48 @@
+"""Every cut-off of the rules, with its source.
+
+Sources: DESIGN = the published signature as `docs/findings.md` states it; CALIBRATION = the recorded runs of
+`bench/calibration.py` (digit8 presets on 500 real eights, width 32 and 64, seeds 0 to 2).
+"""
+
+from dataclasses import dataclass
+
+RULESET = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A cut-off and where it comes from."""
+
+    value: float
+    source: str
+
+
+WINDOW_UPDATES = 100
+"""Updates that the dynamic rules look back: four of the article's 25-step oscillations, so that none decides alone."""
+
+PUBLISHED = "the published signature: accuracy 100 %, loss 0"
+RECORDED = "recorded digit8 runs at widths 32 and 64, seeds 0 to 2 (docs/findings.md)"
+
+CERTAIN = Threshold(value=0.99, source=PUBLISHED)
+"""Accuracy from which the discriminator is never wrong."""
+NEVER = Threshold(value=0.01, source="the complement of .99")
+"""Accuracy up to which the discriminator is always wrong."""
+VANISHED_D_LOSS = Threshold(value=0.05, source=PUBLISHED)
+VANISHED_G_LOSS = Threshold(value=0.05, source="the published signature: g_loss falls to .001; " + RECORDED)
+LOST_G_LOSS = Threshold(value=5.0, source="the published signature: g_loss climbs to 10.4")
+RISING_G_LOSS = Threshold(value=1.5, source="half as much again as in the window before")
+UNSETTLED_G_LOSS = Threshold(value=2.5, source="healthy runs stay within .5 to 2; " + RECORDED)
+UNSETTLED_ACCURACY = Threshold(value=0.9, source="healthy runs stay at .5 to .8; " + RECORDED)
+POOR_QUALITY = Threshold(value=0.3, source="share of the null's precision; healthy runs reach .6; " + RECORDED)
+EXPLODED_LOSS = Threshold(value=1e4, source="a logit of 1e4 cannot come from data in [-1, 1] and sane weights")
+
+QUALITY_ABOVE_NOISE = Threshold(value=0.1, source="share of the null's precision above the untrained generator's")
+REPEATING = Threshold(value=0.25, source="nearest fake-fake distance over real-real: healthy .7 to 1.1; " + RECORDED)
+REPEATING_COMPLETELY = Threshold(value=0.05, source="latent 1 gives .006; " + RECORDED)
+REPEATING_UPDATES = 200
+"""Updates after which complete repetition is collapse whatever the quality: a constant image need not look real."""
+MISSING_MASS = Threshold(value=0.4, source="healthy runs: at most .30, early; collapsed: .75 and more; " + RECORDED)
+UNEXPLAINED_COVERAGE = Threshold(
+    value=0.4, source="coverage over what the precision would explain: healthy .44 and more; " + RECORDED
+)
+COMPLETE_MISSING_MASS = Threshold(value=0.75, source="latent 1 leaves out .76 to .92 of the training mass; " + RECORDED)

@@ -1,0 +1,93 @@
+"""Findings, evidence and the verdict that sums them up. Pure values; JSON in and out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from ganlib.report import finite_json
+
+Verdict = Literal["healthy", "mode collapse", "convergence failure", "divergence", "undetermined"]
+FindingName = Literal[
+    "divergence",
+    "convergence failure: discriminator wins",
+    "convergence failure: both losses vanish",
+    "convergence failure: discriminator inert",
+    "convergence failure: no equilibrium",
+    "mode collapse",
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
+Severity = Literal["none", "mild", "moderate", "severe"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One signal that passed its threshold."""
+
+    signal: str
+    """Name of the signal, e.g. `coverage`."""
+    value: float
+    threshold: float
+    comparison: Literal["<", "<=", ">", ">="]
+    """How value stands to threshold."""
+    first_epoch: int
+    last_epoch: int
+    """Epochs that the value was computed from."""
+    source: str
+    """Where the threshold comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A suggested change of the spec."""
+
+    reason: str
+    patch: dict[str, Any]
+    """Dotted spec paths and their new values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One failure mode, with what shows it."""
+
+    name: FindingName
+    severity: Severity
+    first_epoch: int
+    """First epoch whose verdict had this finding."""
+    summary: str
+    """One sentence that a newcomer understands."""
+    evidence: tuple[Evidence, ...]
+    remedies: tuple[Remedy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """The verdict of a history up to `epoch`."""
+
+    epoch: int
+    verdict: Verdict
+    severity: Severity
+    """The worst finding's; `none` without findings."""
+    findings: tuple[Finding, ...]
+    """Worst first."""
+    reason: str
+    """One line of evidence for the verdict, also when it is healthy or undetermined."""
+    ruleset: str
+    """Version of the rules and thresholds."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only; non-finite numbers become None."""
+        return finite_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Diagnosis":
+        """The inverse of `to_json`."""
+        return cls(**{**document, "findings": tuple(_finding(f) for f in document["findings"])})
+
+
+def _finding(document: dict[str, Any]) -> Finding:
+    evidence = tuple(
+        Evidence(**{**e, "value": float("nan") if e["value"] is None else e["value"]}) for e in document["evidence"]
+    )
+    remedies = tuple(Remedy(**r) for r in document["remedies"])
+    return Finding(**{**document, "evidence": evidence, "remedies": remedies})

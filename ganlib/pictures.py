@@ -1,0 +1,57 @@
+"""Arrays to PNG: the grid of an epoch's samples."""
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+GAP_PX = 2
+IMAGE_ZOOM = 2  # 28-pixel digits are hard to see one to one
+POINTS_SIDE_PX = 448
+POINTS_REACH = 1.2  # data reach ±.8 or so; what lies further out is drawn at the edge
+POINT_RADIUS_PX = 2
+
+
+def sample_grid(samples: NDArray[np.float32]) -> bytes:
+    """PNG of samples: images [n, channels, height, width] in [-1, 1] as a grid, points [n, 2] as a scatter.
+
+    Values that are not finite are drawn black.
+    """
+    finite = np.nan_to_num(samples, nan=-1.0, posinf=1.0, neginf=-1.0)
+    return _png(_image_grid(finite) if finite.ndim == 4 else _scatter(finite))
+
+
+def _image_grid(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[rows·(height + gap), columns·(width + gap), channels], as near to a square as it gets."""
+    n, channels, height, width = samples.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    pixels = np.round((samples.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+    pixels = pixels.repeat(IMAGE_ZOOM, axis=2).repeat(IMAGE_ZOOM, axis=3)
+    high, wide = height * IMAGE_ZOOM + GAP_PX, width * IMAGE_ZOOM + GAP_PX
+    grid = np.full((rows * high + GAP_PX, columns * wide + GAP_PX, channels), 64, dtype=np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = i // columns * high + GAP_PX, i % columns * wide + GAP_PX
+        grid[top : top + high - GAP_PX, left : left + wide - GAP_PX] = image.transpose(1, 2, 0)
+    return grid
+
+
+def _scatter(points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[side, side, 1]: white paper, dark dots, y upwards."""
+    paper = np.full((POINTS_SIDE_PX, POINTS_SIDE_PX, 1), 255, dtype=np.uint8)
+    unit = (points.clip(-POINTS_REACH, POINTS_REACH) / POINTS_REACH + 1) / 2
+    margin = POINT_RADIUS_PX
+    places = np.round(unit * (POINTS_SIDE_PX - 1 - 2 * margin)).astype(int) + margin
+    for x, y in places:
+        row = POINTS_SIDE_PX - 1 - y
+        paper[row - margin : row + margin + 1, x - margin : x + margin + 1] = 40
+    return paper
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

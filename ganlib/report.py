@@ -1,0 +1,114 @@
+"""What a training reports, as plain arrays and numbers: the border between training, storage and diagnosis.
+
+Imports no torch, so that the store, the diagnosis and the client can use it.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEP_COLUMNS = (
+    "d_loss_real",
+    "d_loss_fake",
+    "g_loss",
+    "d_acc_real",
+    "d_acc_fake",
+    "d_grad_norm",
+    "g_grad_norm",
+)
+"""Columns of a step block, in order. Losses in nats; accuracies in [0, 1]; norms of the whole gradient vector.
+Where a step has several discriminator updates, their mean. Non-finite values are kept as data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """One epoch of a training."""
+
+    epoch: int
+    """From 1."""
+    first_step: int
+    """Steps made before this epoch, from 0."""
+    steps: NDArray[np.float32]
+    """[steps_per_epoch, len(STEP_COLUMNS)]."""
+    samples: NDArray[np.float32]
+    """[count, *shape] in [-1, 1], from the run's fixed latents."""
+    fakes: NDArray[np.float32] | None
+    """[num_samples, *shape] for evaluation; None in an epoch without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Null:
+    """The same figure where fakes are real data: what a perfect generator would score."""
+
+    mean: float
+    q05: float
+    q95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """One NDB bin."""
+
+    real: float
+    """Share of the training data in it."""
+    fake: float
+    """Share of the fakes in it."""
+    real_se: float
+    """Standard error of `real`."""
+    fake_se: float
+    """Standard error of `fake`."""
+    z: float
+    """Two-proportion z, pooled; positive where fakes are too many, 0 where undefined."""
+    p: float
+    """Two-sided p; 1 where the bin is empty or full on both sides."""
+    different: bool
+    """p < alpha."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Fakes of one epoch compared with real data, each figure with its null where it has one."""
+
+    epoch: int
+    """Epoch of the fakes; 0 is the untrained generator."""
+    space: str
+    n_real: int
+    """Reals used for NDB (the training data)."""
+    n_fake: int
+    """Fakes used for NDB."""
+    n_neighbours: int
+    """Reals, and as many fakes, used for the nearest-neighbour measures."""
+    num_bins: int
+    values: dict[str, float]
+    """ndb_over_k, js (nats), missing_mass, precision, coverage, fake_distance (median nearest fake-fake distance),
+    spread (mean standard deviation of the features over fakes)."""
+    nulls: dict[str, Null]
+    """Under the same names; a name without a null is missing here."""
+    bins: tuple[Bin, ...]
+    """Sorted by falling `real`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only; not-a-number and infinities become None."""
+        return finite_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Evaluation":
+        """The inverse of `to_json`."""
+        parts = dict(document)
+        parts["values"] = {k: float("nan") if v is None else v for k, v in document["values"].items()}
+        parts["nulls"] = {name: Null(**null) for name, null in document["nulls"].items()}
+        parts["bins"] = tuple(Bin(**b) for b in document["bins"])
+        return cls(**parts)
+
+
+def finite_json(value: Any) -> Any:
+    """The value with tuples as lists and non-finite numbers as None, as strict JSON needs it."""
+    if isinstance(value, dict):
+        return {key: finite_json(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
