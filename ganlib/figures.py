@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ganlib.report import STEP_COLUMNS, Bin, Evaluation
@@ -44,7 +44,7 @@ CLIP_RATIO = 5.0  # real bars keep at least a fifth of the height when a collaps
 Z_95 = 1.96
 TITLE_CHARACTERS = 90
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,
@@ -216,10 +216,11 @@ def _place_legend(axes: Axes, handles: list[Any]) -> None:
 def _finish_steps(above: Axes, below: Axes, num_steps: int, steps_per_epoch: int) -> None:
     below.set_xlim(0.5, num_steps + 0.5)
     below.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
-    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    below.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     below.set_xlabel("step")
     epochs = above.secondary_xaxis(
-        -0.001, functions=(lambda step: step / steps_per_epoch, lambda epoch: epoch * steps_per_epoch)
+        -0.001,
+        functions=(lambda step: np.asarray(step) / steps_per_epoch, lambda epoch: np.asarray(epoch) * steps_per_epoch),
     )
     marks = MaxNLocator(10, integer=True).tick_values(0, num_steps / steps_per_epoch)
     epochs.set_ticks([float(mark) for mark in marks if mark > 0 and mark % 1 == 0])
@@ -248,10 +249,14 @@ def _draw_bins(axes: Axes, evaluation: Evaluation) -> None:
     axes.set_ylim(0, top)
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     axes.grid(axis="x", visible=False)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent))
     axes.set_xlabel("bin, by falling share of the training data")
     axes.set_ylabel("share of the samples")
     _place_legend(axes, _bin_legend())
+
+
+def _percent(share: float, _position: int | None = None) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _upper_end(ndb_bin: Bin) -> float:
@@ -337,7 +342,7 @@ def _write_title(figure: Figure, title: str, *lines: str) -> None:
 
 def _drawable(text: str) -> str:
     """The text on one line, shortened, with a box for each character that the font lacks."""
-    font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold")))
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans:bold"))
     line = " ".join(text.split())
     if len(line) > TITLE_CHARACTERS:
         line = line[: TITLE_CHARACTERS - 1] + "…"

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from ganlib.preset import get_preset
 from ganlib.spec import RunSpec, with_settings
 
-
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """A name for people: no control characters, which would reach their terminals."""
 

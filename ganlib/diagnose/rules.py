@@ -133,14 +133,12 @@ def no_equilibrium(signals: Signals) -> Finding | None:
 
 def mode_collapse(signals: Signals) -> Finding | None:
     """Fakes repeat, or leave out far more of the data than their quality explains."""
-    result = signals.outcome
-    if result is None or not _is_collapsed(result, signals.updates):
+    result, before = signals.outcome, signals.outcome_before
+    if result is None or signals.updates < WINDOW_UPDATES or not _is_collapsed(result, signals.updates):
         return None
-    before = signals.outcome_before
+    if before is not None and not _is_collapsed(before, signals.updates):
+        return None  # one evaluation alone may be a moment in passing: samples come to life one mode after another
     complete = result.distance < at.REPEATING_COMPLETELY.value or result.missing_mass > at.COMPLETE_MISSING_MASS.value
-    lasting = before is not None and _is_collapsed(before, signals.updates)
-    if not (lasting or complete):
-        return None
     evidence = [
         _outcome_evidence(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
         if result.distance < at.REPEATING.value
@@ -152,7 +150,7 @@ def mode_collapse(signals: Signals) -> Finding | None:
         evidence.append(_outcome_evidence(result, "missing mass", result.missing_mass, ">", at.MISSING_MASS))
     return _finding(
         "mode collapse",
-        "severe" if complete and lasting else "moderate",
+        "severe" if complete else "moderate",
         "The generator makes the same few samples again and again and leaves out most of the data."
         if complete
         else "The generator leaves out a part of the data that its quality does not explain.",

@@ -1,0 +1,105 @@
+"""Data sets: real digits without a network, mixtures, and what happens when a set cannot be had."""
+
+import functools
+import gzip
+import http.server
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganlib.datasets.catalog import DATASETS
+from ganlib.datasets.load import DatasetUnavailable, load_dataset, scaled
+from ganlib.datasets.mixtures import MIXTURES
+from ganlib.datasets.torchvision_sets import MNIST, load_torchvision
+from ganlib.spec import ImageDataset, MixtureDataset
+
+
+def test_mnist_5k_has_five_hundred_real_digits_a_class():
+    data = load_dataset(ImageDataset(name="mnist-5k"), Path("/nowhere"), 0)
+    assert data.samples.shape == (5000, 1, 28, 28)
+    assert np.bincount(data.labels).tolist() == [500] * 10
+    assert (data.samples.min(), data.samples.max()) == (0, 255)
+
+
+def test_classes_and_limit_choose_images():
+    data = load_dataset(ImageDataset(name="mnist-5k", classes=(8, 3), limit=600), Path("/nowhere"), 0)
+    assert set(data.labels) == {3, 8}
+    assert len(data.samples) == ImageDataset(name="mnist-5k", classes=(8, 3), limit=600).size == 600
+
+
+def test_pixels_are_scaled_to_minus_one_and_one():
+    pixels = scaled(load_dataset(ImageDataset(name="mnist-5k", classes=(1,)), Path("/nowhere"), 0))
+    assert (pixels.min(), pixels.max(), pixels.dtype) == (-1, 1, np.float32)
+
+
+@pytest.mark.parametrize("name", ["ring8", "grid25"])
+def test_mixtures_come_from_their_modes_and_the_seed(name):
+    data = load_dataset(MixtureDataset(name=name, size=4000), Path("/nowhere"), 7)
+    again = load_dataset(MixtureDataset(name=name, size=4000), Path("/nowhere"), 7)
+    other = load_dataset(MixtureDataset(name=name, size=4000), Path("/nowhere"), 8)
+    assert data.samples.tobytes() == again.samples.tobytes() != other.samples.tobytes()
+    mixture = MIXTURES[name]
+    away = np.linalg.norm(data.samples - mixture.centres[data.labels], axis=1)
+    assert away.max() < 5.5 * mixture.std
+    assert len(set(data.labels)) == len(mixture.centres)
+    assert np.abs(data.samples).max() <= 1
+
+
+def idx(array: np.ndarray) -> bytes:
+    """The array in MNIST's file format: magic number, sizes, bytes."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """A local HTTP server that offers MNIST's four files by their names, with small contents."""
+    directory = tmp_path / "mirror"
+    directory.mkdir()
+    images = np.arange(4 * 28 * 28).reshape(4, 28, 28) % 256
+    for split in ("train", "t10k"):
+        (directory / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (directory / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.array([3, 1, 4, 1]))))
+    handler = functools.partial(QuietHandler, directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_missing_set_is_downloaded_once_and_then_found(mirror, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(MNIST, "resources", [(name, None) for name, _ in MNIST.resources])
+    images, labels = load_torchvision("mnist", tmp_path / "data", [mirror])
+    assert images.shape == (4, 28, 28)
+    assert labels.tolist() == [3, 1, 4, 1]
+    assert "100.0%" in capfd.readouterr().err  # the progress bar
+    again, _ = load_torchvision("mnist", tmp_path / "data", ["http://127.0.0.1:9/"])
+    assert (again == images).all()
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [".mnist.lock", "MNIST"]
+
+
+def test_damaged_downloads_are_refused_and_leave_nothing(mirror, tmp_path):
+    with pytest.raises(DatasetUnavailable, match="mnist-5k"):
+        load_torchvision("mnist", tmp_path / "data", [mirror])  # its checksums are not MNIST's
+    assert not (tmp_path / "data" / "MNIST").exists()
+
+
+def test_a_set_that_cannot_be_had_names_the_cure(tmp_path):
+    with pytest.raises(DatasetUnavailable, match=r"GANCLINIC_DATA_DIR.*--set dataset\.name=mnist-5k"):
+        load_torchvision("mnist", tmp_path / "data", ["http://127.0.0.1:9/"])
+
+
+def test_the_catalog_counts_what_it_says():
+    assert sum(DATASETS["mnist"].class_counts) == 60_000
+    assert DATASETS["mnist"].class_counts[8] == 5851

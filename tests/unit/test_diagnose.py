@@ -1,0 +1,229 @@
+"""Diagnosis: a golden history for each finding, and what must never change a verdict."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganlib.diagnose.history import History
+from ganlib.diagnose.prescribe import prescribe, with_remedies
+from ganlib.diagnose.rules import diagnose
+from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis
+from ganlib.preset import get_preset
+from ganlib.report import STEP_COLUMNS, Evaluation, Null
+from ganlib.request import RunRequest
+
+HEALTHY = {"d_loss_real": 0.65, "d_loss_fake": 0.62, "g_loss": 0.9, "d_acc_real": 0.7, "d_acc_fake": 0.72}
+GOOD = {"precision": 0.6, "coverage": 0.6, "fake_distance": 11.5, "missing_mass": 0.03, "ndb_over_k": 0.4}
+NULLS = {"precision": 0.94, "coverage": 0.96, "fake_distance": 11.6, "missing_mass": 0.0, "ndb_over_k": 0.05}
+NOISE = {"precision": 0.0, "coverage": 0.0, "fake_distance": 10.0, "missing_mass": 0.9, "ndb_over_k": 0.95}
+STEPS_PER_EPOCH = 30
+
+
+def evaluation(epoch: int, **values: float) -> Evaluation:
+    return Evaluation(
+        epoch=epoch,
+        space="pixels",
+        n_real=500,
+        n_fake=1000,
+        n_neighbours=250,
+        num_bins=20,
+        values={"js": 0.1, "spread": 0.3, **GOOD, **values},
+        nulls={name: Null(mean=v, q05=v, q95=v) for name, v in NULLS.items()},
+        bins=(),
+    )
+
+
+def history(
+    epochs: int = 10,
+    *,
+    dynamics: dict[str, float] | None = None,
+    outcome: dict[str, float] | None = None,
+    objective: str = "bce",
+) -> History:
+    """A history whose steps wobble around constant values."""
+    rng = np.random.default_rng(0)
+    level = {"d_grad_norm": 3.0, "g_grad_norm": 2.0, **HEALTHY, **(dynamics or {})}
+    steps = np.tile([level[name] for name in STEP_COLUMNS], (epochs * STEPS_PER_EPOCH, 1))
+    steps *= 1 + 0.01 * rng.uniform(-1, 0, steps.shape) * (steps < 0.99)
+    return History(
+        objective=objective,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        epochs_total=epochs,
+        steps=steps.astype(np.float32),
+        evaluations=(
+            evaluation(0, **NOISE),
+            *(evaluation(e, **(outcome or {})) for e in range(1, epochs + 1)),
+        ),
+    )
+
+
+CERTAIN = {"d_acc_real": 1.0, "d_acc_fake": 1.0}
+POOR = {"precision": 0.02, "coverage": 0.01, "missing_mass": 0.9}
+GOLDEN = {
+    "healthy": (history(), "healthy", None),
+    "latent of 1": (
+        history(outcome={"precision": 0.54, "coverage": 0.04, "fake_distance": 0.07, "missing_mass": 0.88}),
+        "mode collapse",
+        "mode collapse",
+    ),
+    "half of the modes": (
+        history(outcome={"precision": 0.7, "coverage": 0.2, "fake_distance": 9.0, "missing_mass": 0.5}),
+        "mode collapse",
+        "mode collapse",
+    ),
+    "a constant image that looks like nothing": (
+        history(outcome={"precision": 0.0, "coverage": 0.0, "fake_distance": 0.0, "missing_mass": 0.95}),
+        "mode collapse",
+        "mode collapse",
+    ),
+    "joined batches": (
+        history(dynamics={"d_loss_real": 0.001, "d_loss_fake": 0.002, "g_loss": 0.01, **CERTAIN}, outcome=POOR),
+        "convergence failure",
+        "convergence failure: both losses vanish",
+    ),
+    "discriminator wins": (
+        history(dynamics={"d_loss_real": 0.01, "d_loss_fake": 0.01, "g_loss": 9.0, **CERTAIN}, outcome=POOR),
+        "convergence failure",
+        "convergence failure: discriminator wins",
+    ),
+    "everything called real": (
+        history(
+            dynamics={"d_loss_real": 0.0, "d_loss_fake": 100.0, "g_loss": 0.0, "d_acc_real": 1.0, "d_acc_fake": 0.0},
+            outcome=POOR,
+        ),
+        "convergence failure",
+        "convergence failure: discriminator inert",
+    ),
+    "everything called fake": (
+        history(
+            dynamics={"d_loss_real": 100.0, "d_loss_fake": 0.0, "g_loss": 100.0, "d_acc_real": 0.0, "d_acc_fake": 1.0},
+            outcome=POOR,
+        ),
+        "convergence failure",
+        "convergence failure: discriminator inert",
+    ),
+    "Adam defaults": (
+        history(
+            dynamics={"d_loss_real": 0.13, "d_loss_fake": 0.11, "g_loss": 4.6, "d_acc_real": 0.96, "d_acc_fake": 0.96},
+            outcome={"precision": 0.07, "coverage": 0.02, "fake_distance": 9.6, "missing_mass": 0.57},
+        ),
+        "convergence failure",
+        "convergence failure: no equilibrium",
+    ),
+    "not a number": (history(dynamics={"g_loss": float("nan")}), "divergence", "divergence"),
+    "exploded": (history(dynamics={"g_loss": 1e6}), "divergence", "divergence"),
+    "too short": (history(epochs=3), "undetermined", None),
+    "still poor": (history(outcome=POOR), "undetermined", None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_each_signature_gets_its_verdict_and_finding(name):
+    past, verdict, finding = GOLDEN[name]
+    diagnosis = diagnose(past)
+    assert diagnosis.verdict == verdict
+    assert (diagnosis.findings[0].name if diagnosis.findings else None) == finding
+    assert diagnosis.epoch == past.epoch
+    assert diagnosis.reason
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_findings_cite_evidence_that_passes_its_own_threshold(name):
+    compare = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+    for finding in diagnose(GOLDEN[name][0]).findings:
+        assert finding.evidence
+        for evidence in finding.evidence:
+            assert compare[evidence.comparison](evidence.value, evidence.threshold), evidence
+            assert 1 <= evidence.first_epoch <= evidence.last_epoch <= 10
+            assert evidence.source
+
+
+def test_one_bad_evaluation_between_good_ones_is_no_collapse():
+    past = history()
+    bad = evaluation(past.epoch, precision=0.9, coverage=0.1, missing_mass=0.6)
+    assert diagnose(replace(past, evaluations=(*past.evaluations[:-1], bad))).findings == ()
+
+
+def test_a_finding_keeps_the_epoch_it_was_first_seen_until_it_is_gone():
+    sick = GOLDEN["latent of 1"][0]
+    first = diagnose(replace(sick, steps=sick.steps[: 6 * STEPS_PER_EPOCH], evaluations=sick.evaluations[:7]))
+    later = diagnose(replace(sick, previous=first))
+    assert (first.findings[0].first_epoch, later.findings[0].first_epoch) == (6, 6)
+    well = diagnose(replace(history(), previous=later))
+    assert diagnose(replace(sick, previous=well)).findings[0].first_epoch == 10
+
+
+def test_loss_levels_mean_nothing_to_other_objectives():
+    past = GOLDEN["Adam defaults"][0]
+    assert diagnose(past).findings
+    assert not diagnose(replace(past, objective="wgan")).findings
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_a_diagnosis_survives_json(name):
+    diagnosis = with_remedies(diagnose(GOLDEN[name][0]), get_preset("digit8-latent-1").spec)
+    again = Diagnosis.from_json(diagnosis.to_json())
+    if diagnosis.verdict != "divergence":  # its infinities become null, and null not-a-number
+        assert again == diagnosis
+    assert again.to_json() == diagnosis.to_json()
+
+
+@given(st.sampled_from(sorted(GOLDEN)), st.integers(1, 10))
+@settings(deadline=None, max_examples=40)
+def test_a_verdict_never_reads_later_epochs(name, epoch):
+    past = GOLDEN[name][0]
+    epoch = min(epoch, past.epoch)
+    known = replace(
+        past,
+        steps=past.steps[: epoch * STEPS_PER_EPOCH],
+        evaluations=tuple(e for e in past.evaluations if e.epoch <= epoch),
+    )
+    shorter = replace(known, epochs_total=epoch)
+    assert diagnose(known) == diagnose(shorter)
+
+
+@given(st.sampled_from(sorted(GOLDEN)), st.randoms())
+@settings(deadline=None, max_examples=30)
+def test_the_order_of_dictionaries_changes_nothing(name, order):
+    past = GOLDEN[name][0]
+
+    def shuffled(mapping: dict) -> dict:
+        keys = list(mapping)
+        order.shuffle(keys)
+        return {key: mapping[key] for key in keys}
+
+    mixed = tuple(replace(e, values=shuffled(e.values), nulls=shuffled(e.nulls)) for e in past.evaluations)
+    assert diagnose(replace(past, evaluations=mixed)) == diagnose(past)
+
+
+@pytest.mark.parametrize("preset", ["digit8-latent-1", "digit8-combined-batch", "digit8-adam-default", "mnist-lr-0.2"])
+@pytest.mark.parametrize("finding", FINDING_NAMES)
+def test_every_remedy_is_a_valid_spec_that_differs(preset, finding):
+    spec = get_preset(preset).spec
+    remedies = prescribe(finding, spec)
+    assert remedies
+    for remedy in remedies:
+        assert RunRequest(preset=preset, set=remedy.patch).resolve() != spec
+
+
+@pytest.mark.parametrize(
+    ("preset", "finding", "patch"),
+    [
+        ("digit8-latent-1", "mode collapse", {"generator.latent_dim": 50}),
+        (
+            "digit8-combined-batch",
+            "convergence failure: both losses vanish",
+            {"training.discriminator_update": "half_batches"},
+        ),
+        (
+            "digit8-adam-default",
+            "convergence failure: no equilibrium",
+            {"optimizer.beta1": 0.5, "optimizer.learning_rate": 2e-4},
+        ),
+    ],
+)
+def test_the_first_remedy_undoes_the_published_mistake(preset, finding, patch):
+    assert prescribe(finding, get_preset(preset).spec)[0].patch == patch

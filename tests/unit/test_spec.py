@@ -1,0 +1,125 @@
+"""Specs: what is refused and how it is said, hashing, presets."""
+
+import pytest
+from pydantic import ValidationError
+
+from ganlib.preset import UnknownPreset, get_preset, preset_names
+from ganlib.request import InvalidRequest, RunRequest
+from ganlib.spec import RunSpec, spec_hash
+
+PUBLISHED = {
+    # preset: (latent, learning rate, beta1, epochs, batch, generator width, last kernel, discriminator width)
+    "mnist-stable": (128, 2e-4, 0.5, 100, 1024, 128, 3, 64),
+    "mnist-latent-2": (2, 2e-4, 0.5, 100, 1024, 128, 3, 64),
+    "mnist-latent-1": (1, 2e-4, 0.5, 200, 1024, 128, 3, 64),
+    "mnist-lr-0.2": (128, 0.2, 0.5, 100, 1024, 128, 3, 64),
+    "mnist-beta1-0.9": (128, 2e-4, 0.9, 100, 1024, 128, 3, 64),
+    "digit8-stable": (50, 2e-4, 0.5, 10, 128, 128, 7, 64),
+    "digit8-latent-1": (1, 2e-4, 0.5, 10, 128, 128, 7, 64),
+    "digit8-combined-batch": (50, 2e-4, 0.5, 10, 128, 128, 7, 64),
+    "digit8-adam-default": (50, 1e-3, 0.9, 10, 128, 128, 7, 64),
+}
+
+
+def test_there_is_a_preset_for_every_published_experiment():
+    assert preset_names() == tuple(sorted(PUBLISHED))
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_presets_have_exactly_the_published_numbers(name):
+    preset = get_preset(name)
+    spec = preset.spec
+    assert PUBLISHED[name] == (
+        spec.generator.latent_dim,
+        spec.optimizer.learning_rate,
+        spec.optimizer.beta1,
+        spec.training.epochs,
+        spec.training.batch_size,
+        spec.generator.width,
+        spec.generator.last_kernel_size,
+        spec.discriminator.width,
+    )
+    assert spec.optimizer.beta2 == 0.999
+    assert preset.deviations
+    assert preset.reports
+    if name.startswith("mnist"):
+        assert (spec.objective.name, spec.dataset.size, spec.steps_per_epoch) == ("clamped-bce", 60_000, 59)
+        assert (spec.generator.norm.kind, spec.generator.init.kind, spec.samples.count) == ("none", "fan_in", 64)
+    else:
+        assert (spec.objective.name, spec.dataset.size, spec.steps_per_epoch) == ("bce", 5851, 45)
+        assert spec.discriminator_batch_size == 64
+        assert spec.generator.norm == spec.discriminator.norm
+        assert (spec.generator.norm.eps, spec.generator.norm.momentum) == (1e-3, 0.01)
+        assert spec.generator.init.std == 0.02
+        assert spec.training.sampling == "with_replacement"
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "field", "words"),
+    [
+        ("digit8-stable", {"generator.latent_dim": 0}, "generator.latent_dim", "greater than or equal to 1, not 0"),
+        ("digit8-stable", {"training.discriminator_batch_size": 9000}, "training.discriminator_batch_size", "1 to 5851"),
+        ("mnist-stable", {"dataset.limit": 500}, "training.batch_size", "1 to 500"),
+        ("digit8-stable", {"generator.kernel_size": 29}, "generator.kernel_size", "up to 28"),
+        ("digit8-stable", {"discriminator.kernel_size": 40}, "discriminator.kernel_size", "up to 28"),
+        ("digit8-stable", {"generator.last_kernel_size": 4}, "generator.last_kernel_size", "odd"),
+        ("digit8-stable", {"generator.widht": 3}, "generator.widht", "allowed: family, latent_dim, width"),
+        ("digit8-stable", {"colour": "red"}, "colour", "allowed: spec_version, seed"),
+        ("digit8-stable", {"generator.family": "unet"}, "generator.family", "'deconv', 'mlp'"),
+        ("digit8-stable", {"dataset.name": "celeba"}, "dataset.name", "'mnist-5k'"),
+        ("digit8-stable", {"dataset.classes": [8, 11]}, "dataset.classes", "0 to 9"),
+        ("digit8-stable", {"dataset.classes": [8, 8]}, "dataset.classes", "once"),
+        ("digit8-stable", {"evaluation.num_bins": 100}, "evaluation.num_bins", "at least 2500 fakes"),
+        ("digit8-stable", {"optimizer.learning_rate": "fast"}, "optimizer.learning_rate", "'fast'"),
+        ("digit8-stable", {"optimizer.learning_rate": float("nan")}, "optimizer.learning_rate", "finite"),
+        ("digit8-stable", {"training.epochs.x": 3}, "training.epochs.x", "not an object"),
+        ("digit8-stable", {"spec_version": 2}, "spec_version", "1"),
+        ("digit8-stable", {"dataset": {"name": "ring8"}}, "generator.family", "allowed: 'mlp'"),
+    ],
+)
+def test_a_bad_field_is_named_with_what_is_allowed(preset, changes, field, words):
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset=preset, set=changes).resolve()
+    assert field in refused.value.problems
+    assert words in refused.value.problems[field]
+
+
+def test_all_wrong_fields_are_named_at_once():
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset="digit8-stable", set={"training.epochs": 0, "generator.width": -1}).resolve()
+    assert set(refused.value.problems) == {"training.epochs", "generator.width"}
+
+
+def test_an_unknown_preset_is_refused_with_those_that_exist():
+    with pytest.raises(UnknownPreset, match="digit8-stable"):
+        get_preset("digit9")
+    with pytest.raises(InvalidRequest, match="preset: 'digit9' is not known"):
+        RunRequest(preset="digit9").resolve()
+
+
+def test_a_request_needs_exactly_one_source():
+    for sources in ({}, {"preset": "digit8-stable", "spec": {}}):
+        with pytest.raises(ValidationError, match="either"):
+            RunRequest(**sources)
+
+
+def test_equal_specs_have_equal_hashes_however_they_were_written():
+    short = RunSpec.model_validate(
+        {"dataset": {"name": "ring8"}, "generator": {"family": "mlp"}, "discriminator": {"family": "mlp"}}
+    )
+    assert spec_hash(RunSpec.model_validate(short.model_dump(mode="json"))) == spec_hash(short)
+    assert spec_hash(RunSpec.model_validate_json(short.model_dump_json())) == spec_hash(short)
+    assert spec_hash(short.model_copy(update={"seed": 1})) != spec_hash(short)
+
+
+def test_a_spec_is_frozen():
+    spec = get_preset("digit8-stable").spec
+    with pytest.raises(ValidationError):
+        spec.seed = 4
+
+
+def test_the_json_schema_describes_every_field():
+    schema = RunSpec.model_json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    assert {"seed", "dataset", "generator", "training"} <= set(schema["properties"])
+    assert all(part["additionalProperties"] is False for part in parts)
