@@ -1,14 +1,16 @@
-"""Train runs and keep what they reported, without the service: the raw material of calibration and benches.
+# pyright: standard
+"""Train runs and keep what they reported, without the service: the raw material of the benches.
 
-    python -m bench.record PLAN.json --into DIR [--process 0/2]
-
-PLAN.json is a list of {"id": …, "preset": …, "set": {…}}. A recording that exists is skipped, so a plan can be
-stopped and taken up again. One thread a process.
+Recordings lie in `.ganclinic/bench/` and are not committed. One that exists is not made again, so a bench that was
+stopped goes on where it was.
 """
 
-import argparse
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +20,60 @@ from ganlib.datasets.load import load_dataset
 from ganlib.request import RunRequest
 from ganlib.train import Training, untrained_fakes
 
+RECORDINGS = Path(".ganclinic/bench")
 
-def record(request: RunRequest, data_dir: Path, path: Path) -> None:
-    """Train the request's run and write steps, fakes (uint8 for images) and seconds to `path` (npz)."""
-    spec = request.resolve()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A run to record."""
+
+    id: str
+    """Its recording is RECORDINGS / <id>.npz."""
+    request: RunRequest
+
+    @property
+    def path(self) -> Path:
+        """Where the recording lies."""
+        return RECORDINGS / f"{self.id}.npz"
+
+
+def record_all(plan: Sequence[Planned], data_dir: Path, processes: int) -> None:
+    """Record what is missing, in that many processes of one thread each."""
+    missing = [p for p in plan if not p.path.exists()]
+    children = []
+    for share in filter(None, (missing[i::processes] for i in range(processes))):
+        lines = "".join(json.dumps([p.id, p.request.model_dump()]) + "\n" for p in share)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "bench.record", str(data_dir)], stdin=subprocess.PIPE, text=True
+        )
+        assert child.stdin is not None
+        child.stdin.write(lines)
+        child.stdin.close()
+        children.append(child)
+    statuses = [child.wait() for child in children]
+    if any(statuses):
+        raise SystemExit("a recording failed; its error is above")
+
+
+def record(planned: Planned, data_dir: Path) -> None:
+    """Train the run and write its steps, its fakes (uint8 for images) and its seconds."""
+    spec = planned.request.resolve()
     device = torch.device("cpu")
     data = load_dataset(spec.dataset, data_dir, spec.seed)
     started = time.perf_counter()
     reports = list(Training(spec, data, device=device).epochs())
     arrays = {
-        "request": np.array(request.model_dump_json()),
+        "request": np.array(planned.request.model_dump_json()),
         "seconds": np.array(time.perf_counter() - started),
         "steps": np.concatenate([r.steps for r in reports]),
         "fakes_0": packed(untrained_fakes(spec, device)),
         **{f"fakes_{r.epoch}": packed(r.fakes) for r in reports if r.fakes is not None},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    planned.path.parent.mkdir(parents=True, exist_ok=True)
+    part = planned.path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    part.rename(path)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]  (its own stub)
+    part.rename(planned.path)
 
 
 def packed(fakes: np.ndarray) -> np.ndarray:
@@ -46,19 +82,12 @@ def packed(fakes: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Record this process's share of the plan."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("--into", type=Path, required=True)
-    parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
-    parser.add_argument("--process", default="0/1", help="which share of the plan: INDEX/COUNT")
-    options = parser.parse_args()
+    """Record the runs on stdin, a JSON line each."""
     torch.set_num_threads(1)
-    index, count = map(int, options.process.split("/"))
-    for number, entry in enumerate(json.loads(options.plan.read_text())):
-        path = options.into / f"{entry.pop('id')}.npz"
-        if number % count == index and not path.exists():
-            record(RunRequest(**entry), options.data_dir, path)
+    for line in sys.stdin:
+        name, request = json.loads(line)
+        record(Planned(id=name, request=RunRequest(**request)), Path(sys.argv[1]))
+        print(name, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# pyright: standard
 """A training's whole state as one file: tensors in the safetensors format, the rest as JSON in its header.
 
 Nothing is unpickled when it is read, so a foreign file can at worst be refused.

@@ -3,11 +3,16 @@
 Imports no torch, so that the store, the diagnosis and the client can use it.
 """
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, TypeAdapter
+
+JsonFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A float that strict JSON writes as null where it is not finite."""
 
 STEP_COLUMNS = (
     "d_loss_real",
@@ -81,7 +86,7 @@ class Evaluation:
     n_neighbours: int
     """Reals, and as many fakes, used for the nearest-neighbour measures."""
     num_bins: int
-    values: dict[str, float]
+    values: dict[str, JsonFloat]
     """ndb_over_k, js (nats), missing_mass, precision, coverage, fake_distance (median nearest fake-fake distance),
     spread (mean standard deviation of the features over fakes)."""
     nulls: dict[str, Null]
@@ -94,21 +99,19 @@ class Evaluation:
         return finite_json(asdict(self))
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Evaluation":
-        """The inverse of `to_json`."""
-        parts = dict(document)
-        parts["values"] = {k: float("nan") if v is None else v for k, v in document["values"].items()}
-        parts["nulls"] = {name: Null(**null) for name, null in document["nulls"].items()}
-        parts["bins"] = tuple(Bin(**b) for b in document["bins"])
-        return cls(**parts)
+    def from_json(cls, document: Any) -> "Evaluation":
+        """The inverse of `to_json`, where None becomes not-a-number."""
+        return TypeAdapter(cls).validate_python(document)
 
 
 def finite_json(value: Any) -> Any:
     """The value with tuples as lists and non-finite numbers as None, as strict JSON needs it."""
-    if isinstance(value, dict):
-        return {key: finite_json(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_json(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
+    match value:
+        case dict():
+            return {key: finite_json(v) for key, v in cast("dict[str, Any]", value).items()}
+        case list() | tuple():
+            return [finite_json(v) for v in cast("list[Any]", value)]
+        case float():  # NumPy's float64 is one, too
+            return float(value) if math.isfinite(value) else None
+        case _:
+            return value

@@ -10,7 +10,7 @@ cannot work is refused before it is queued. This module imports no torch: the cl
 import hashlib
 import json
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -333,7 +333,9 @@ def _check_families(spec: RunSpec) -> None:
     if not images:
         for part, family in (("generator", spec.generator.family), ("discriminator", spec.discriminator.family)):
             if family != "mlp":
-                raise ValueError(f"{part}.family: '{family}' needs images, {spec.dataset.name} has points; allowed: 'mlp'")
+                raise ValueError(
+                    f"{part}.family: '{family}' needs images, {spec.dataset.name} has points; allowed: 'mlp'"
+                )
 
 
 def _check_kernels(spec: RunSpec) -> None:
@@ -345,7 +347,9 @@ def _check_kernels(spec: RunSpec) -> None:
     }
     for field, kernel in kernels.items():
         if kernel > side:
-            raise ValueError(f"{field}: {kernel} is larger than the image ({side} x {side} pixels); allowed: up to {side}")
+            raise ValueError(
+                f"{field}: {kernel} is larger than the image ({side} x {side} pixels); allowed: up to {side}"
+            )
 
 
 def _check_evaluation(spec: RunSpec) -> None:
@@ -379,15 +383,16 @@ def with_settings(document: dict[str, Any], settings: dict[str, Any]) -> dict[st
     Raises:
         ValueError: a path leads through something that is not an object.
     """
-    changed = json.loads(json.dumps(document))
+    changed: dict[str, Any] = json.loads(json.dumps(document))
     for path, value in settings.items():
         *parents, last = path.split(".")
         part = changed
         for key in parents:
-            if part.get(key) is None:
-                part[key] = {}
-            part = part[key]
-            if not isinstance(part, dict):
+            inner = part.setdefault(key, {})
+            if inner is None:
+                inner = part[key] = {}
+            if not isinstance(inner, dict):
                 raise ValueError(f"{path}: '{key}' is not an object that has fields")
+            part = cast("dict[str, Any]", inner)
         part[last] = value
     return changed

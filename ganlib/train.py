@@ -1,9 +1,10 @@
+# pyright: standard
 """Training as a sequence of epoch reports. Does no I/O and reads no clock: whoever iterates stores what comes.
 
-    training = Training(spec, data, device=torch.device("cpu"))
-    for report in training.epochs():
-        ...                      # store the report
-        state = training.state() # what a resume needs
+training = Training(spec, data, device=torch.device("cpu"))
+for report in training.epochs():
+    ...                      # store the report
+    state = training.state() # what a resume needs
 """
 
 import math
@@ -62,9 +63,7 @@ class Training:
         self.generator = build_generator(spec, device)
         self.discriminator = build_discriminator(spec, device)
         self.generator_optimizer = _optimizer(self.generator, spec.optimizer)
-        self.discriminator_optimizer = _optimizer(
-            self.discriminator, spec.discriminator_optimizer or spec.optimizer
-        )
+        self.discriminator_optimizer = _optimizer(self.discriminator, spec.discriminator_optimizer or spec.optimizer)
         self.epoch = self.step = 0
         if state is not None:
             self._restore(state)
@@ -162,9 +161,7 @@ def train(
 
 def untrained_fakes(spec: RunSpec, device: torch.device) -> NDArray[np.float32]:
     """[num_samples, *shape] from the spec's generator before its first update: the noise floor of evaluation."""
-    return sample(
-        build_generator(spec, device), spec, Stream.EVALUATION_LATENTS, spec.evaluation.num_samples
-    )
+    return sample(build_generator(spec, device), spec, Stream.EVALUATION_LATENTS, spec.evaluation.num_samples)
 
 
 def evaluation_is_due(spec: RunSpec, epoch: int) -> bool:
@@ -217,9 +214,7 @@ def sample(generator: nn.Module, spec: RunSpec, stream: Stream, count: int) -> N
 
 
 def _optimizer(network: nn.Module, spec: Adam) -> torch.optim.Optimizer:
-    return torch.optim.Adam(
-        network.parameters(), lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), eps=spec.eps
-    )
+    return torch.optim.Adam(network.parameters(), lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), eps=spec.eps)
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 
+class DatasetUnavailable(ValueError):
+    """The data set is neither in the data directory nor can it be downloaded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
     """Facts about a data set that hold before it is loaded."""

@@ -9,8 +9,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from ganlib.datasets.catalog import DatasetUnavailable
 from ganlib.datasets.mixtures import draw_mixture
-from ganlib.datasets.torchvision_sets import DatasetUnavailable, load_torchvision
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec import Dataset, ImageDataset, MixtureDataset
 
@@ -35,9 +35,7 @@ def load_dataset(dataset: Dataset, data_dir: Path, seed: int) -> DataArrays:
     """
     match dataset:
         case ImageDataset():
-            images, labels = (
-                _mnist_5k() if dataset.name == "mnist-5k" else load_torchvision(dataset.name, data_dir)
-            )
+            images, labels = _mnist_5k() if dataset.name == "mnist-5k" else _torchvision(dataset.name, data_dir)
             return _chosen(images, labels, dataset)
         case MixtureDataset():
             points, modes = draw_mixture(dataset.name, dataset.size, numpy_generator(seed, Stream.DATASET))
@@ -59,6 +57,12 @@ def _chosen(images: NDArray[np.uint8], labels: NDArray[np.int64], dataset: Image
         keep = np.flatnonzero(np.isin(labels, dataset.classes))
     keep = keep[: dataset.limit]
     return DataArrays(samples=np.ascontiguousarray(images[keep][:, None]), labels=labels[keep])
+
+
+def _torchvision(name: str, data_dir: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    from ganlib.datasets.torchvision_sets import load_torchvision  # takes seconds: only for those who need it
+
+    return load_torchvision(name, data_dir)
 
 
 def _mnist_5k() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

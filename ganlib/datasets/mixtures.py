@@ -35,9 +35,7 @@ def _grid25() -> Mixture:
 MIXTURES: dict[str, Mixture] = {"ring8": _ring8(), "grid25": _grid25()}
 
 
-def draw_mixture(
-    name: str, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def draw_mixture(name: str, size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Points [size, 2] and the mode [size] that each was drawn from."""
     mixture = MIXTURES[name]
     modes = rng.integers(0, len(mixture.centres), size)

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.datasets import MNIST, FashionMNIST
 
+from ganlib.datasets.catalog import DatasetUnavailable
+
 SETS: dict[str, type[MNIST]] = {"mnist": MNIST, "fashion-mnist": FashionMNIST}
 NETWORK_TIMEOUT_S = 5  # torchvision tries two mirrors of MNIST one after the other: 10 s until the run fails
-
-
-class DatasetUnavailable(ValueError):
-    """The data set is neither in the data directory nor can it be downloaded."""
 
 
 def load_torchvision(
@@ -74,8 +72,8 @@ def _exclusive(data_dir: Path, name: str) -> Iterator[None]:
         lock = (data_dir / f".{name}.lock").open("w")
     except OSError as error:
         raise DatasetUnavailable(
-            f"dataset.name: '{name}' is not in {data_dir.absolute()}, and nothing can be written there ({error.strerror}): "
-            f"set GANCLINIC_DATA_DIR to a writable directory, or use --set dataset.name=mnist-5k"
+            f"dataset.name: '{name}' is not in {data_dir.absolute()}, and nothing can be written there "
+            f"({error.strerror}): set GANCLINIC_DATA_DIR to a writable directory, or use --set dataset.name=mnist-5k"
         ) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed

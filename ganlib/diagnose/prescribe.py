@@ -37,7 +37,7 @@ def _separate_batches(spec: RunSpec) -> Remedy | None:
     if spec.training.discriminator_update != "joined_batch":
         return None
     return Remedy(
-        reason="Reals and fakes joined in one batch share their batch-norm statistics, which the generator's update does not.",
+        reason="Reals and fakes in one batch share batch-norm statistics that the generator's update does not see.",
         patch={"training.discriminator_update": "half_batches"},
     )
 

@@ -1,4 +1,4 @@
-"""From a history to a diagnosis: which findings hold at its last epoch, worst first.
+"""From a history to a diagnosis: which findings hold at its last epoch, causes before symptoms.
 
 A pure function of recorded numbers. Rules are a table; each looks at signals and returns a finding or None.
 """
@@ -11,7 +11,7 @@ from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.history import History
 from ganlib.diagnose.signals import Dynamics, Outcome, dynamics, outcome
 from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES, Threshold
-from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Evidence, Finding, Severity, Verdict
+from ganlib.diagnose.verdict import SEVERITIES, Comparison, Diagnosis, Evidence, Finding, FindingName, Severity, Verdict
 
 LOSS_LEVELS_COUNT = ("bce", "clamped-bce")
 
@@ -34,12 +34,12 @@ def diagnose(history: History) -> Diagnosis:
     """The verdict of the history at its last epoch."""
     signals = _signals(history)
     found = [finding for rule in RULES if (finding := rule(signals)) is not None]
-    findings = tuple(_since(finding, history) for finding in sorted(found, key=_rank))
+    findings = tuple(_since(finding, history) for finding in found)
     verdict, reason = _sum_up(findings, signals)
     return Diagnosis(
         epoch=history.epoch,
         verdict=verdict,
-        severity=findings[0].severity if findings else "none",
+        severity=_worst(findings),
         findings=findings,
         reason=reason,
         ruleset=RULESET,
@@ -71,8 +71,8 @@ def both_losses_vanish(signals: Signals) -> Finding | None:
     return _finding(
         "convergence failure: both losses vanish",
         "severe",
-        "The discriminator tells every fake, yet the generator's loss is 0. Both cannot be true of the same fakes: the two "
-        "updates see different batch statistics, and the generator learns nothing.",
+        "The discriminator tells every fake, yet the generator's loss is 0. Both cannot be true of the same fakes: "
+        "the two updates see different batch statistics, and the generator learns nothing.",
         _window_evidence(window, "g_loss", window.g_loss, "<", at.VANISHED_G_LOSS),
         *_certainty(window),
     )
@@ -114,12 +114,16 @@ def discriminator_inert(signals: Signals) -> Finding | None:
 
 
 def no_equilibrium(signals: Signals) -> Finding | None:
-    """The generator's loss is far above its healthy band and the samples stay poor."""
+    """The generator's loss is far above its healthy band and the samples stay poor.
+
+    A generator that only repeats itself is told easily: then the discriminator's lead is a symptom, not the cause.
+    """
     window, result = signals.dynamics, signals.outcome
     accuracy = (window.d_acc_real + window.d_acc_fake) / 2
     unsettled = window.g_loss > at.UNSETTLED_G_LOSS.value and accuracy > at.UNSETTLED_ACCURACY.value
-    poor = result is not None and result.precision < at.POOR_QUALITY.value
-    if not (_full(signals) and signals.bce and unsettled and poor and result is not None):
+    if not (_full(signals) and signals.bce and unsettled) or discriminator_wins(signals) is not None:
+        return None
+    if result is None or _quality(result) >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
         return None
     return _finding(
         "convergence failure: no equilibrium",
@@ -127,7 +131,9 @@ def no_equilibrium(signals: Signals) -> Finding | None:
         "The discriminator stays ahead, the generator's loss keeps climbing, and the samples do not become real.",
         _window_evidence(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
         _window_evidence(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
-        _outcome_evidence(result, "precision / null", result.precision, "<", at.POOR_QUALITY),
+        _outcome_evidence(
+            result, "smaller of precision and coverage, of their nulls", _quality(result), "<", at.POOR_QUALITY
+        ),
     )
 
 
@@ -166,7 +172,7 @@ RULES: tuple[Callable[[Signals], Finding | None], ...] = (
     no_equilibrium,
     mode_collapse,
 )
-"""In the order of precedence among equally severe findings: a cause before its symptoms."""
+"""In the order of findings: a cause before its symptoms. The first one found gives the verdict."""
 
 
 # --- parts of rules ---------------------------------------------------------------------------------------------
@@ -176,10 +182,13 @@ def _is_collapsed(result: Outcome, updates: int) -> bool:
     above_noise = result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
     if result.distance < at.REPEATING_COMPLETELY.value and updates >= at.REPEATING_UPDATES:
         return True
-    leaves_out = (
-        result.missing_mass > at.MISSING_MASS.value and _unexplained(result) < at.UNEXPLAINED_COVERAGE.value
-    )
+    leaves_out = result.missing_mass > at.MISSING_MASS.value and _unexplained(result) < at.UNEXPLAINED_COVERAGE.value
     return above_noise and (result.distance < at.REPEATING.value or leaves_out)
+
+
+def _quality(result: Outcome) -> float:
+    """The smaller of precision and coverage, as shares of their nulls: blurred averages reach either, not both."""
+    return min(result.precision, result.coverage)
 
 
 def _unexplained(result: Outcome) -> float:
@@ -202,29 +211,29 @@ def _certainty(window: Dynamics) -> tuple[Evidence, Evidence]:
     )
 
 
-def _window_evidence(window: Dynamics, signal: str, value: float, comparison: str, cut: Threshold) -> Evidence:
+def _window_evidence(window: Dynamics, signal: str, value: float, comparison: Comparison, cut: Threshold) -> Evidence:
     return _evidence(signal, value, comparison, cut, window.first_epoch, window.last_epoch)
 
 
-def _outcome_evidence(result: Outcome, signal: str, value: float, comparison: str, cut: Threshold) -> Evidence:
+def _outcome_evidence(result: Outcome, signal: str, value: float, comparison: Comparison, cut: Threshold) -> Evidence:
     return _evidence(signal, value, comparison, cut, result.epoch, result.epoch)
 
 
-def _evidence(signal: str, value: float, comparison: str, cut: Threshold, first: int, last: int) -> Evidence:
+def _evidence(signal: str, value: float, comparison: Comparison, cut: Threshold, first: int, last: int) -> Evidence:
     return Evidence(
         signal=signal,
         value=value,
         threshold=cut.value,
-        comparison=comparison,  # pyright: ignore[reportArgumentType]
+        comparison=comparison,
         first_epoch=first,
         last_epoch=last,
         source=cut.source,
     )
 
 
-def _finding(name: str, severity: Severity, summary: str, *evidence: Evidence) -> Finding:
+def _finding(name: FindingName, severity: Severity, summary: str, *evidence: Evidence) -> Finding:
     return Finding(
-        name=name,  # pyright: ignore[reportArgumentType]
+        name=name,
         severity=severity,
         first_epoch=0,
         summary=summary,
@@ -246,8 +255,8 @@ def _signals(history: History) -> Signals:
     )
 
 
-def _rank(finding: Finding) -> int:
-    return -SEVERITIES.index(finding.severity)
+def _worst(findings: tuple[Finding, ...]) -> Severity:
+    return SEVERITIES[max((SEVERITIES.index(f.severity) for f in findings), default=0)]
 
 
 def _since(finding: Finding, history: History) -> Finding:
@@ -259,14 +268,17 @@ def _since(finding: Finding, history: History) -> Finding:
 
 def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, str]:
     if findings:
-        worst = findings[0]
-        verdict: Verdict = worst.name.split(":")[0]  # pyright: ignore[reportAssignmentType]
-        return verdict, _in_words(worst.evidence[0])
+        cause = findings[0]
+        verdict: Verdict = cause.name.split(":")[0]  # pyright: ignore[reportAssignmentType]
+        return verdict, _in_words(cause.evidence[0])
     result, window = signals.outcome, signals.dynamics
     if window.updates < WINDOW_UPDATES or result is None:
-        return "undetermined", f"only {signals.updates} updates so far; a verdict needs {WINDOW_UPDATES} and an evaluation"
+        return (
+            "undetermined",
+            f"only {signals.updates} updates so far; a verdict needs {WINDOW_UPDATES} and an evaluation",
+        )
     quality = f"precision {result.precision:.2f} and coverage {result.coverage:.2f} of what real data scores"
-    if min(result.precision, result.coverage) < at.POOR_QUALITY.value:
+    if _quality(result) < at.POOR_QUALITY.value:
         return "undetermined", f"nothing is known to be wrong, but the samples are still poor: {quality}"
     return "healthy", quality
 

@@ -87,5 +87,5 @@ def _share(evaluation: Evaluation, name: str) -> float:
     return evaluation.values[name] / null if null > 0 else 1.0
 
 
-def _median(values: NDArray[np.float32]) -> float:
+def _median(values: NDArray[np.floating]) -> float:
     return float(np.median(values)) if len(values) else float("nan")

@@ -1,7 +1,7 @@
 """Every cut-off of the rules, with its source.
 
-Sources: DESIGN = the published signature as `docs/findings.md` states it; CALIBRATION = the recorded runs of
-`bench/calibration.py` (digit8 presets on 500 real eights, width 32 and 64, seeds 0 to 2).
+PUBLISHED: what the articles report of their runs. RECORDED: runs of the digit8 presets on 500 real eights at width 32
+(300 steps) and 64 (450 steps), seeds 0 to 2. `docs/findings.md` has both. Other seeds judge the result.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ LOST_G_LOSS = Threshold(value=5.0, source="the published signature: g_loss climb
 RISING_G_LOSS = Threshold(value=1.5, source="half as much again as in the window before")
 UNSETTLED_G_LOSS = Threshold(value=2.5, source="healthy runs stay within .5 to 2; " + RECORDED)
 UNSETTLED_ACCURACY = Threshold(value=0.9, source="healthy runs stay at .5 to .8; " + RECORDED)
-POOR_QUALITY = Threshold(value=0.3, source="share of the null's precision; healthy runs reach .6; " + RECORDED)
+POOR_QUALITY = Threshold(
+    value=0.3, source="smaller of precision and coverage, of their nulls; healthy runs reach .6; " + RECORDED
+)
 EXPLODED_LOSS = Threshold(value=1e4, source="a logit of 1e4 cannot come from data in [-1, 1] and sane weights")
 
 QUALITY_ABOVE_NOISE = Threshold(value=0.1, source="share of the null's precision above the untrained generator's")

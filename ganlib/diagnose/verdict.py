@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from ganlib.report import finite_json
+from pydantic import TypeAdapter
+
+from ganlib.report import JsonFloat, finite_json
 
 Verdict = Literal["healthy", "mode collapse", "convergence failure", "divergence", "undetermined"]
 FindingName = Literal[
@@ -17,6 +19,7 @@ FindingName = Literal[
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
 Severity = Literal["none", "mild", "moderate", "severe"]
+Comparison = Literal["<", "<=", ">", ">="]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -26,9 +29,9 @@ class Evidence:
 
     signal: str
     """Name of the signal, e.g. `coverage`."""
-    value: float
+    value: JsonFloat
     threshold: float
-    comparison: Literal["<", "<=", ">", ">="]
+    comparison: Comparison
     """How value stands to threshold."""
     first_epoch: int
     last_epoch: int
@@ -69,7 +72,7 @@ class Diagnosis:
     severity: Severity
     """The worst finding's; `none` without findings."""
     findings: tuple[Finding, ...]
-    """Worst first."""
+    """Causes before symptoms: the first one gives the verdict."""
     reason: str
     """One line of evidence for the verdict, also when it is healthy or undetermined."""
     ruleset: str
@@ -80,14 +83,6 @@ class Diagnosis:
         return finite_json(asdict(self))
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Diagnosis":
-        """The inverse of `to_json`."""
-        return cls(**{**document, "findings": tuple(_finding(f) for f in document["findings"])})
-
-
-def _finding(document: dict[str, Any]) -> Finding:
-    evidence = tuple(
-        Evidence(**{**e, "value": float("nan") if e["value"] is None else e["value"]}) for e in document["evidence"]
-    )
-    remedies = tuple(Remedy(**r) for r in document["remedies"])
-    return Finding(**{**document, "evidence": evidence, "remedies": remedies})
+    def from_json(cls, document: Any) -> "Diagnosis":
+        """The inverse of `to_json`, where None becomes not-a-number."""
+        return TypeAdapter(cls).validate_python(document)

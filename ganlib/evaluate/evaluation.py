@@ -1,7 +1,7 @@
 """All measures of one set of fakes against the real data, each with its null.
 
-    reference = prepare_reference(samples, spec)     # once a run
-    evaluation = evaluate(reference, fakes, epoch)   # as often as fakes come
+reference = prepare_reference(samples, spec)     # once a run
+evaluation = evaluate(reference, fakes, epoch)   # as often as fakes come
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def prepare_reference(samples: NDArray[np.float32], spec: RunSpec) -> Reference:
 
 
 def evaluate(reference: Reference, fakes: NDArray[np.float32], epoch: int) -> Evaluation:
-    """The measures of fakes [n, *shape]. Fakes that are not finite fall into no ball and count as one repeated point."""
+    """The measures of fakes [n, *shape]. Those that are not finite lie in no ball and repeat one point."""
     features = np.nan_to_num(flat(fakes), nan=BLOWN_UP, posinf=BLOWN_UP, neginf=-BLOWN_UP)
     counts = ndb.bin_counts(reference.bins.centres, features)
     few = features[: len(reference.balls.features)]

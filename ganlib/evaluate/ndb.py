@@ -51,8 +51,9 @@ def choose_num_bins(n_real: int, n_fake: int, fixed: int | None = None) -> int:
     supported = min(n_real, n_fake) // SAMPLES_PER_BIN
     wanted = fixed or max(2, min(MAX_BINS, supported))
     if wanted > supported:
+        needed = wanted * SAMPLES_PER_BIN
         raise TooFewSamples(
-            f"{wanted} bins need at least {wanted * SAMPLES_PER_BIN} reals and as many fakes; there are {n_real} and {n_fake}"
+            f"{wanted} bins need at least {needed} reals and as many fakes; there are {n_real} and {n_fake}"
         )
     return wanted
 
@@ -62,9 +63,15 @@ def fit_bins(features: NDArray[np.float32], num_bins: int, rng: np.random.Genera
 
     One thread: scikit-learn adds up thread results in the order they come, which would change the last bits.
     """
+    kmeans = KMeans(
+        num_bins,
+        n_init=1,  # pyright: ignore[reportArgumentType]  (its stub knows the default "auto" alone)
+        max_iter=100,
+        random_state=int(rng.integers(2**31)),
+    )
     with threadpool_limits(limits=1):
-        fitted = KMeans(num_bins, n_init=1, max_iter=100, random_state=int(rng.integers(2**31))).fit(features)
-    centres = fitted.cluster_centers_.astype(np.float32)
+        kmeans.fit(features)
+    centres: NDArray[np.float32] = np.asarray(kmeans.cluster_centers_, dtype=np.float32)
     counts = bin_counts(centres, features)
     order = np.argsort(-counts, kind="stable")
     return Bins(centres=centres[order], counts=counts[order])
@@ -72,9 +79,7 @@ def fit_bins(features: NDArray[np.float32], num_bins: int, rng: np.random.Genera
 
 def bin_counts(centres: NDArray[np.float32], features: NDArray[np.float32]) -> Counts:
     """[K] how many of features [n, d] are nearest to each centre; ties go to the first."""
-    nearest = [
-        squared_distances(features[i : i + BLOCK], centres).argmin(1) for i in range(0, len(features), BLOCK)
-    ]
+    nearest = [squared_distances(features[i : i + BLOCK], centres).argmin(1) for i in range(0, len(features), BLOCK)]
     return np.bincount(np.concatenate(nearest), minlength=len(centres)).astype(np.int64)
 
 

@@ -53,6 +53,4 @@ class Conv(nn.Module):
 def _double(spec: DeconvGenerator) -> nn.ConvTranspose2d:
     """A transposed convolution that doubles the side whatever its kernel."""
     pad, odd = (spec.kernel_size - 1) // 2, spec.kernel_size % 2
-    return nn.ConvTranspose2d(
-        spec.width, spec.width, spec.kernel_size, stride=2, padding=pad, output_padding=odd
-    )
+    return nn.ConvTranspose2d(spec.width, spec.width, spec.kernel_size, stride=2, padding=pad, output_padding=odd)

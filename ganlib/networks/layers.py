@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from ganlib.spec import BatchNorm, FanInInit, Init, NoNorm, NormalInit, Norm
+from ganlib.spec import BatchNorm, FanInInit, Init, NoNorm, Norm, NormalInit
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:

@@ -34,9 +34,7 @@ def test_what_is_saved_is_what_is_loaded(state, tmp_path):
     loaded = checkpoint.load(tmp_path / "a" / "c.safetensors")
     assert (loaded.epoch, loaded.step, loaded.spec_hash) == (state.epoch, state.step, state.spec_hash)
     torch.testing.assert_close(loaded.generator, state.generator, rtol=0, atol=0)
-    torch.testing.assert_close(
-        loaded.generator_optimizer["state"], state.generator_optimizer["state"], rtol=0, atol=0
-    )
+    torch.testing.assert_close(loaded.generator_optimizer["state"], state.generator_optimizer["state"], rtol=0, atol=0)
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["c.safetensors"]
 
 

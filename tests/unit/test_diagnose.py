@@ -1,6 +1,7 @@
 """Diagnosis: a golden history for each finding, and what must never change a verdict."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_a_verdict_never_reads_later_epochs(name, epoch):
 def test_the_order_of_dictionaries_changes_nothing(name, order):
     past = GOLDEN[name][0]
 
-    def shuffled(mapping: dict) -> dict:
+    def shuffled(mapping: dict[str, Any]) -> dict[str, Any]:
         keys = list(mapping)
         order.shuffle(keys)
         return {key: mapping[key] for key in keys}

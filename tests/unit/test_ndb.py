@@ -78,9 +78,7 @@ def test_too_few_samples_do_not_prove_that_a_bin_is_missing():
 def test_real_data_fall_inside_the_null():
     rng = np.random.default_rng(0)
     share = rng.dirichlet(np.full(20, 5.0))
-    trials = [
-        (rng.multinomial(5000, share), rng.multinomial(1000, share)) for _ in range(200)
-    ]
+    trials = [(rng.multinomial(5000, share), rng.multinomial(1000, share)) for _ in range(200)]
     observed = [float(ndb.ndb_over_k(real, fake)) for real, fake in trials]
     null = ndb.null_of_bins(*trials[0], np.random.default_rng(1))["ndb_over_k"]
     assert np.mean(observed) == pytest.approx(0.05, abs=0.01)  # n = 200 trials of 20 bins: standard error .004

@@ -1,5 +1,7 @@
 """Specs: what is refused and how it is said, hashing, presets."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -28,7 +30,7 @@ def test_there_is_a_preset_for_every_published_experiment():
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_presets_have_exactly_the_published_numbers(name):
     preset = get_preset(name)
-    spec = preset.spec
+    spec: Any = preset.spec
     assert PUBLISHED[name] == (
         spec.generator.latent_dim,
         spec.optimizer.learning_rate,
@@ -58,7 +60,12 @@ def test_presets_have_exactly_the_published_numbers(name):
     ("preset", "changes", "field", "words"),
     [
         ("digit8-stable", {"generator.latent_dim": 0}, "generator.latent_dim", "greater than or equal to 1, not 0"),
-        ("digit8-stable", {"training.discriminator_batch_size": 9000}, "training.discriminator_batch_size", "1 to 5851"),
+        (
+            "digit8-stable",
+            {"training.discriminator_batch_size": 9000},
+            "training.discriminator_batch_size",
+            "1 to 5851",
+        ),
         ("mnist-stable", {"dataset.limit": 500}, "training.batch_size", "1 to 500"),
         ("digit8-stable", {"generator.kernel_size": 29}, "generator.kernel_size", "up to 28"),
         ("digit8-stable", {"discriminator.kernel_size": 40}, "discriminator.kernel_size", "up to 28"),
@@ -98,7 +105,8 @@ def test_an_unknown_preset_is_refused_with_those_that_exist():
 
 
 def test_a_request_needs_exactly_one_source():
-    for sources in ({}, {"preset": "digit8-stable", "spec": {}}):
+    two: dict[str, Any] = {"preset": "digit8-stable", "spec": {}}
+    for sources in ({}, two):
         with pytest.raises(ValidationError, match="either"):
             RunRequest(**sources)
 
