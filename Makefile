@@ -1,0 +1,70 @@
+# Needs Python >= 3.11 and make; everything else goes into .venv. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Your own pip configuration decides where packages come from.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+PACKAGES := api bench ganclinic ganlib migrations store tests worker
+
+# The installed versions change only when one of these does.
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo serve test check format bench-demo bench-published compose-env clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
+	$(BIN)/ganclinic demo
+
+serve: $(VENV)/installed ## run the service until Ctrl-C
+	$(BIN)/ganclinic up
+
+test: $(VENV)/installed-dev ## run all tests, against real PostgreSQL and Valkey servers of their own
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/installed-dev ## check format, lint, types and import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/installed-dev ## format the code and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 10 seeds, about 25 minutes
+	$(BIN)/python -m bench.demo_verdicts
+
+bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
+	$(BIN)/python -m bench.published
+
+compose-env: .env ## make the passwords that docker compose asks for
+
+clean: ## remove .venv and everything built; runs in .ganclinic stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, \
+	$(PYTHON) is {v[0]}.{v[1]}: make PYTHON=/path/to/python")'
+	$(PYTHON) -m venv $(VENV)
+
+# The build backend comes first and is pinned like the rest: hence no isolated build.
+$(VENV)/installed: $(PINS) | $(BIN)/python
+	@echo "installing the service into $(VENV): the first time this takes some minutes, most of it PyTorch"
+	@$(PIP_INSTALL) pip setuptools
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[server,train]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "installing the development tools into $(VENV)"
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[server,train,dev]'
+	@touch $@
+
+.env:
+	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(24)}") \
+	for name in ("POSTGRES_PASSWORD", "GANCLINIC_TOKEN")]' > $@
+	@echo "wrote $@"

@@ -1,0 +1,195 @@
+"""A GAN Clinic service in memory, behind `httpx.MockTransport`: enough of the API for the client and command line."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from ganclinic.client import Client
+from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
+from ganlib.report import Evaluation, Null
+
+URL = "http://clinic.test"
+TOKEN = "right"
+PNG = b"\x89PNG, or so"
+
+
+def run_document(run_id: str = "00000000000000aa", **changes: Any) -> dict[str, Any]:
+    """A run as the API answers it."""
+    return {
+        "id": run_id,
+        "name": None,
+        "preset": "digit8-stable",
+        "status": "queued",
+        "batch_id": None,
+        "spec_hash": "0" * 64,
+        "seed": 0,
+        "priority": 0,
+        "created_at": "2026-11-24T12:00:00Z",
+        "started_at": None,
+        "finished_at": None,
+        "attempt": 0,
+        "cancel_requested": False,
+        "epochs_total": 10,
+        "epochs_done": 0,
+        "steps_per_epoch": 30,
+        "step": 0,
+        "verdict": None,
+        "severity": None,
+        "first_epoch_seen": None,
+        "error": None,
+        "error_kind": None,
+        "links": {"self": f"/v1/runs/{run_id}"},
+        "a_field_of_a_newer_service": 1,
+        **changes,
+    }
+
+
+COLLAPSE = Diagnosis(
+    epoch=10,
+    verdict="mode collapse",
+    severity="severe",
+    findings=(
+        Finding(
+            name="mode collapse",
+            severity="severe",
+            first_epoch=3,
+            summary="Most fakes are the same picture.",
+            evidence=(
+                Evidence(
+                    signal="coverage",
+                    value=0.008,
+                    threshold=0.1,
+                    comparison="<",
+                    first_epoch=8,
+                    last_epoch=10,
+                    source="-",
+                ),
+            ),
+            remedies=(Remedy(reason="Give the generator more to vary:", patch={"generator.latent_dim": 50}),),
+        ),
+    ),
+    reason="coverage .008 of what real data scores",
+    ruleset="1",
+)
+EVALUATION = Evaluation(
+    epoch=10,
+    space="pixels",
+    n_real=500,
+    n_fake=500,
+    n_neighbours=250,
+    num_bins=20,
+    values={"ndb_over_k": 0.98},
+    nulls={"ndb_over_k": Null(mean=0.08, q05=0.0, q95=0.1)},
+    bins=(),
+)
+DONE: dict[str, Any] = {
+    "status": "succeeded",
+    "epochs_done": 10,
+    "step": 300,
+    "verdict": "mode collapse",
+    "severity": "severe",
+    "first_epoch_seen": 3,
+    "started_at": "2026-11-24T12:00:00Z",
+    "finished_at": "2026-11-24T12:01:05Z",
+}
+
+
+class FakeService:
+    """Holds runs, each with the states that it still has to go through: every look shows the next one."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.runs: dict[str, deque[dict[str, Any]]] = {}
+        self.next_answers: deque[httpx.Response | httpx.TransportError] = deque()
+        """Given before anything else."""
+        self.slept: list[float] = []
+        self.now = 0.0
+        self.page_size = 2
+
+    def client(self, url: str = URL, token: str | None = TOKEN) -> Client:
+        """A client whose clock runs only while it sleeps."""
+        return Client(url, token, httpx.MockTransport(self), self.sleep, lambda: self.now)
+
+    def sleep(self, seconds: float) -> None:
+        """Moves the clock on."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def add(self, run_id: str, *states: dict[str, Any], **changes: Any) -> None:
+        """A run that goes through these states."""
+        self.runs[run_id] = deque(run_document(run_id, **changes, **state) for state in states or ({},))
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answers one request."""
+        self.requests.append(request)
+        if self.next_answers:
+            answer = self.next_answers.popleft()
+            if isinstance(answer, httpx.TransportError):
+                raise answer
+            return answer
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}" and request.url.path != "/v1/health":
+            return problem(401, "Not authorised")
+        return self._route(request.method, request.url.path.removeprefix("/v1/").split("/"), request)
+
+    def _route(self, method: str, path: list[str], request: httpx.Request) -> httpx.Response:
+        match method, path:
+            case "GET", ["health"]:
+                return httpx.Response(200, json={"status": "ok"})
+            case "POST", ["runs"]:
+                return httpx.Response(202, json=self._create(json.loads(request.content)))
+            case "POST", ["batches"]:
+                body = json.loads(request.content)
+                runs = [self._create(r) for r in body["runs"]]
+                return httpx.Response(202, json={"id": "ba", "name": body.get("name"), "runs": runs})
+            case "GET", ["batches", _]:
+                return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
+            case "GET", ["runs"]:
+                return httpx.Response(200, json=self._page(request.url.params))
+            case _, ["runs", run_id, *rest] if run_id in self.runs:
+                return self._of_run(method, run_id, rest)
+            case _:
+                return problem(404, "No such run", f"There is no run '{path[1]}'.")
+
+    def _of_run(self, method: str, run_id: str, rest: list[str]) -> httpx.Response:
+        documents: dict[tuple[str, ...], Callable[[], Any]] = {
+            (): lambda: self._look(run_id) | {"spec": {}, "attempts": []},
+            ("cancel",): lambda: self._cancel(run_id),
+            ("diagnosis",): COLLAPSE.to_json,
+            ("diagnosis", "history"): lambda: {"items": [COLLAPSE.to_json()]},
+            ("evaluations",): lambda: {"items": [EVALUATION.to_json()]},
+            ("samples",): lambda: {"items": [{"epoch": 1}, {"epoch": 10}]},
+        }
+        if tuple(rest) in documents:
+            return httpx.Response(200, json=documents[tuple(rest)]())
+        return httpx.Response(200, content=PNG + "/".join(rest).encode())
+
+    def _create(self, body: dict[str, Any]) -> dict[str, Any]:
+        run_id = f"{len(self.runs) + 1:016x}"
+        document = run_document(run_id, preset=body.get("preset"), name=body.get("name"))
+        self.runs[run_id] = deque([document, document | {"status": "running", "step": 12}, document | DONE])
+        return document
+
+    def _look(self, run_id: str) -> dict[str, Any]:
+        states = self.runs[run_id]
+        return states.popleft() if len(states) > 1 else states[0]
+
+    def _cancel(self, run_id: str) -> dict[str, Any]:
+        states = self.runs[run_id]
+        if states[0]["status"] == "queued":
+            self.runs[run_id] = deque([states[0] | {"status": "cancelled"}])
+        return self.runs[run_id][0]
+
+    def _page(self, query: httpx.QueryParams) -> dict[str, Any]:
+        wanted = [states[0] for states in self.runs.values() if query.get("status") in (None, states[0]["status"])]
+        start = int(query.get("cursor", "0"))
+        end = start + self.page_size
+        return {"items": wanted[start:end], "next_cursor": str(end) if end < len(wanted) else None}
+
+
+def problem(status: int, title: str, detail: str = "", **more: Any) -> httpx.Response:
+    """A problem document as an answer."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return httpx.Response(status, content=json.dumps(document), headers={"Content-Type": "application/problem+json"})

@@ -1,0 +1,107 @@
+"""Small, valid things to put into a store."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from ganlib.diagnose.verdict import Diagnosis, Finding
+from ganlib.report import STEP_COLUMNS, Evaluation
+from ganlib.request import RunRequest
+from ganlib.spec import RunSpec
+from store.epochs import EpochRecord
+from store.leases import Claim, claim
+from store.models import Run
+from store.runs import create
+
+LEASE = timedelta(seconds=30)
+STEPS = 4
+SPEC: dict[str, Any] = {
+    "dataset": {"name": "ring8", "size": 100},
+    "generator": {"family": "mlp"},
+    "discriminator": {"family": "mlp"},
+    "training": {"epochs": 3, "steps_per_epoch": STEPS, "batch_size": 10},
+}
+
+
+def request(name: str | None = None, **settings: Any) -> RunRequest:
+    """A request for a tiny run on points; `seed=3` or `**{"training.epochs": 2}` change its spec."""
+    return RunRequest(spec=SPEC, name=name, set=settings)
+
+
+def resolved(*requests: RunRequest) -> list[tuple[RunRequest, RunSpec]]:
+    """Each request with its spec, as a batch takes them."""
+    return [(r, r.resolve()) for r in requests]
+
+
+def create_run(session: Session, name: str | None = None, *, priority: int = 0, key: str | None = None) -> Run:
+    """A queued run."""
+    wanted = request(name)
+    return create(session, wanted, wanted.resolve(), priority=priority, idempotency_key=key)
+
+
+def claim_run(session: Session, worker: str = "worker-1") -> Claim:
+    """A queued run, claimed; made where none is queued."""
+    claimed = claim(session, worker, LEASE)
+    if claimed is None:
+        create_run(session)
+        return claim_run(session, worker)
+    return claimed
+
+
+def expire_lease(session: Session, run_id: str) -> None:
+    """Makes the run's lease one that ended long ago."""
+    session.execute(update(Run).where(Run.id == run_id).values(lease_expires_at=1.0))
+
+
+def step_block(epoch: int, num_steps: int = STEPS) -> NDArray[np.float32]:
+    """Steps whose values tell epoch, step and column."""
+    steps = np.arange(num_steps)[:, None] + np.arange(len(STEP_COLUMNS)) / 10
+    return (100 * epoch + steps).astype(np.float32)
+
+
+def evaluation(epoch: int) -> Evaluation:
+    """An evaluation whose values name its epoch."""
+    return Evaluation(
+        epoch=epoch,
+        space="pixels",
+        n_real=100,
+        n_fake=100,
+        n_neighbours=50,
+        num_bins=2,
+        values={"ndb_over_k": epoch / 10, "js": float("nan")},
+        nulls={},
+        bins=(),
+    )
+
+
+def diagnosis(epoch: int, *, collapse_since: int | None = None) -> Diagnosis:
+    """Healthy, or a mode collapse first seen in that epoch."""
+    if collapse_since is None:
+        return Diagnosis(
+            epoch=epoch, verdict="healthy", severity="none", findings=(), reason="all is well", ruleset="test-1"
+        )
+    finding = Finding(name="mode collapse", severity="severe", first_epoch=collapse_since, summary="alike", evidence=())
+    return Diagnosis(
+        epoch=epoch, verdict="mode collapse", severity="severe", findings=(finding,), reason="alike", ruleset="test-1"
+    )
+
+
+def epoch_record(claimed: Claim, epoch: int, **changes: Any) -> EpochRecord:
+    """What the claim's epoch leaves behind."""
+    values: dict[str, Any] = {
+        "run_id": claimed.run_id,
+        "token": claimed.token,
+        "attempt": claimed.attempt,
+        "epoch": epoch,
+        "first_step": (epoch - 1) * STEPS,
+        "steps": step_block(epoch),
+        "seconds": 1.5,
+        "checkpoint": f"attempt-{claimed.attempt}-epoch-{epoch}.safetensors",
+        "evaluations": (evaluation(0), evaluation(1)) if epoch == 1 else (evaluation(epoch),),
+        "diagnosis": diagnosis(epoch),
+    }
+    return EpochRecord(**{**values, **changes})

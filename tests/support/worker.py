@@ -1,0 +1,161 @@
+"""Workers as real processes on a home of their own, and what they leave in the database."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from celery import Celery
+from sqlalchemy import Engine
+
+from ganlib.request import RunRequest
+from store import epochs, runs
+from store.db import reading, transaction
+from store.models import FINAL_STATUSES, Attempt, Epoch, Run
+from store.series import read_steps
+from tests.support.images import CHECKOUT
+from tests.support.processes import free_port, running
+
+LOOK_INTERVAL_S = 0.05
+EPOCHS = 10
+SPEC: dict[str, Any] = {
+    "seed": 7,
+    "dataset": {"name": "ring8", "size": 400},
+    "generator": {"family": "mlp", "width": 16},
+    "discriminator": {"family": "mlp", "width": 16},
+    # A checkpoint every other epoch: most resumes have an epoch to make again.
+    "training": {"epochs": EPOCHS, "steps_per_epoch": 60, "batch_size": 32, "checkpoint_every_epochs": 2},
+    "evaluation": {"num_samples": 100, "every_epochs": 2},
+}
+IMPATIENT = {
+    "GANCLINIC_LEASE_DURATION": "3",
+    "GANCLINIC_HEARTBEAT_INTERVAL": "0.5",
+    "GANCLINIC_POLL_INTERVAL": "0.2",
+    "GANCLINIC_CANCEL_GRACE": "3",
+    "GANCLINIC_THREADS": "1",
+    "GANCLINIC_DEVICE": "cpu",
+    "GANCLINIC_BROKER_URL": "redis+socket:///nowhere/broker.sock",  # the poll alone finds work
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clinic:
+    """A database and a home directory that workers share."""
+
+    home: Path
+    engine: Engine
+    database_url: str
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Of a server process."""
+        own = {"GANCLINIC_HOME": str(self.home), "GANCLINIC_DATABASE_URL": self.database_url}
+        return {**os.environ, **IMPATIENT, **own, **changes}
+
+    @contextlib.contextmanager
+    def worker(self, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker, stopped at the end where it still runs."""
+        log = self.home / f"worker-{next(self._numbers)}.log"
+        command = [sys.executable, "-m", "worker"]
+        with running(command, log=log, ready=lambda: True, cwd=CHECKOUT, env=self.environment(**changes)) as process:
+            yield process
+
+    @contextlib.contextmanager
+    def api(self) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+        """The API and a client of it."""
+        port, token = free_port(), "correct-horse-battery-staple"
+        environment = self.environment(GANCLINIC_PORT=str(port), GANCLINIC_TOKEN=token)
+        url, headers = f"http://127.0.0.1:{port}/v1", {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+
+            def answers() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return client.get("/health").is_success
+                return False
+
+            command, log = [sys.executable, "-m", "api"], self.home / "api.log"
+            with running(command, log=log, ready=answers, cwd=CHECKOUT, env=environment) as process:
+                yield process, client
+
+    def create_run(self, **settings: Any) -> str:
+        """The id of a queued run."""
+        request = RunRequest(spec=SPEC, set=settings)
+        with transaction(self.engine) as session:
+            return runs.create(session, request, request.resolve()).id
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now."""
+        with reading(self.engine) as session:
+            return runs.get(session, run_id)
+
+    def wait_until(self, run_id: str, is_so: Callable[[Run], bool]) -> Run:
+        """The run once it is so; the test's own time limit ends the waiting."""
+        while not is_so(run := self.run(run_id)):
+            time.sleep(LOOK_INTERVAL_S)
+        return run
+
+    def wait_for_epoch(self, run_id: str, epoch: int) -> Run:
+        """The run, still in training, once that epoch is recorded."""
+        run = self.wait_until(run_id, lambda run: run.epochs_done >= epoch or run.status in FINAL_STATUSES)
+        assert run.status == "running", f"too late: {run.status}, {run.error}"
+        return run
+
+    def wait_for_end(self, run_id: str) -> Run:
+        """The run once it has ended."""
+        return self.wait_until(run_id, lambda run: run.status in FINAL_STATUSES)
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        """The run's attempts."""
+        with reading(self.engine) as session:
+            return runs.attempts(session, run_id)
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """The run's epochs."""
+        with reading(self.engine) as session:
+            return epochs.epochs(session, run_id)
+
+    def numbers(self, run_id: str) -> dict[str, Any]:
+        """Everything that an undisturbed run of the same spec has bit for bit alike."""
+        with reading(self.engine) as session:
+            return {
+                "epochs": [(e.epoch, e.first_step, e.num_steps, e.means) for e in epochs.epochs(session, run_id)],
+                "steps": read_steps(session, run_id).tobytes(),
+                "evaluations": [e.to_json() for e in epochs.evaluations(session, run_id)],
+                "diagnoses": [d.to_json() for d in epochs.diagnoses(session, run_id)],
+                "samples": [(a.epoch, a.sha256) for a in epochs.artifacts(session, run_id, "samples")],
+            }
+
+
+def wait_for_listeners(broker_url: str, count: int) -> None:
+    """Returns once that many workers hear the broker."""
+    app = Celery(broker=broker_url, set_as_current=False)
+    while len(app.control.ping(timeout=0.5, limit=count)) < count:
+        pass
+
+
+def training_of(worker: subprocess.Popen[bytes]) -> int:
+    """The id of the worker's training process."""
+    while not (found := _children(worker.pid)):
+        time.sleep(LOOK_INTERVAL_S)
+    (training,) = found
+    return training
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether such a process runs; one that is not reaped yet does not."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _children(process_id: int) -> list[int]:
+    tasks = Path(f"/proc/{process_id}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
