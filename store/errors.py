@@ -1,0 +1,102 @@
+"""Every error that the store raises on purpose.
+
+StoreError
+├── RunNotFound             no run has this id
+├── BatchNotFound           no batch has this id
+├── ArtifactNotFound        no stored file has this hash
+├── IdempotencyConflict     the key was used for another request
+├── InvalidCursor           the cursor was not made by `list_runs`
+├── LeaseLost               the token no longer holds the run
+├── EpochOutOfOrder         the epoch is not the next one of its run
+├── DatabaseNotMigrated     the schema is not the one this code needs
+│   └── DatabaseTooNew      it was made by a newer version of this code
+└── DatabaseUnavailable     the database does not answer, or not in time
+"""
+
+
+class StoreError(Exception):
+    """Base of every error of the store."""
+
+
+class RunNotFound(StoreError):
+    """No run has this id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"there is no run '{run_id}'")
+        self.run_id = run_id
+
+
+class BatchNotFound(StoreError):
+    """No batch has this id."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"there is no batch '{batch_id}'")
+        self.batch_id = batch_id
+
+
+class ArtifactNotFound(StoreError):
+    """No stored file has this hash."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"there is no artifact '{sha256}'")
+        self.sha256 = sha256
+
+
+class IdempotencyConflict(StoreError):
+    """The idempotency key was used before, for another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the idempotency key '{key}' was used for another request")
+        self.key = key
+
+
+class InvalidCursor(StoreError):
+    """The cursor was not made by `list_runs`."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"'{cursor:.80}' is not a cursor of this list")
+        self.cursor = cursor
+
+
+class LeaseLost(StoreError):
+    """The token no longer holds the run: it ended, was handed over, or another worker claimed it."""
+
+    def __init__(self, run_id: str, token: int) -> None:
+        super().__init__(f"token {token} no longer holds run {run_id}")
+        self.run_id = run_id
+        self.token = token
+
+
+class EpochOutOfOrder(StoreError):
+    """The epoch is not the one after the last that was recorded."""
+
+    def __init__(self, run_id: str, epoch: int, epochs_done: int) -> None:
+        super().__init__(f"run {run_id} has {epochs_done} epochs: epoch {epoch} cannot be recorded now")
+        self.run_id = run_id
+        self.epoch = epoch
+        self.epochs_done = epochs_done
+
+
+class DatabaseNotMigrated(StoreError):
+    """The database's schema is not the one this code needs."""
+
+    def __init__(self, revision: str | None, head: str) -> None:
+        found = f"is at revision {revision}" if revision else "is empty"
+        super().__init__(f"the database {found}, this code needs {head}; run: python -m store.migrate")
+        self.revision = revision
+        self.head = head
+
+
+class DatabaseTooNew(DatabaseNotMigrated):
+    """The database's schema was made by a newer version of this code."""
+
+    def __init__(self, revision: str, head: str) -> None:
+        StoreError.__init__(
+            self, f"the database is at revision {revision}, which this code does not know; use the version that made it"
+        )
+        self.revision = revision
+        self.head = head
+
+
+class DatabaseUnavailable(StoreError):
+    """The database does not answer, or not in time."""

@@ -1,0 +1,209 @@
+"""The tables. Every `*_at` is in seconds since 1970 on the database's clock; ids are 16 hex digits."""
+
+from typing import Any, Literal, get_args
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
+AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "lost", "handed over"]
+ArtifactKind = Literal["samples"]
+
+
+class AnyText(TypeDecorator[str]):
+    """Text from outside: NUL and lone surrogates, which databases refuse, become U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What is stored."""
+        if value is None:
+            return None
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own declaration
+        str: AnyText,
+        float: Double,
+        bool: Boolean,
+        bytes: LargeBinary,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+class Batch(Base):
+    """Runs that were created in one call."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+
+    runs: Mapped[list["Run"]] = relationship(order_by="Run.created_at, Run.id")
+    """In the order of the request."""
+
+
+class Run(Base):
+    """One training: its spec, who holds it, and how far it is."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_queue", "status", "priority", "created_at", "id"),
+        Index("ix_runs_created_at", "created_at", "id"),
+        Index("ix_runs_batch_id", "batch_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    preset: Mapped[str | None]
+    spec: Mapped[dict[str, Any]]
+    spec_hash: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[Status] = mapped_column(Text)
+    priority: Mapped[int]
+    """Higher is claimed first."""
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Number of the last attempt; 0 before the first."""
+    token: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Fencing token: one higher at each claim. A write with an older one is refused."""
+    lease_worker: Mapped[str | None]
+    lease_expires_at: Mapped[float | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+
+    epochs_total: Mapped[int]
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    steps_per_epoch: Mapped[int]
+    step: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The last step that was reported."""
+    verdict: Mapped[str | None]
+    severity: Mapped[str | None]
+    first_epoch_seen: Mapped[int | None]
+    """First epoch with the finding that the verdict names; null without findings."""
+    error: Mapped[str | None]
+    error_kind: Mapped[str | None]
+
+
+class Attempt(Base):
+    """One execution of a run, and the machine it ran on."""
+
+    __tablename__ = "attempts"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    token: Mapped[int] = mapped_column(BigInteger)
+    worker: Mapped[str]
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+    outcome: Mapped[AttemptOutcome] = mapped_column(Text)
+    error: Mapped[str | None]
+    device: Mapped[str | None]
+    threads: Mapped[int | None]
+    cpu_capability: Mapped[str | None]
+    versions: Mapped[dict[str, Any] | None]
+    resumed_from_epoch: Mapped[int | None]
+    identical: Mapped[bool | None]
+    """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""
+
+
+class Epoch(Base):
+    """One epoch of a run. Its primary key and the guard in `record_epoch` keep it from being recorded twice."""
+
+    __tablename__ = "epochs"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    first_step: Mapped[int] = mapped_column(BigInteger)
+    num_steps: Mapped[int]
+    means: Mapped[dict[str, Any]]
+    """Mean of each step column, and `d_loss`; non-finite is null."""
+    seconds: Mapped[float]
+    checkpoint: Mapped[str | None]
+    """File name; null where the epoch has none."""
+    recorded_at: Mapped[float]
+
+
+class SeriesBlock(Base):
+    """The steps of one epoch, packed."""
+
+    __tablename__ = "series"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    first_step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    num_steps: Mapped[int]
+    columns: Mapped[int]
+    """Which columns the block has: a key of `store.series.COLUMNS`."""
+    block: Mapped[bytes]
+    """Little-endian float32 [num_steps, columns]."""
+
+
+class EvaluationRow(Base):
+    """The evaluation of one epoch; epoch 0 is the untrained generator."""
+
+    __tablename__ = "evaluations"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    document: Mapped[dict[str, Any]]
+
+
+class DiagnosisRow(Base):
+    """The diagnosis of a run up to one epoch, by one version of the rules."""
+
+    __tablename__ = "diagnoses"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ruleset: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    severity: Mapped[str]
+    document: Mapped[dict[str, Any]]
+
+
+class Artifact(Base):
+    """Which stored file is the run's picture of an epoch."""
+
+    __tablename__ = "artifacts"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    kind: Mapped[ArtifactKind] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    """In bytes."""

@@ -1,0 +1,181 @@
+"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `leases` and `epochs`."""
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from sqlalchemy import case, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ganlib.request import RunRequest
+from ganlib.spec import RunSpec, spec_hash
+from store.db import now
+from store.errors import IdempotencyConflict, InvalidCursor, RunNotFound
+from store.models import Attempt, Run, Status
+
+MAX_PAGE = 200
+CURSOR = re.compile(r"(?P<created_at>\d+\.\d+) (?P<id>[0-9a-f]{16})")
+RUN_ID = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a list, newest first."""
+
+    items: list[Run]
+    next_cursor: str | None
+    """Where the next page starts; None on the last."""
+
+
+def create(
+    session: Session,
+    request: RunRequest,
+    spec: RunSpec,
+    *,
+    priority: int = 0,
+    idempotency_key: str | None = None,
+) -> Run:
+    """A new queued run, or the run that the same request with the same idempotency key made.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    run = new_run(request, spec, priority=priority)
+    run.created_at = clock(session)
+    run.idempotency_key = idempotency_key
+    if idempotency_key is None:
+        session.add(run)
+        session.flush()
+        return run
+    return _insert_once(session, run, idempotency_key)
+
+
+def _insert_once(session: Session, run: Run, key: str) -> Run:
+    try:
+        with session.begin_nested():
+            session.add(run)
+    except IntegrityError:  # the key is taken, perhaps since a moment ago
+        first = session.scalars(select(Run).where(Run.idempotency_key == key)).one()
+        if first.request_hash != run.request_hash:
+            raise IdempotencyConflict(key) from None
+        return first
+    return run
+
+
+def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0) -> Run:
+    """A queued run that is in no session yet and has no `created_at`."""
+    return Run(
+        id=new_id(),
+        name=request.name,
+        preset=request.preset,
+        spec=spec.model_dump(mode="json"),
+        spec_hash=spec_hash(spec),
+        seed=spec.seed,
+        status="queued",
+        priority=priority,
+        request_hash=hash_request(request),
+        epochs_total=spec.training.epochs,
+        steps_per_epoch=spec.steps_per_epoch,
+    )
+
+
+def new_id() -> str:
+    """16 random hex digits."""
+    return secrets.token_hex(8)
+
+
+def clock(session: Session) -> float:
+    """The database's clock, in seconds since 1970."""
+    return session.scalars(select(now())).one()
+
+
+def hash_request(*requests: BaseModel) -> str:
+    """SHA-256 of the requests as canonical JSON, 64 hex digits."""
+    documents = [request.model_dump(mode="json") for request in requests]
+    return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+
+def get(session: Session, run_id: str) -> Run:
+    """The run of that id, as the database has it now.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    run = session.get(Run, run_id, populate_existing=True)
+    if run is None:
+        raise RunNotFound(run_id)
+    return run
+
+
+def attempts(session: Session, run_id: str) -> list[Attempt]:
+    """The run's attempts, first to last."""
+    return list(session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)))
+
+
+def list_runs(
+    session: Session,
+    *,
+    status: Status | None = None,
+    preset: str | None = None,
+    verdict: str | None = None,
+    batch_id: str | None = None,
+    name: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this list.
+    """
+    filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name}
+    query = select(Run).filter_by(**{column: value for column, value in filters.items() if value is not None})
+    position = tuple_(Run.created_at, Run.id)
+    if cursor is not None:
+        query = query.where(position < tuple_(*_decode(cursor)))
+    limit = max(1, min(limit, MAX_PAGE))
+    runs = list(session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit + 1)))
+    items = runs[:limit]
+    return Page(items=items, next_cursor=_encode(items[-1]) if len(runs) > limit else None)
+
+
+def _encode(run: Run) -> str:
+    return base64.urlsafe_b64encode(f"{run.created_at!r} {run.id}".encode()).decode()
+
+
+def _decode(cursor: str) -> tuple[float, str]:
+    try:
+        position = CURSOR.fullmatch(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
+    except ValueError:
+        position = None
+    if position is None:
+        raise InvalidCursor(cursor)
+    return float(position["created_at"]), position["id"]
+
+
+def cancel(session: Session, run_id: str) -> Run:
+    """The run after it was asked to stop.
+
+    A queued run is cancelled at once, a running one when its worker hears of it; one that has ended stays as it is.
+
+    Raises:
+        RunNotFound: there is no such run.
+    """
+    # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
+    queued = Run.status == "queued"
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.status.in_(["queued", "running"]))
+        .values(
+            cancel_requested=True,
+            status=case((queued, "cancelled"), else_=Run.status),
+            finished_at=case((queued, now()), else_=Run.finished_at),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return get(session, run_id)

@@ -1,0 +1,139 @@
+"""The service's settings. This is the only reader of the environment: every field is `GANCLINIC_<NAME>`."""
+
+import os
+import secrets
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+
+def _from_seconds(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0))]
+"""A positive time span; in the environment a number of seconds."""
+Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Settings(BaseSettings):
+    """Where the service keeps its state, how it is reached, and how patient its workers are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GANCLINIC_",
+        env_ignore_empty=True,
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # URLs may hold passwords
+    )
+
+    home: Directory = Path(".ganclinic")
+    """State directory, mode 0700: database, token, data sets, checkpoints, artifacts, logs."""
+    database_url: str | None = Field(default=None, pattern=r"^(sqlite:///.|postgres(ql(\+psycopg)?)?://)", repr=False)
+    """`sqlite:///…` or `postgresql://…`; default: a SQLite file in `home`."""
+    broker_url: str | None = Field(default=None, pattern=r"^(rediss?|redis\+socket)://", repr=False)
+    """`redis://…`, `rediss://…` or `redis+socket://…`; default: the Unix socket of the embedded broker."""
+    data_dir: Directory | None = None
+    """Where data sets are looked for and downloaded to; default: `data` in `home`."""
+    token: SecretStr | None = None
+    """Bearer token of the API; default: the one in the file `token` in `home`."""
+    host: str = "127.0.0.1"
+    """Address that the API listens on."""
+    port: int = Field(default=8000, ge=0, le=65_535)
+    """Port that the API listens on; 0: any free one."""
+    lease_duration: Duration = timedelta(seconds=30)  # three missed heartbeats
+    """How long a run stays with a worker that is not heard of."""
+    heartbeat_interval: Duration = timedelta(seconds=10)
+    """How often a worker renews its lease."""
+    poll_interval: Duration = timedelta(seconds=5)
+    """How often an idle worker looks for work without being rung for."""
+    cancel_grace: Duration = timedelta(seconds=10)
+    """How long a training may take to stop by itself before it is killed."""
+    stall_factor: float = Field(default=10, gt=1)
+    """A training that is silent for this many median steps is stalled."""
+    stall_minimum: Duration = timedelta(seconds=60)
+    """A shorter silence is never a stall."""
+    start_timeout: Duration = timedelta(seconds=300)
+    """How long the first step may take: it waits for the data."""
+    max_attempts: int = Field(default=3, ge=1)
+    """How many attempts of a run may be lost before it fails."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Device of this worker: `auto`, `cpu`, `cuda` or `cuda:<number>`."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of a training; default: as many as torch takes."""
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_missed_heartbeat(self) -> Self:
+        if self.lease_duration < 2 * self.heartbeat_interval:
+            raise ValueError(
+                f"lease_duration: {self.lease_duration.total_seconds():g} s is too short for a heartbeat every "
+                f"{self.heartbeat_interval.total_seconds():g} s; allowed: at least twice as long"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """URL of the database."""
+        if self.database_url is not None:
+            return self.database_url
+        return URL.create("sqlite", database=str(self.home / "ganclinic.db")).render_as_string()
+
+    @property
+    def broker(self) -> str:
+        """URL of the broker."""
+        return self.broker_url or f"redis+socket://{quote(str(self.home / 'run' / 'broker.sock'))}"
+
+    @property
+    def data(self) -> Path:
+        """Directory of the data sets."""
+        return self.data_dir or self.home / "data"
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of `LocalArtifacts`."""
+        return self.home / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory with one directory a run."""
+        return self.home / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the log files."""
+        return self.home / "logs"
+
+
+def create_home(home: Path) -> Path:
+    """The state directory, made with mode 0700 where it is missing."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
+
+
+def read_or_create_token(home: Path) -> SecretStr:
+    """The API's token from the file `token` in `home`; the first caller makes it, with mode 0600."""
+    path = create_home(home) / "token"
+    if not path.exists():
+        _write_once(path, secrets.token_urlsafe(32))
+    return SecretStr(path.read_text("ascii").strip())
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Writes the whole file unless it exists: of two writers at once, one wins and none sees half a file."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink()

@@ -1,0 +1,113 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import BigInteger, inspect
+
+from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
+from store.errors import DatabaseNotMigrated, DatabaseTooNew
+from store.models import Base
+from store.runs import attempts
+from tests.support.store import claim_run
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        indexes = {index["name"] for index in inspect(connection).get_indexes("runs")}
+    assert {index.name for index in Base.metadata.tables["runs"].indexes} <= indexes
+    engine.dispose()
+
+
+def test_every_migration_can_be_undone_and_made_again(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with migrating(engine) as config:
+        command.downgrade(config, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    assert current_revision(engine) is None
+    upgrade(engine)
+    require_migrated(engine)
+    engine.dispose()
+
+
+def test_upgrading_an_upgraded_database_changes_nothing(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    upgrade(engine)
+    require_migrated(engine)
+    engine.dispose()
+
+
+def test_two_processes_may_upgrade_at_once(database_url: str, tmp_path: Path) -> None:
+    processes = [_migrate(database_url, tmp_path) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    engine = make_engine(database_url)
+    require_migrated(engine)
+    engine.dispose()
+
+
+def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "store.migrate"],
+        cwd=ROOT,
+        env={**os.environ, "GANCLINIC_DATABASE_URL": url, "GANCLINIC_HOME": str(home)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
+    engine = make_engine(database_url)
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0001; run: python -m store\.migrate"):
+        require_migrated(engine)
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database_url: str, tmp_path: Path) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'future'")
+    with pytest.raises(DatabaseTooNew, match="is at revision future, which this code does not know"):
+        require_migrated(engine)
+    process = _migrate(database_url, tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.count("future"), errors.count("Traceback")) == (1, 1, 0)
+    assert current_revision(engine) == "future"
+    engine.dispose()
+
+
+def test_migrating_a_database_that_does_not_answer_says_so(tmp_path: Path) -> None:
+    process = _migrate(f"postgresql://nobody@/gone?host={tmp_path}", tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith("the database does not answer")
+    assert "Traceback" not in errors
+
+
+def test_a_table_that_others_refer_to_can_be_altered(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        run_id = claim_run(session).run_id
+    with migrating(engine) as config:
+        operations = Operations(MigrationContext.configure(config.attributes["connection"]))
+        with operations.batch_alter_table("runs", recreate="auto") as table:
+            table.alter_column("priority", type_=BigInteger())
+    with transaction(engine) as session:
+        assert [attempt.run_id for attempt in attempts(session, run_id)] == [run_id]
+    engine.dispose()

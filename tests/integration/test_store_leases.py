@@ -1,0 +1,492 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Engine, select, text, update
+from sqlalchemy.orm import Session
+
+from store import leases
+from store.db import now, transaction
+from store.epochs import record_epoch, rewind
+from store.errors import LeaseLost
+from store.models import Attempt, Run
+from store.runs import attempts, cancel, get
+from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease
+
+ROOT = Path(__file__).parents[2]
+
+
+def outcomes(session: Session, run_id: str) -> list[str]:
+    return [attempt.outcome for attempt in attempts(session, run_id)]
+
+
+# --- claim ---
+
+
+def test_a_claim_gives_the_spec_and_makes_the_run_ours(engine: Engine) -> None:
+    with transaction(engine) as session:
+        created = create_run(session)
+    with transaction(engine) as session:
+        claimed = leases.claim(session, "worker-1", LEASE)
+    with transaction(engine) as session:
+        run = get(session, created.id)
+        clock = session.scalars(select(now())).one()
+        (attempt,) = attempts(session, run.id)
+    assert claimed is not None
+    assert (claimed.run_id, claimed.token, claimed.attempt) == (created.id, 1, 1)
+    assert claimed.spec.steps_per_epoch == run.steps_per_epoch
+    assert (run.status, run.attempt, run.token, run.lease_worker) == ("running", 1, 1, "worker-1")
+    assert run.lease_expires_at == pytest.approx(clock + 30, abs=5)
+    assert run.started_at == pytest.approx(clock, abs=5)
+    assert (attempt.number, attempt.token, attempt.worker, attempt.outcome) == (1, 1, "worker-1", "running")
+
+
+def test_nothing_queued_gives_no_claim(engine: Engine) -> None:
+    with transaction(engine) as session:
+        assert leases.claim(session, "worker-1", LEASE) is None
+
+
+def test_runs_are_claimed_by_priority_then_age(engine: Engine) -> None:
+    with transaction(engine) as session:
+        for name, priority, age_s in (("young", 0, 1), ("old", 0, 9), ("urgent", 5, 0), ("unimportant", -1, 60)):
+            create_run(session, name, priority=priority).created_at -= age_s
+    with transaction(engine) as session:
+        claimed = [claim_run(session) for _ in range(4)]
+        assert [get(session, c.run_id).name for c in claimed] == ["urgent", "old", "young", "unimportant"]
+
+
+def test_claimers_at_once_never_get_the_same_run(engine: Engine) -> None:
+    claimers, num_runs = 8, 24
+    with transaction(engine) as session:
+        expected = {create_run(session).id for _ in range(num_runs)}
+    barrier = Barrier(claimers)
+
+    def claim_until_empty(worker: int) -> list[str]:
+        barrier.wait()
+        claimed: list[str] = []
+        while True:
+            with transaction(engine) as session:
+                ours = leases.claim(session, f"worker-{worker}", LEASE)
+            if ours is None:
+                return claimed
+            claimed.append(ours.run_id)
+
+    with ThreadPoolExecutor(claimers) as pool:
+        claimed = [run_id for ours in pool.map(claim_until_empty, range(claimers)) for run_id in ours]
+    assert sorted(claimed) == sorted(expected)
+    with transaction(engine) as session:
+        assert len(session.scalars(select(Attempt)).all()) == num_runs
+
+
+CLAIM_UNTIL_EMPTY = """
+import sys
+from datetime import timedelta
+from store.db import make_engine, transaction
+from store.leases import claim
+
+engine = make_engine(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    with transaction(engine) as session:
+        claimed = claim(session, sys.argv[2], timedelta(seconds=30))
+        if claimed is not None and sys.argv[2] == "doomed":
+            print("claimed", flush=True)
+            sys.stdin.readline()  # never comes
+    if claimed is None:
+        break
+    print(claimed.run_id)
+"""
+
+
+def start_claimer(engine: Engine, worker: str) -> subprocess.Popen[str]:
+    """A process that says when it is ready, waits for a line, claims until nothing is queued, and prints the ids."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM_UNTIL_EMPTY, engine.url.render_as_string(hide_password=False), worker],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_processes_that_claim_at_once_never_get_the_same_run(engine: Engine) -> None:
+    with transaction(engine) as session:
+        expected = [create_run(session).id for _ in range(40)]
+    claimers = [start_claimer(engine, f"worker-{number}") for number in range(2)]
+    for claimer in claimers:
+        assert claimer.stdin is not None
+        claimer.stdin.write("go\n")
+        claimer.stdin.flush()
+    claimed = [claimer.communicate(timeout=60)[0].split() for claimer in claimers]
+    assert sorted(claimed[0] + claimed[1]) == sorted(expected)
+
+
+def test_a_worker_killed_while_it_claims_leaves_the_run_in_the_queue(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = create_run(session).id
+    doomed = start_claimer(engine, "doomed")
+    assert doomed.stdin is not None
+    assert doomed.stdout is not None
+    doomed.stdin.write("go\n")
+    doomed.stdin.flush()
+    assert doomed.stdout.readline() == "claimed\n"
+    doomed.kill()
+    doomed.communicate()
+    with transaction(engine) as session:
+        deadline = time.monotonic() + 10
+        while (claimed := leases.claim(session, "worker-2", LEASE)) is None:  # PostgreSQL hears of a death a bit later
+            assert time.monotonic() < deadline
+        assert (claimed.run_id, claimed.token, claimed.attempt) == (run_id, 1, 1)
+
+
+def test_a_claim_waits_for_no_other_claim(postgres_engine: Engine) -> None:
+    with transaction(postgres_engine) as session:
+        for _ in range(2):
+            create_run(session)
+    with transaction(postgres_engine) as first, transaction(postgres_engine) as second:
+        assert claim_run(first).run_id != claim_run(second).run_id
+
+
+def test_a_run_whose_spec_no_longer_validates_fails_and_the_next_is_claimed(engine: Engine) -> None:
+    with transaction(engine) as session:
+        broken = create_run(session, priority=1)
+        good = create_run(session)
+        session.execute(update(Run).where(Run.id == broken.id).values(spec={"spec_version": 99}))
+    with transaction(engine) as session:
+        assert claim_run(session).run_id == good.id
+        run = get(session, broken.id)
+        assert (run.status, run.error_kind) == ("failed", "InvalidSpec")
+        assert outcomes(session, run.id) == ["failed"]
+
+
+# --- while it runs ---
+
+
+def test_renewing_moves_the_end_of_the_lease(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        result = leases.renew(session, claimed.run_id, claimed.token, timedelta(hours=1))
+        clock = session.scalars(select(now())).one()
+        assert not result.cancel_requested
+        assert get(session, claimed.run_id).lease_expires_at == pytest.approx(clock + 3600, abs=5)
+
+
+def test_renewing_tells_of_a_cancel(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        cancel(session, claimed.run_id)
+        assert leases.renew(session, claimed.run_id, claimed.token, LEASE).cancel_requested
+
+
+def test_progress_is_the_last_step_reported(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        leases.report_progress(session, claimed.run_id, claimed.token, 7)
+        assert get(session, claimed.run_id).step == 7
+
+
+def test_an_attempt_says_what_it_ran_on(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        describe(session, claimed.run_id, claimed.token)
+        (attempt,) = attempts(session, claimed.run_id)
+        assert (attempt.device, attempt.threads, attempt.cpu_capability) == ("cpu", 2, "AVX2")
+        assert attempt.versions == {"torch": "2.14.1"}
+        assert (attempt.resumed_from_epoch, attempt.identical) == (4, True)
+
+
+def describe(session: Session, run_id: str, token: int) -> None:
+    leases.describe_attempt(
+        session,
+        run_id,
+        token,
+        device="cpu",
+        threads=2,
+        cpu_capability="AVX2",
+        versions={"torch": "2.14.1"},
+        resumed_from_epoch=4,
+        identical=True,
+    )
+
+
+WRITES: dict[str, Callable[[Session, leases.Claim], object]] = {
+    "renew": lambda s, c: leases.renew(s, c.run_id, c.token, LEASE),
+    "report_progress": lambda s, c: leases.report_progress(s, c.run_id, c.token, 1),
+    "describe_attempt": lambda s, c: describe(s, c.run_id, c.token),
+    "record_epoch": lambda s, c: record_epoch(s, epoch_record(c, 1)),
+    "rewind": lambda s, c: rewind(s, c.run_id, c.token, 0),
+    "finish": lambda s, c: leases.finish(s, c.run_id, c.token, "succeeded"),
+    "hand_over": lambda s, c: leases.hand_over(s, c.run_id, c.token),
+    "requeue": lambda s, c: leases.requeue(s, c.run_id, c.token, error="e", error_kind="E", max_attempts=3),
+}
+
+
+def columns(session: Session, run_id: str) -> dict[str, object]:
+    run = get(session, run_id)
+    return {column.name: getattr(run, column.name) for column in Run.__table__.columns}
+
+
+def test_a_stale_token_is_refused_in_every_write(engine: Engine) -> None:
+    with transaction(engine) as session:
+        stale = claim_run(session)
+        leases.hand_over(session, stale.run_id, stale.token)
+        newer = claim_run(session, "worker-2")
+        before = columns(session, stale.run_id)
+    assert (newer.run_id, newer.token) == (stale.run_id, stale.token + 1)
+    for write in WRITES.values():
+        with pytest.raises(LeaseLost), transaction(engine) as session:
+            write(session, stale)
+        with transaction(engine) as session:
+            assert columns(session, stale.run_id) == before
+            assert outcomes(session, stale.run_id) == ["handed over", "running"]
+
+
+def test_a_run_that_has_ended_takes_no_writes(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        leases.finish(session, claimed.run_id, claimed.token, "cancelled")
+        before = columns(session, claimed.run_id)
+    for write in WRITES.values():
+        with pytest.raises(LeaseLost), transaction(engine) as session:
+            write(session, claimed)
+    with transaction(engine) as session:
+        assert columns(session, claimed.run_id) == before
+        assert outcomes(session, claimed.run_id) == ["cancelled"]
+
+
+# --- how it ends ---
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed", "cancelled"])
+def test_a_run_ends_with_its_attempt(engine: Engine, outcome: leases.Outcome) -> None:
+    error = None if outcome == "succeeded" else "the data are gone"
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        leases.finish(session, claimed.run_id, claimed.token, outcome, error=error, error_kind=error and "Gone")
+    with transaction(engine) as session:
+        run = get(session, claimed.run_id)
+        (attempt,) = attempts(session, run.id)
+        assert (run.status, run.error, run.error_kind) == (outcome, error, error and "Gone")
+        assert (run.lease_worker, run.lease_expires_at) == (None, None)
+        assert (attempt.outcome, attempt.error) == (outcome, error)
+        assert run.finished_at is not None
+        assert attempt.ended_at is not None
+
+
+def test_an_error_with_characters_that_databases_refuse_is_stored(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        leases.finish(
+            session, claimed.run_id, claimed.token, "failed", error="nul \0, surrogate \udc80, smile \U0001f600"
+        )
+    with transaction(engine) as session:
+        assert get(session, claimed.run_id).error == "nul \ufffd, surrogate \ufffd, smile \U0001f600"
+
+
+def test_a_run_handed_over_is_queued_again_and_the_attempt_does_not_count(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = create_run(session).id
+    for _ in range(5):
+        with transaction(engine) as session:
+            claimed = claim_run(session)
+            assert leases.hand_over(session, run_id, claimed.token) == "queued"
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        assert claimed.attempt == 6
+        assert lose(session, claimed, max_attempts=2) == "queued"
+        assert outcomes(session, run_id) == ["handed over"] * 5 + ["lost"]
+
+
+def lose(session: Session, claimed: leases.Claim, *, max_attempts: int) -> str:
+    return leases.requeue(
+        session, claimed.run_id, claimed.token, error="killed", error_kind="ProcessDied", max_attempts=max_attempts
+    )
+
+
+def test_a_lost_run_is_queued_again_until_the_cap_fails_it(engine: Engine) -> None:
+    statuses = [lose_once(engine, max_attempts=3) for _ in range(3)]
+    assert statuses == ["queued", "queued", "failed"]
+    with transaction(engine) as session:
+        run = session.scalars(select(Run)).one()
+        assert (run.error, run.error_kind) == ("killed", "ProcessDied")
+        assert run.finished_at is not None
+        assert outcomes(session, run.id) == ["lost"] * 3
+
+
+def lose_once(engine: Engine, *, max_attempts: int) -> str:
+    with transaction(engine) as session:
+        return lose(session, claim_run(session), max_attempts=max_attempts)
+
+
+def test_a_run_whose_lease_expired_is_queued_again(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        expire_lease(session, claimed.run_id)
+    with transaction(engine) as session:
+        assert leases.requeue_expired(session, max_attempts=3) == [claimed.run_id]
+        run = get(session, claimed.run_id)
+        assert (run.status, run.error, run.lease_worker) == ("queued", None, None)
+        (attempt,) = attempts(session, run.id)
+        assert (attempt.outcome, attempt.error) == ("lost", "worker worker-1 stopped renewing its lease")
+
+
+def test_a_lease_expires_by_the_clock_of_the_database(engine: Engine) -> None:
+    with transaction(engine) as session:
+        create_run(session)
+        claimed = leases.claim(session, "worker-1", timedelta(milliseconds=1))
+        assert claimed is not None
+    with transaction(engine) as session:
+        until = get(session, claimed.run_id).lease_expires_at
+        while session.scalars(select(now())).one() <= (until or 0):
+            pass
+        assert leases.requeue_expired(session, max_attempts=3) == [claimed.run_id]
+
+
+def test_a_lease_that_still_runs_is_left_alone(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+    with transaction(engine) as session:
+        assert leases.requeue_expired(session, max_attempts=1) == []
+        assert get(session, claimed.run_id).status == "running"
+
+
+def test_a_run_whose_leases_keep_expiring_fails_at_the_cap(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = create_run(session).id
+    for _ in range(2):
+        with transaction(engine) as session:
+            claim_run(session)
+            expire_lease(session, run_id)
+        with transaction(engine) as session:
+            leases.requeue_expired(session, max_attempts=2)
+    with transaction(engine) as session:
+        run = get(session, run_id)
+        assert (run.status, run.error_kind) == ("failed", "LeaseExpired")
+        assert leases.claim(session, "worker-2", LEASE) is None
+
+
+def test_repairers_at_once_requeue_each_run_once(engine: Engine) -> None:
+    repairers = 4
+    with transaction(engine) as session:
+        expected = [claim_run(session).run_id for _ in range(6)]
+        for run_id in expected:
+            expire_lease(session, run_id)
+    barrier = Barrier(repairers)
+
+    def repair(_: int) -> list[str]:
+        barrier.wait()
+        with transaction(engine) as session:
+            return leases.requeue_expired(session, max_attempts=3)
+
+    with ThreadPoolExecutor(repairers) as pool:
+        repaired = [run_id for lost in pool.map(repair, range(repairers)) for run_id in lost]
+    assert sorted(repaired) == sorted(expected)
+
+
+def test_a_lease_renewed_at_the_last_moment_is_left_alone(postgres_engine: Engine) -> None:
+    with transaction(postgres_engine) as session:
+        claimed = claim_run(session)
+        expire_lease(session, claimed.run_id)
+
+    def repair() -> list[str]:
+        with transaction(postgres_engine) as session:
+            return leases.requeue_expired(session, max_attempts=3)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(postgres_engine) as session:
+            leases.renew(session, claimed.run_id, claimed.token, LEASE)
+            repairing = pool.submit(repair)
+            wait_until_blocked(postgres_engine)  # it has seen the expired lease, and waits for the row
+        assert repairing.result() == []
+    with transaction(postgres_engine) as session:
+        assert get(session, claimed.run_id).status == "running"
+
+
+def wait_until_blocked(engine: Engine) -> None:
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 10
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while connection.scalar(blocked) == 0:
+            assert time.monotonic() < deadline, "nothing waits for a lock"
+            time.sleep(0.01)
+
+
+# --- cancel ---
+
+
+def test_a_queued_run_is_cancelled_at_once(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run = cancel(session, create_run(session).id)
+        assert run.status == "cancelled"
+        assert run.finished_at is not None
+        assert leases.claim(session, "worker-1", LEASE) is None
+
+
+def test_a_running_run_is_asked_to_stop(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run = cancel(session, claim_run(session).run_id)
+        assert (run.status, run.cancel_requested, run.finished_at) == ("running", True, None)
+
+
+def test_cancelling_a_run_that_has_ended_changes_nothing(engine: Engine) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        run = cancel(session, claimed.run_id)
+        assert (run.status, run.cancel_requested) == ("succeeded", False)
+
+
+@pytest.mark.parametrize("way", ["hand_over", "requeue", "expire", "last attempt"])
+def test_a_run_asked_to_stop_is_never_queued_again(engine: Engine, way: str) -> None:
+    with transaction(engine) as session:
+        claimed = claim_run(session)
+        cancel(session, claimed.run_id)
+        if way == "hand_over":
+            assert leases.hand_over(session, claimed.run_id, claimed.token) == "cancelled"
+        elif way == "expire":
+            expire_lease(session, claimed.run_id)
+            leases.requeue_expired(session, max_attempts=3)
+        else:
+            assert lose(session, claimed, max_attempts=1 if way == "last attempt" else 3) == "cancelled"
+        run = get(session, claimed.run_id)
+        assert run.status == "cancelled"
+        assert run.finished_at is not None
+
+
+def test_a_cancel_is_never_lost_while_the_run_changes_hands(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = create_run(session).id
+    barrier = Barrier(2)
+
+    def change_hands() -> None:
+        barrier.wait()
+        for _ in range(20):
+            with transaction(engine) as session:
+                claimed = leases.claim(session, "worker-1", LEASE)
+                if claimed is None:
+                    return
+            with transaction(engine) as session:
+                leases.hand_over(session, run_id, claimed.token)
+
+    def ask() -> None:
+        barrier.wait()
+        with transaction(engine) as session:
+            cancel(session, run_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(change_hands), pool.submit(ask)]:
+            future.result()
+    with transaction(engine) as session:
+        assert get(session, run_id).status == "cancelled"
