@@ -1,0 +1,139 @@
+"""The slot on both databases, with a training that only remembers what it was given."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from store import leases, runs
+from store.db import make_engine, transaction
+from store.leases import Claim
+from store.settings import Settings
+from tests.support.store import claim_run, create_run, expire_lease
+from worker.slot import Slot
+
+FOREVER = timedelta(hours=1)
+
+
+class Trainer:
+    """Finishes every run at once, unless it is told to wait."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.trained: list[str] = []
+        self.may_finish = threading.Event()
+        self.may_finish.set()
+
+    def train(self, claim: Claim, is_stopping: Callable[[], bool]) -> None:
+        while not self.may_finish.is_set() and not is_stopping():
+            time.sleep(0.01)
+        with transaction(self.engine) as session:
+            leases.finish(session, claim.run_id, claim.token, "succeeded")
+        self.trained.append(claim.run_id)
+
+
+def make_slot(trainer: Trainer, engine: Engine, poll_interval: timedelta = FOREVER, name: str = "worker-1") -> Slot:
+    return Slot(name, trainer.train, engine=engine, settings=Settings(poll_interval=poll_interval))
+
+
+@contextlib.contextmanager
+def running(slot: Slot) -> Iterator[None]:
+    thread = threading.Thread(target=slot.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        slot.stop()
+        thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def create(engine: Engine) -> str:
+    with transaction(engine) as session:
+        return create_run(session).id
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def trainer(engine: Engine) -> Trainer:
+    return Trainer(engine)
+
+
+def test_a_slot_trains_everything_that_is_queued_when_it_starts(engine: Engine, trainer: Trainer) -> None:
+    ids = [create(engine) for _ in range(3)]
+    with running(make_slot(trainer, engine)):
+        wait_until(lambda: trainer.trained == ids)
+
+
+def test_the_bell_wakes_the_slot(engine: Engine, trainer: Trainer) -> None:
+    slot = make_slot(trainer, engine)
+    with running(slot):
+        first = create(engine)
+        slot.wake()
+        wait_until(lambda: trainer.trained == [first])
+
+
+def test_a_bell_that_rings_while_the_slot_is_busy_is_heard_afterwards(engine: Engine, trainer: Trainer) -> None:
+    slot = make_slot(trainer, engine)
+    trainer.may_finish.clear()
+    first = create(engine)
+    with running(slot):
+        wait_until(lambda: status(engine, first) == "running")
+        second = create(engine)
+        slot.wake()
+        trainer.may_finish.set()
+        wait_until(lambda: trainer.trained == [first, second])
+
+
+def status(engine: Engine, run_id: str) -> str:
+    with transaction(engine) as session:
+        return runs.get(session, run_id).status
+
+
+def test_without_a_bell_the_slot_polls(engine: Engine, trainer: Trainer) -> None:
+    with running(make_slot(trainer, engine, timedelta(seconds=0.05))):
+        run_id = create(engine)
+        wait_until(lambda: trainer.trained == [run_id])
+
+
+def test_a_slot_that_is_stopped_claims_nothing_more(engine: Engine, trainer: Trainer) -> None:
+    trainer.may_finish.clear()
+    first, second = create(engine), create(engine)
+    with running(make_slot(trainer, engine)):
+        wait_until(lambda: status(engine, first) == "running")
+    assert trainer.trained == [first]
+    assert status(engine, second) == "queued"
+
+
+def test_a_slot_takes_over_a_run_whose_lease_expired(engine: Engine, trainer: Trainer) -> None:
+    with transaction(engine) as session:
+        lost = claim_run(session, "worker-that-died").run_id
+        expire_lease(session, lost)
+    with running(make_slot(trainer, engine)):
+        wait_until(lambda: trainer.trained == [lost])
+
+
+def test_slots_at_once_train_every_run_once(engine: Engine) -> None:
+    ids = [create(engine) for _ in range(12)]
+    trainers = [Trainer(engine) for _ in range(3)]
+    slots = [make_slot(trainer, engine, name=f"worker-{i}") for i, trainer in enumerate(trainers)]
+    with contextlib.ExitStack() as stack:
+        for slot in slots:
+            stack.enter_context(running(slot))
+        wait_until(lambda: sum(len(trainer.trained) for trainer in trainers) == len(ids))
+    assert sorted(run_id for trainer in trainers for run_id in trainer.trained) == sorted(ids)
+
+
+def test_a_slot_outlives_a_database_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    engine = make_engine("postgresql://postgres@/nothing?host=/nowhere")
+    with running(make_slot(Trainer(engine), engine, timedelta(seconds=0.05))):
+        wait_until(lambda: caplog.text.count("does not answer") >= 2)
+    engine.dispose()

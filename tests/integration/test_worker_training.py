@@ -1,0 +1,240 @@
+"""The training process's work in this process: what it records, and how it resumes."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from ganlib.datasets.load import DatasetUnavailable
+from ganlib.request import RunRequest
+from store import epochs, leases, runs
+from store.db import make_engine, transaction, upgrade
+from store.errors import DatabaseUnavailable, LeaseLost
+from store.settings import Settings
+from tests.support.store import LEASE, expire_lease
+from tests.support.worker import Clinic
+from worker.line import Line, Stopped
+from worker.machine import DeviceUnavailable
+from worker.protocol import Ticket
+from worker.recorder import persist
+from worker.training import train
+
+SPEC: dict[str, Any] = {
+    "dataset": {"name": "ring8", "size": 200},
+    "generator": {"family": "mlp", "width": 8},
+    "discriminator": {"family": "mlp", "width": 8},
+    "training": {"epochs": 5, "steps_per_epoch": 4, "batch_size": 16, "checkpoint_every_epochs": 2},
+    "evaluation": {"num_samples": 50, "every_epochs": 2},
+    "samples": {"count": 4},
+}
+
+
+class LineWithInterruption(Line):
+    """Does something at a certain step."""
+
+    def __init__(self, commands: int, events: int, at_step: int | None, interrupt: Callable[[], None]) -> None:
+        super().__init__(commands, events)
+        self._at_step, self._interrupt = at_step, interrupt
+
+    def step(self, step: int) -> None:
+        if step == self._at_step:
+            self._interrupt()
+        super().step(step)
+
+
+def stop() -> None:
+    raise Stopped("stop")
+
+
+class Scene:
+    """Attempts of runs, one after the other, in this process."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self.engine = engine
+        self.settings = Settings(home=home, device="cpu", threads=1)
+        self.clinic = Clinic(home=home, engine=engine, database_url="")
+
+    def create_run(self, **settings: Any) -> str:
+        request = RunRequest(spec=SPEC, set=settings)
+        with transaction(self.engine) as session:
+            return runs.create(session, request, request.resolve()).id
+
+    def claim(self) -> Ticket:
+        with transaction(self.engine) as session:
+            claimed = leases.claim(session, "worker-1", LEASE)
+        assert claimed is not None
+        return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
+
+    def train(
+        self, ticket: Ticket, *, at_step: int | None = None, interrupt: Callable[[], None] = stop
+    ) -> list[dict[str, Any]]:
+        """What the worker was told."""
+        events = self.settings.home / "events"
+        with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
+            line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
+            train(ticket, line, engine=self.engine, settings=self.settings)
+        return [json.loads(event) for event in events.read_text().splitlines()]
+
+    def interrupt(self, ticket: Ticket, step: int) -> None:
+        """Ends an attempt at that step, and hands its run over."""
+        with pytest.raises(Stopped):
+            self.train(ticket, at_step=step)
+        with transaction(self.engine) as session:
+            leases.hand_over(session, ticket.run_id, ticket.token)
+
+    def checkpoints(self, run_id: str) -> list[str]:
+        return sorted(path.name for path in (self.settings.checkpoints / run_id).iterdir())
+
+
+@pytest.fixture
+def scene(sqlite_url: str, tmp_path: Path) -> Iterator[Scene]:
+    engine = make_engine(sqlite_url)
+    upgrade(engine)
+    yield Scene(engine, tmp_path)
+    engine.dispose()
+
+
+def test_a_training_records_all_its_epochs_and_its_success(scene: Scene) -> None:
+    run_id = scene.create_run()
+    told = scene.train(scene.claim())
+    run = scene.clinic.run(run_id)
+    assert (run.status, run.epochs_done, run.step) == ("succeeded", 5, 20)
+    assert run.verdict is not None
+    numbers = scene.clinic.numbers(run_id)
+    assert [epoch for epoch, *_ in numbers["epochs"]] == [1, 2, 3, 4, 5]
+    assert [document["epoch"] for document in numbers["evaluations"]] == [0, 2, 4, 5]
+    assert [document["epoch"] for document in numbers["diagnoses"]] == [1, 2, 3, 4, 5]
+    assert [epoch for epoch, _ in numbers["samples"]] == [1, 2, 3, 4, 5]
+    assert [event["step"] for event in told if event["event"] == "stepped"][-1] == 20
+
+
+def test_an_attempt_says_what_it_ran_on(scene: Scene) -> None:
+    run_id = scene.create_run()
+    scene.train(scene.claim())
+    (attempt,) = scene.clinic.attempts(run_id)
+    assert (attempt.device, attempt.threads) == ("cpu", 1)
+    assert attempt.cpu_capability
+    assert {"torch", "numpy"} <= set(attempt.versions or {})
+    assert (attempt.resumed_from_epoch, attempt.identical) == (None, None)
+
+
+def test_only_the_last_two_checkpoints_that_the_database_names_are_kept(scene: Scene) -> None:
+    run_id = scene.create_run()
+    scene.train(scene.claim())
+    named = [epoch.checkpoint for epoch in scene.clinic.epochs(run_id)]
+    assert named[0] is None
+    assert scene.checkpoints(run_id) == ["attempt-1-epoch-4.safetensors", "attempt-1-epoch-5.safetensors"]
+
+
+@pytest.mark.parametrize("step", [2, 6, 11, 14, 20])
+def test_a_resumed_training_gives_the_numbers_of_an_undisturbed_one(scene: Scene, step: int) -> None:
+    undisturbed, disturbed = scene.create_run(), scene.create_run()
+    scene.train(scene.claim())
+    scene.interrupt(scene.claim(), step)
+    resumed = scene.claim()
+    scene.train(resumed)
+    assert resumed.run_id == disturbed
+    assert scene.clinic.numbers(disturbed) == scene.clinic.numbers(undisturbed)
+    _, attempt = scene.clinic.attempts(disturbed)
+    checkpoint = (step - 1) // 8 * 2  # epochs of 4 steps, a checkpoint every 2 epochs
+    assert attempt.resumed_from_epoch == (checkpoint or None)
+    assert attempt.identical == (True if checkpoint else None)
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_time_and_changes_nothing(scene: Scene) -> None:
+    undisturbed, disturbed = scene.create_run(), scene.create_run()
+    scene.train(scene.claim())
+    scene.interrupt(scene.claim(), 18)
+    newest = scene.settings.checkpoints / disturbed / "attempt-1-epoch-4.safetensors"
+    newest.write_bytes(newest.read_bytes()[:100])
+    scene.train(scene.claim())
+    assert scene.clinic.numbers(disturbed) == scene.clinic.numbers(undisturbed)
+    assert scene.clinic.attempts(disturbed)[-1].resumed_from_epoch == 2
+
+
+def test_a_resume_on_another_machine_is_marked(scene: Scene) -> None:
+    run_id = scene.create_run()
+    scene.interrupt(scene.claim(), 11)
+    with transaction(scene.engine) as session:
+        runs.attempts(session, run_id)[0].cpu_capability = "VAX"
+    scene.train(scene.claim())
+    assert scene.clinic.attempts(run_id)[-1].identical is False
+
+
+def test_a_resume_takes_as_many_threads_as_the_first_attempt(scene: Scene) -> None:
+    run_id = scene.create_run()
+    scene.interrupt(scene.claim(), 11)
+    scene.settings = scene.settings.model_copy(update={"threads": 2})
+    scene.train(scene.claim())
+    assert [attempt.threads for attempt in scene.clinic.attempts(run_id)] == [1, 1]
+
+
+def test_an_attempt_that_lost_its_lease_before_it_began_changes_nothing(scene: Scene) -> None:
+    run_id = scene.create_run()
+    stale = scene.claim()
+    lose_lease(scene, run_id)
+    scene.interrupt(scene.claim(), 11)
+    before = scene.clinic.numbers(run_id)
+    with pytest.raises(LeaseLost):
+        scene.train(stale)
+    assert scene.clinic.numbers(run_id) == before
+    assert scene.clinic.run(run_id).status == "queued"
+
+
+def test_an_attempt_that_loses_its_lease_in_an_epoch_does_not_record_it(scene: Scene) -> None:
+    run_id = scene.create_run()
+    with pytest.raises(LeaseLost):
+        scene.train(scene.claim(), at_step=11, interrupt=lambda: lose_lease(scene, run_id))
+    assert [epoch.epoch for epoch in scene.clinic.epochs(run_id)] == [1, 2]
+    assert scene.clinic.run(run_id).status == "queued"
+
+
+def test_what_is_recorded_waits_for_a_database_that_is_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+
+    def write(_: Session) -> str:
+        tries.append(0)
+        if len(tries) < 4:
+            raise DatabaseUnavailable("away")
+        return "written"
+
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert persist(scene.engine, write) == "written"
+    assert pauses == [1, 2, 4]
+
+
+def lose_lease(scene: Scene, run_id: str) -> None:
+    with transaction(scene.engine) as session:
+        expire_lease(session, run_id)
+        assert leases.requeue_expired(session, 3) == [run_id]
+
+
+def test_without_its_data_a_run_does_not_begin(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    scene.settings = scene.settings.model_copy(update={"data_dir": tmp_path / "file" / "data"})
+    images = {"generator": {"family": "deconv", "width": 8}, "discriminator": {"family": "conv", "width": 8}}
+    run_id = scene.create_run(dataset={"name": "mnist"}, **images)
+    with pytest.raises(DatasetUnavailable, match=r"--set dataset\.name=mnist-5k"):
+        scene.train(scene.claim())
+    assert scene.clinic.run(run_id).step == 0
+
+
+def test_a_spec_that_wants_a_gpu_does_not_train_without(scene: Scene) -> None:
+    scene.create_run(**{"resources.device": "cuda"})
+    with pytest.raises(DeviceUnavailable, match=r"--set resources\.device=auto"):
+        scene.train(scene.claim())
+
+
+def test_losses_that_are_not_finite_are_recorded(scene: Scene) -> None:
+    run_id = scene.create_run(**{"optimizer.learning_rate": 10, "training.epochs": 2})
+    scene.train(scene.claim())
+    assert scene.clinic.run(run_id).status == "succeeded"
+    with transaction(scene.engine) as session:
+        assert epochs.history(session, run_id)[0].shape == (8, 7)

@@ -1,0 +1,60 @@
+from datetime import timedelta
+
+import pytest
+
+from worker.protocol import Stepped, Working
+from worker.silence import Patience, Silence
+
+PATIENCE = Patience(stall_factor=10, stall_minimum=timedelta(seconds=60), start_timeout=timedelta(seconds=300))
+
+
+def heard(*steps: tuple[float, int]) -> Silence:
+    """Begun at 0, with steps reported at these times."""
+    silence = Silence(PATIENCE, 0)
+    for at, step in steps:
+        silence.hear(Stepped(step=step), at)
+    return silence
+
+
+def test_before_the_first_steps_the_start_timeout_counts() -> None:
+    assert not heard().is_stall(300)
+    assert heard().is_stall(300.1)
+    assert heard((100, 1)).limit_s() == 300  # one step has no pace
+
+
+def test_a_pace_of_short_steps_gives_the_minimum() -> None:
+    silence = heard((0, 1), (1, 101), (2, 201))
+    assert silence.limit_s() == 60
+    assert not silence.is_stall(62)
+    assert silence.is_stall(62.1)
+
+
+def test_a_pace_of_long_steps_gives_a_multiple_of_their_median() -> None:
+    silence = heard((0, 1), (20, 2), (40, 3), (200, 4))
+    assert silence.limit_s() == 10 * 20
+
+
+def test_a_report_of_many_steps_counts_as_that_many() -> None:
+    assert heard((0, 0), (100, 5), (200, 10)).limit_s() == 10 * 20
+
+
+def test_other_work_has_no_pace() -> None:
+    silence = heard((0, 1), (1, 2))
+    silence.hear(Working(on="recording epoch 1"), 2)
+    assert silence.limit_s() == 300
+    assert not silence.is_stall(302)
+    silence.hear(Stepped(step=3), 250)
+    assert silence.limit_s() == 60
+
+
+def test_the_time_of_other_work_is_not_taken_for_a_slow_step() -> None:
+    silence = heard((0, 1), (1, 2))
+    silence.hear(Working(on="recording epoch 1"), 1)
+    silence.hear(Stepped(step=3), 200)
+    silence.hear(Stepped(step=4), 201)
+    assert silence.limit_s() == 60
+
+
+@pytest.mark.parametrize("steps", [[(0, 5), (1, 5)], [(0, 5), (1, 4)]])
+def test_a_step_that_is_not_new_gives_no_pace(steps: list[tuple[float, int]]) -> None:
+    assert heard(*steps).limit_s() == 300

@@ -1,0 +1,84 @@
+"""The training process's end of the pipes to its worker."""
+
+import logging
+import os
+import sys
+import threading
+import time
+from io import FileIO
+from typing import Self
+
+from worker.protocol import Event, Stepped, Ticket
+
+STEP_INTERVAL_S = 0.2  # between reports of steps: smooth for an eye, and next to nothing in a pipe
+ORPHANED = 75  # exit status of a process whose worker is gone: EX_TEMPFAIL of <sysexits.h>
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The worker told the training to end."""
+
+
+class Line:
+    """Tells the worker what happens, and hears its commands."""
+
+    def __init__(self, commands: int, events: int) -> None:
+        """File descriptors to read commands from, and to write events to."""
+        # Unbuffered: a thread that waits in a buffered file holds a lock that the interpreter needs to exit.
+        self._commands = FileIO(commands, "rb", closefd=False)
+        self._events = events
+        self._command: str | None = None
+        self._reported_at = 0.0
+
+    @classmethod
+    def over_standard_streams(cls) -> Self:
+        """Over stdin and stdout. What anybody prints from now on goes to stderr instead."""
+        events = os.dup(sys.stdout.fileno())
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        return cls(sys.stdin.fileno(), events)
+
+    def read_ticket(self) -> Ticket:
+        """The first line. From now on commands are heard, and the process ends with its worker."""
+        line = self._commands.readline()
+        if not line:
+            os._exit(ORPHANED)
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
+        return Ticket.model_validate_json(line)
+
+    def tell(self, event: Event) -> None:
+        """Tells the worker; without one, the process ends."""
+        line = event.to_line().encode()
+        try:
+            while line:
+                line = line[os.write(self._events, line) :]
+        except BrokenPipeError:
+            os._exit(ORPHANED)
+
+    def step(self, step: int) -> None:
+        """Reports a step, unless one was reported just now.
+
+        Raises:
+            Stopped: the worker said so.
+        """
+        self.obey()
+        now = time.monotonic()
+        if now - self._reported_at >= STEP_INTERVAL_S:
+            self._reported_at = now
+            self.tell(Stepped(step=step))
+
+    def obey(self) -> None:
+        """Returns unless there was a command.
+
+        Raises:
+            Stopped: there was.
+        """
+        if self._command is not None:
+            raise Stopped(self._command)
+
+    def _listen(self) -> None:
+        while line := self._commands.readline():
+            self._command = line.decode().strip()
+        # Nobody renews the lease any more. The transaction that may be open is rolled back, files appear whole or
+        # not at all: there is nothing to tidy up, and no time for it.
+        os._exit(ORPHANED)

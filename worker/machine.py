@@ -1,0 +1,82 @@
+"""What a training runs on: the device, and everything that can change the last bit of its numbers."""
+
+import logging
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from store.models import Attempt
+
+logger = logging.getLogger(__name__)
+
+
+class DeviceUnavailable(ValueError):
+    """The spec wants a device that this worker does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Two attempts on equal machines compute the same numbers, where the device is the CPU."""
+
+    device: str
+    threads: int
+    cpu_capability: str
+    """Instruction set that torch chose, e.g. `AVX2`."""
+    versions: dict[str, str]
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a second execution gives bit-identical numbers."""
+        return self.device == "cpu"
+
+    def equals(self, attempt: Attempt) -> bool:
+        """Whether that attempt ran on such a machine."""
+        ran_on = (attempt.device, attempt.threads, attempt.cpu_capability, attempt.versions)
+        return ran_on == (self.device, self.threads, self.cpu_capability, self.versions)
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"], workers: str) -> torch.device:
+    """The device for a spec that wants `wanted`, on a worker whose device is `workers` (`auto`, `cpu`, `cuda:N`).
+
+    Raises:
+        DeviceUnavailable: the spec wants a GPU and the worker has none.
+    """
+    if workers == "auto":
+        workers = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and workers == "cpu":
+        raise DeviceUnavailable(
+            "resources.device: 'cuda' is not available on this worker; "
+            "use --set resources.device=auto, or start a worker that has a GPU"
+        )
+    return torch.device("cpu" if wanted == "cpu" else workers)
+
+
+def set_threads(setting: int | None, earlier: Iterable[Attempt]) -> int:
+    """Sets the CPU threads of everything that computes, and says how many.
+
+    As many as the run's first attempt took, so that a resume is bit-identical; else the setting, else what torch takes.
+    """
+    first = next((attempt.threads for attempt in earlier if attempt.threads is not None), None)
+    if first is not None and first > (os.cpu_count() or 1):
+        logger.warning("the first attempt had %d threads, more than there are here", first)
+        first = None
+    threads = first or setting or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+    return threads
+
+
+def this_machine(device: torch.device, threads: int) -> Machine:
+    """The machine that this process runs on."""
+    return Machine(
+        device=f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
+        threads=threads,
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+    )

@@ -1,0 +1,117 @@
+"""A training process as its worker sees it: a command in a process group of its own, lines in and lines out."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from subprocess import PIPE, Popen
+from typing import IO, Self
+
+from worker.protocol import Command, Event, Ticket, parse_event
+
+LOG_TAIL_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """An event, and when it came."""
+
+    event: Event
+    at: float
+    """Monotonic seconds, taken when the line was read: a worker that was busy meanwhile sees no silence."""
+
+
+class TrainingProcess:
+    """A running training process. Leaving the `with` block kills what is left of its group."""
+
+    def __init__(self, command: Sequence[str], ticket: Ticket, log: Path) -> None:
+        """Starts it; its stderr is added to `log`."""
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._log = log
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = Popen(
+                command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=output,
+                start_new_session=True,  # a group of its own, so that a signal reaches all of it and nothing else
+                encoding="utf-8",
+                errors="replace",
+            )
+        self._heard: SimpleQueue[Heard | None] = SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._listener.start()
+        self._write(ticket.to_line())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def hear(self, timeout_s: float) -> list[Heard]:
+        """What came since the last call; waits for an event or the end of the output, at most `timeout_s`."""
+        items: list[Heard | None] = []
+        with suppress(Empty):
+            items.append(self._heard.get(timeout=timeout_s))
+            while True:
+                items.append(self._heard.get_nowait())
+        return [item for item in items if item is not None]
+
+    def send(self, command: Command) -> None:
+        """Tells the process; one that has ended hears nothing."""
+        self._write(command + "\n")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signals the whole group."""
+        # Only `kill` reaps the process. Until then its id cannot belong to anybody else, even when it has ended.
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, number)
+
+    def has_ended(self) -> bool:
+        """Whether the process is over; does not reap it."""
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def kill(self) -> int:
+        """Kills what is left of the group; the exit status, as `Popen.returncode` has it."""
+        self.signal(signal.SIGKILL)
+        status = self._process.wait()
+        self._listener.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(BrokenPipeError):  # a command that nobody read
+                _opened(pipe).close()
+        return status
+
+    def log_tail(self, lines: int) -> str:
+        """The last lines that this process logged."""
+        with self._log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, size - LOG_TAIL_BYTES))
+            text = log.read().decode("utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _write(self, line: str) -> None:
+        with suppress(BrokenPipeError):
+            stdin = _opened(self._process.stdin)
+            stdin.write(line)
+            stdin.flush()
+
+    def _listen(self) -> None:
+        for line in _opened(self._process.stdout):
+            event = parse_event(line)
+            if event is not None:
+                self._heard.put(Heard(event=event, at=time.monotonic()))
+        self._heard.put(None)
+
+
+def _opened(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None, "Popen was given PIPE"
+    return pipe

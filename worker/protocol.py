@@ -1,0 +1,70 @@
+"""What the worker and its training process say to each other: one JSON object a line, over pipes.
+
+The worker writes a `Ticket` and then commands; the process answers with events. Imports no torch.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+Command = Literal["stop", "cancel"]
+"""`stop`: the worker ends, another attempt will go on. `cancel`: the run ends."""
+
+
+class Message(BaseModel):
+    """One line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_line(self) -> str:
+        """JSON with its line end."""
+        return self.model_dump_json() + "\n"
+
+
+class Ticket(Message):
+    """The right to train one attempt of a run."""
+
+    run_id: str
+    token: int
+    """Fencing token: the store refuses writes under an older one."""
+    attempt: int
+    device: str
+    """The worker's device: `auto`, `cpu` or `cuda:N`."""
+
+
+class Working(Message):
+    """The process has begun something that takes a while and is no step."""
+
+    event: Literal["working"] = "working"
+    on: str
+    """What, for people."""
+
+
+class Stepped(Message):
+    """Steps were made. Sent a few times a second at most."""
+
+    event: Literal["stepped"] = "stepped"
+    step: int
+    """Steps made in the whole run."""
+
+
+class Failed(Message):
+    """The run cannot succeed, however often it is tried."""
+
+    event: Literal["failed"] = "failed"
+    kind: str
+    """Name of the error."""
+    error: str
+    """What is wrong and how to cure it."""
+
+
+Event = Working | Stepped | Failed
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(line: str) -> Event | None:
+    """The event on a line; None where the line is none."""
+    try:
+        return _EVENT.validate_json(line)
+    except ValidationError:
+        return None

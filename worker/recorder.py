@@ -1,0 +1,152 @@
+"""Records epochs: evaluates, diagnoses, stores files, and then writes everything in one transaction."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from ganlib.datasets.load import DataArrays, scaled
+from ganlib.diagnose.history import History
+from ganlib.diagnose.prescribe import with_remedies
+from ganlib.diagnose.rules import diagnose
+from ganlib.diagnose.verdict import Diagnosis
+from ganlib.evaluate.evaluation import Reference, evaluate, prepare_reference
+from ganlib.pictures import sample_grid
+from ganlib.report import EpochReport, Evaluation
+from ganlib.spec import RunSpec
+from ganlib.train import TrainingState, untrained_fakes
+from store import epochs, leases
+from store.artifacts import LocalArtifacts
+from store.db import transaction
+from store.epochs import EpochRecord
+from store.errors import DatabaseUnavailable
+from worker.checkpoints import Checkpoints
+from worker.protocol import Ticket
+
+LONGEST_PAUSE_S = 8
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def persist(engine: Engine, write: Callable[[Session], T]) -> T:
+    """What `write` returns, in a transaction that is tried again for as long as the database does not answer.
+
+    The worker, which hears nothing meanwhile, ends the wait when it has lasted too long.
+    """
+    pause_s = 1
+    while True:
+        try:
+            with transaction(engine) as session:
+                return write(session)
+        except DatabaseUnavailable as error:
+            logger.warning("%s; trying again in %d s", error, pause_s)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+@dataclass(slots=True, kw_only=True)
+class Past:
+    """What a run has recorded so far."""
+
+    steps: NDArray[np.float32]
+    """[T, len(STEP_COLUMNS)]."""
+    evaluations: tuple[Evaluation, ...]
+    diagnosis: Diagnosis | None
+
+    @classmethod
+    def read(cls, session: Session, run_id: str) -> "Past":
+        """The run's past as the database has it."""
+        steps, evaluations = epochs.history(session, run_id)
+        return cls(steps=steps, evaluations=tuple(evaluations), diagnosis=epochs.diagnosis(session, run_id))
+
+
+class Recorder:
+    """Records the epochs of one attempt, each with its evaluation and the diagnosis of the run up to it."""
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        spec: RunSpec,
+        data: DataArrays,
+        device: torch.device,
+        *,
+        past: Past,
+        checkpoints: Checkpoints,
+        artifacts: LocalArtifacts,
+        engine: Engine,
+    ) -> None:
+        self._ticket, self._spec, self._past = ticket, spec, past
+        self._checkpoints, self._artifacts, self._engine = checkpoints, artifacts, engine
+        self._reference: Reference = prepare_reference(scaled(data), spec)
+        self._untrained: tuple[Evaluation, ...] = ()
+        """Of epoch 0, to be recorded with epoch 1."""
+        if not past.evaluations:
+            self._untrained = (evaluate(self._reference, untrained_fakes(spec, device), 0),)
+
+    def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Diagnosis:
+        """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
+
+        Raises:
+            LeaseLost: the run is no longer this attempt's; nothing was recorded.
+        """
+        evaluations = self._evaluate(report)
+        past = self._with(report, evaluations)
+        assert past.diagnosis is not None
+        picture = self._artifacts.put(sample_grid(report.samples), "image/png")
+        checkpoint = self._checkpoints.save(state) if self._checkpoint_is_due(report.epoch) else None
+        self._write(
+            EpochRecord(
+                run_id=self._ticket.run_id,
+                token=self._ticket.token,
+                attempt=self._ticket.attempt,
+                epoch=report.epoch,
+                first_step=report.first_step,
+                steps=report.steps,
+                seconds=seconds,
+                checkpoint=checkpoint,
+                evaluations=evaluations,
+                diagnosis=past.diagnosis,
+                artifacts={"samples": picture},
+            )
+        )
+        self._past, self._untrained = past, ()
+        if checkpoint is not None:
+            self._checkpoints.prune(checkpoint)
+        return past.diagnosis
+
+    def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
+        if report.fakes is None:
+            return self._untrained
+        return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
+
+    def _with(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> Past:
+        """The past with this epoch, diagnosed."""
+        history = History(
+            objective=self._spec.objective.name,
+            steps_per_epoch=self._spec.steps_per_epoch,
+            epochs_total=self._spec.training.epochs,
+            steps=np.concatenate([self._past.steps, report.steps]),
+            evaluations=(*self._past.evaluations, *evaluations),
+            previous=self._past.diagnosis,
+        )
+        diagnosis = with_remedies(diagnose(history), self._spec)
+        return Past(steps=history.steps, evaluations=history.evaluations, diagnosis=diagnosis)
+
+    def _checkpoint_is_due(self, epoch: int) -> bool:
+        return epoch % self._spec.training.checkpoint_every_epochs == 0 or epoch == self._spec.training.epochs
+
+    def _write(self, record: EpochRecord) -> None:
+        def write(session: Session) -> None:
+            epochs.record_epoch(session, record)
+            if record.epoch == self._spec.training.epochs:
+                leases.finish(session, record.run_id, record.token, "succeeded")
+
+        persist(self._engine, write)

@@ -1,0 +1,225 @@
+"""Supervises one claimed run: starts its training process, keeps the lease, relays a cancel, and settles the end.
+
+The process itself records epochs and success; every other end is written here, after the process is gone. Each
+write is guarded by the fencing token, so where the two disagree (a cancel that comes with the last epoch, a lease
+lost while an epoch is recorded) the first to write is right and the other is refused.
+"""
+
+import logging
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Engine
+
+from store import leases
+from store.db import transaction
+from store.errors import DatabaseUnavailable, LeaseLost
+from store.leases import Claim
+from store.settings import Settings
+from worker.process import TrainingProcess
+from worker.protocol import Command, Event, Failed, Stepped, Ticket
+from worker.silence import Patience, Silence
+
+TRAINING = (sys.executable, "-m", "worker.training")
+TICK_S = 0.2  # how soon a stop of the worker is noticed while the training is silent
+REPORT_INTERVAL_S = 1.0  # a live progress bar moves once a second
+RETRY_INTERVAL_S = 1.0  # between heartbeats while the database does not answer
+TERMINATE_GRACE_S = 2.0  # from SIGTERM, on which the process logs where it is, to SIGKILL
+LOG_LINES = 40  # of the log in the error of a lost attempt: a traceback and what led to it
+
+Reason = Literal["stalled", "stopped", "cancelled", "not ours"]
+NEWS: dict[Reason, str] = {
+    "stalled": "was silent for too long",
+    "stopped": "is to be handed over: this worker stops",
+    "cancelled": "is to be cancelled",
+    "not ours": "has ended, or is somebody else's",
+}
+RANK: dict[Reason | None, int] = {None: 0, "stalled": 1, "stopped": 2, "cancelled": 3, "not ours": 4}
+"""A reason to end a training gives way to a higher one: who cancels wants no other attempt, and a run that is no
+longer ours has ended or belongs to somebody else."""
+COMMANDS: dict[Reason, Command] = {"stopped": "stop", "cancelled": "cancel", "not ours": "stop"}
+"""What is said first; a stalled training would not hear it."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a training process ended."""
+
+    reason: Reason | None
+    """Why it was told or made to end; None: it ended by itself."""
+    failure: Failed | None
+    """What it said before."""
+    status: int
+    """Exit status; negative: the signal that killed it."""
+    log_tail: str
+
+
+def supervise(
+    claim: Claim,
+    is_stopping: Callable[[], bool],
+    *,
+    engine: Engine,
+    settings: Settings,
+    command: Sequence[str] = TRAINING,
+) -> None:
+    """Trains one attempt of the claimed run to whatever end; hands it over once `is_stopping()` is true.
+
+    Raises:
+        DatabaseUnavailable: the end could not be written; the lease will expire instead.
+    """
+    ticket = Ticket(run_id=claim.run_id, token=claim.token, attempt=claim.attempt, device=settings.device)
+    with TrainingProcess(command, ticket, settings.logs / f"{claim.run_id}.log") as process:
+        end = _Watch(claim, is_stopping, engine=engine, settings=settings, process=process).until_end()
+    logger.info("run=%s attempt=%d ended its process with status %d", claim.run_id, claim.attempt, end.status)
+    with suppress(LeaseLost):  # as it should be after a success, which the process has written
+        settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
+
+
+def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None:
+    """Writes the end of an attempt whose process is gone.
+
+    Raises:
+        LeaseLost: the run has ended already, or somebody else holds it.
+    """
+    run_id, token = claim.run_id, claim.token
+    with transaction(engine) as session:
+        match end:
+            case End(reason="not ours"):
+                raise LeaseLost(run_id, token)
+            case End(reason="cancelled"):
+                leases.finish(session, run_id, token, "cancelled")
+            case End(failure=Failed(kind=kind, error=error)):
+                leases.finish(session, run_id, token, "failed", error=error, error_kind=kind)
+            case End(reason="stopped"):
+                leases.hand_over(session, run_id, token)
+            case _:
+                kind, error = describe_loss(end)
+                leases.requeue(session, run_id, token, error=error, error_kind=kind, max_attempts=max_attempts)
+
+
+def describe_loss(end: End) -> tuple[str, str]:
+    """Kind and text of the error of an attempt that was lost."""
+    kind = "TrainingDied"
+    if end.reason == "stalled":
+        kind, error = "TrainingStalled", "the training process was silent for too long"
+    elif end.status < 0:
+        error = f"the training process was killed by signal {-end.status} ({signal.strsignal(-end.status)})"
+    else:
+        error = f"the training process ended with exit status {end.status}"
+    return kind, f"{error}; its last log lines:\n{end.log_tail}" if end.log_tail else error
+
+
+class _Watch:
+    """Watches one training process until it has ended, and ends it where there is a reason to."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        is_stopping: Callable[[], bool],
+        *,
+        engine: Engine,
+        settings: Settings,
+        process: TrainingProcess,
+    ) -> None:
+        self._claim, self._is_stopping = claim, is_stopping
+        self._engine, self._settings, self._process = engine, settings, process
+        now = time.monotonic()
+        self._silence = Silence(_patience(settings), now)
+        self._heartbeat_at = now + settings.heartbeat_interval.total_seconds()
+        self._report_at = now
+        self._step: int | None = None
+        """The latest step that the database does not know of."""
+        self._failure: Failed | None = None
+        self._reason: Reason | None = None
+        self._alarms: deque[tuple[float, signal.Signals]] = deque()
+        """Signals to send, and when."""
+
+    def until_end(self) -> End:
+        while not self._process.has_ended():
+            self._hear(TICK_S)
+            self._keep_lease()
+            if self._is_stopping():
+                self._end("stopped")
+            if self._silence.is_stall(time.monotonic()):
+                self._end("stalled")
+            self._sound_alarms()
+        status = self._process.kill()
+        self._hear(0)
+        tail = self._process.log_tail(LOG_LINES)
+        return End(reason=self._reason, failure=self._failure, status=status, log_tail=tail)
+
+    def _hear(self, timeout_s: float) -> None:
+        for heard in self._process.hear(timeout_s):
+            self._silence.hear(heard.event, heard.at)
+            self._take_note(heard.event)
+
+    def _take_note(self, event: Event) -> None:
+        match event:
+            case Stepped(step=step):
+                self._step = step
+            case Failed():
+                self._failure = event
+            case _:
+                pass
+
+    def _keep_lease(self) -> None:
+        now = time.monotonic()
+        has_news = self._step is not None and now >= self._report_at
+        if not has_news and now < self._heartbeat_at:
+            return
+        try:
+            cancel_requested = self._renew()
+        except LeaseLost:
+            self._end("not ours")
+        except DatabaseUnavailable as error:  # training goes on: what it may not write, the token refuses
+            logger.warning("run=%s heartbeat failed: %s", self._claim.run_id, error)
+            self._heartbeat_at = self._report_at = time.monotonic() + RETRY_INTERVAL_S
+        else:
+            self._step = None
+            self._heartbeat_at = now + self._settings.heartbeat_interval.total_seconds()
+            self._report_at = now + REPORT_INTERVAL_S
+            if cancel_requested:
+                self._end("cancelled")
+
+    def _renew(self) -> bool:
+        """Renews the lease and reports progress; whether a cancel is asked for."""
+        run_id, token = self._claim.run_id, self._claim.token
+        with transaction(self._engine) as session:
+            if self._step is not None:
+                leases.report_progress(session, run_id, token, self._step)
+            return leases.renew(session, run_id, token, self._settings.lease_duration).cancel_requested
+
+    def _end(self, reason: Reason) -> None:
+        """Begins to end the training: by a command, then SIGTERM, then SIGKILL."""
+        if RANK[reason] <= RANK[self._reason]:
+            return
+        logger.info("run=%s attempt=%d %s", self._claim.run_id, self._claim.attempt, NEWS[reason])
+        self._reason = reason
+        terminate_at = time.monotonic()
+        if reason in COMMANDS:
+            self._process.send(COMMANDS[reason])
+            terminate_at += self._settings.cancel_grace.total_seconds()
+        if not self._alarms:
+            kill_at = terminate_at + TERMINATE_GRACE_S
+            self._alarms.extend([(terminate_at, signal.SIGTERM), (kill_at, signal.SIGKILL)])
+
+    def _sound_alarms(self) -> None:
+        while self._alarms and time.monotonic() >= self._alarms[0][0]:
+            _, number = self._alarms.popleft()
+            self._process.signal(number)
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        stall_factor=settings.stall_factor,
+        stall_minimum=settings.stall_minimum,
+        start_timeout=settings.start_timeout,
+    )

@@ -1,0 +1,153 @@
+"""The training process: `python -m worker.training`, started by a worker, which gives it a ticket on stdin.
+
+Trains one attempt of a run from the last checkpoint that the database names. It records epochs and success; what
+else may happen is told to the worker, or seen by it.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+import time
+from dataclasses import asdict
+from typing import NamedTuple
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from ganlib.datasets.load import DatasetUnavailable, load_dataset
+from ganlib.spec import RunSpec
+from ganlib.train import Training
+from store import epochs, leases, runs
+from store.artifacts import LocalArtifacts
+from store.db import make_engine, reading
+from store.errors import LeaseLost
+from store.models import Attempt, Epoch
+from store.settings import Settings
+from worker.checkpoints import Checkpoints
+from worker.line import Line, Stopped
+from worker.logs import configure_logging
+from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
+from worker.protocol import Failed, Stepped, Ticket, Working
+from worker.recorder import Past, Recorder, persist
+
+FINAL_ERRORS = (DatasetUnavailable, DeviceUnavailable)
+"""Another attempt would end the same way."""
+
+logger = logging.getLogger("worker.training")
+
+
+def main() -> int:
+    """Exit status 0 after success or a stop, 1 after an error that the worker was told; others are tracebacks."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGTERM, chain=True)  # where did it hang? the log tells
+    line = Line.over_standard_streams()
+    ticket = line.read_ticket()
+    configure_logging(run=ticket.run_id, attempt=ticket.attempt)
+    settings = Settings()
+    engine = make_engine(settings.database)
+    try:
+        train(ticket, line, engine=engine, settings=settings)
+    except (Stopped, LeaseLost) as reason:
+        logger.info("ended: %s", reason)
+    except FINAL_ERRORS as error:
+        logger.error("%s", error)
+        line.tell(Failed(kind=type(error).__name__, error=str(error)))
+        return 1
+    finally:
+        engine.dispose()
+    return 0
+
+
+class _Found(NamedTuple):
+    """What the database knows of the run when the attempt begins."""
+
+    spec: RunSpec
+    attempts: list[Attempt]
+    epochs: list[Epoch]
+
+
+def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
+    """Trains and records the epochs that are left.
+
+    Raises:
+        Stopped: the worker said so.
+        LeaseLost: the run is no longer this attempt's.
+        DatasetUnavailable: the data are not there.
+        DeviceUnavailable: the device is not there.
+    """
+    found = _read(engine, ticket.run_id)
+    spec = found.spec
+    line.tell(Working(on="loading data"))
+    device = choose_device(spec.resources.device, ticket.device)
+    machine = this_machine(device, set_threads(settings.threads, found.attempts))
+    data = load_dataset(spec.dataset, settings.data, spec.seed)
+    checkpoints = Checkpoints.of(settings.checkpoints / ticket.run_id, ticket.attempt, found.epochs)
+    training = Training(spec, data, device=device, state=checkpoints.load_newest())
+    past = _begin(ticket, engine, machine, training.epoch, found)
+    logger.info("begins after epoch %d on %s", training.epoch, machine)
+    line.obey()
+    line.tell(Working(on="preparing evaluation"))
+    recorder = Recorder(
+        ticket,
+        spec,
+        data,
+        device,
+        past=past,
+        checkpoints=checkpoints,
+        artifacts=LocalArtifacts(settings.artifacts),
+        engine=engine,
+    )
+    _train_epochs(training, recorder, line)
+
+
+def _read(engine: Engine, run_id: str) -> _Found:
+    with reading(engine) as session:
+        return _Found(
+            spec=RunSpec.model_validate(runs.get(session, run_id).spec),
+            attempts=runs.attempts(session, run_id),
+            epochs=epochs.epochs(session, run_id),
+        )
+
+
+def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> Past:
+    """Forgets what was recorded after `epoch`, where the attempt begins, and says so; the past that is left."""
+
+    def write(session: Session) -> Past:
+        epochs.rewind(session, ticket.run_id, ticket.token, epoch)
+        leases.describe_attempt(
+            session,
+            ticket.run_id,
+            ticket.token,
+            **asdict(machine),
+            resumed_from_epoch=epoch or None,
+            identical=_is_identical(machine, epoch, found),
+        )
+        return Past.read(session, ticket.run_id)
+
+    return persist(engine, write)
+
+
+def _is_identical(machine: Machine, epoch: int, found: _Found) -> bool | None:
+    """Whether the run goes on as if never disturbed: all its epochs so far ran on such a machine, on the CPU."""
+    if epoch == 0:
+        return None
+    contributors = {e.attempt for e in found.epochs if e.epoch <= epoch}
+    return machine.is_reproducible and all(machine.equals(a) for a in found.attempts if a.number in contributors)
+
+
+def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
+    started_at = time.monotonic()
+    for report in training.epochs(line.step):
+        seconds = time.monotonic() - started_at
+        line.tell(Stepped(step=training.step))
+        line.tell(Working(on=f"recording epoch {report.epoch}"))
+        diagnosis = recorder.record(report, training.state(), seconds)
+        logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)
+        started_at = time.monotonic()
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    os._exit(status)  # everything is written, and torch takes a second to tear itself down
