@@ -1,0 +1,98 @@
+"""The application: every router under /v1, behind the guards, with its errors as problem documents."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy import Engine
+
+from api import (
+    batches,
+    datasets,
+    diagnosis,
+    documents,
+    errors,
+    evaluations,
+    figures,
+    health,
+    presets,
+    runs,
+    samples,
+    series,
+)
+from api.deps import Services
+from api.guard import LimitBody, RequireToken, bearer
+from store.artifacts import LocalArtifacts
+from store.bell import ring
+from store.db import make_engine
+from store.settings import Settings, read_or_create_token
+
+NOUNS = (runs, batches, series, samples, figures, evaluations, diagnosis, presets, datasets, documents)
+DESCRIPTION = """Trains GANs from run specs, watches every run, and says early, with evidence, what goes wrong.
+
+Created work is stored before it is answered with 202. Every error is a problem document (RFC 9457)."""
+
+
+class Api(FastAPI):
+    """FastAPI whose OpenAPI document describes problem documents."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if not self.openapi_schema:
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = document["components"]["schemas"]
+            schemas |= problem.pop("$defs") | {"Problem": problem}
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def create_app(
+    settings: Settings,
+    engine: Engine | None = None,
+    bell: Callable[[Settings], bool] = ring,
+    broker_answers: Callable[[Settings], bool] = health.broker_answers,
+) -> FastAPI:
+    """The application for these settings; the other arguments are for tests."""
+    services = Services(
+        settings=settings,
+        engine=engine or make_engine(settings.database),
+        artifacts=LocalArtifacts(settings.artifacts),
+        bell=bell,
+        broker_answers=broker_answers,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.engine.dispose()
+
+    # The pages of /docs would load scripts from elsewhere, and nothing but health is answered without a token.
+    app = Api(
+        title="GAN Clinic",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    errors.register(app)
+    app.add_middleware(LimitBody)
+    app.add_middleware(RequireToken, token=settings.token or read_or_create_token(settings.home))
+    app.include_router(_router(), prefix="/v1")
+    return app
+
+
+def _router() -> APIRouter:
+    everything = APIRouter()
+    for noun in NOUNS:
+        everything.include_router(noun.router, dependencies=[Depends(bearer)], responses=errors.EVERYWHERE)
+    everything.include_router(health.router)
+    return everything

@@ -1,0 +1,43 @@
+"""Batches: many runs created in one call."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Path, Response
+
+from api.deps import IdempotencyKey, JsonBody, Reader, ServicesDep, Writer
+from api.errors import documented
+from api.requests import BatchRequest
+from api.resolve import resolve_all
+from api.schemas import BatchView
+from store import batches
+
+router = APIRouter(prefix="/batches", tags=["batches"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    dependencies=[JsonBody],
+    responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 409, 413, 415, 422)},
+)
+def create_batch(
+    request: BatchRequest,
+    session: Writer,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> BatchView:
+    """Queue many runs: all of them, or none where one is not valid."""
+    batch = batches.create_batch(session, resolve_all(request.runs), name=request.name, idempotency_key=idempotency_key)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    response.headers["Location"] = f"/v1/batches/{batch.id}"
+    return BatchView.of(batch)
+
+
+@router.get("/{batch_id}", responses=documented(404))
+def get_batch(
+    batch_id: Annotated[str, Path(description="Id of the batch, 16 hex digits.")], session: Reader
+) -> BatchView:
+    """Look at a batch, with its runs as they are now."""
+    return BatchView.of(batches.get_batch(session, batch_id))

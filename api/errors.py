@@ -1,0 +1,220 @@
+"""Every error as a problem document (RFC 9457), from whichever layer it comes.
+
+Errors of the store and of ganlib are translated here and nowhere else, by the table `KINDS`.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from ganlib.preset import UnknownPreset
+from ganlib.request import InvalidRequest
+from store.errors import (
+    ArtifactNotFound,
+    BatchNotFound,
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    InvalidCursor,
+    RunNotFound,
+)
+
+PROBLEM_JSON = "application/problem+json"
+MAX_FIELD_PROBLEMS = 100  # a batch of 1,000 specs with the same mistake needs no more to be understood
+MAX_TEXT = 1000
+RETRY_AFTER_S = 5
+
+logger = logging.getLogger(__name__)
+
+
+def _readable(text: str) -> str:
+    """Text that echoes a request, short and without the half characters that no JSON document may hold."""
+    whole = text.encode("utf-8", "replace").decode()
+    return whole if len(whole) <= MAX_TEXT else whole[: MAX_TEXT - 1] + "…"
+
+
+Readable = Annotated[str, BeforeValidator(_readable)]
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: Readable
+    """Its path, e.g. `training.epochs`, or in a batch `runs[3].training.epochs`."""
+    message: Readable
+    """What is wrong with it, and what is allowed."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str = "about:blank"
+    """Names the kind of problem; `about:blank` where the status says all."""
+    title: str
+    status: int
+    detail: Readable | None = None
+    """What went wrong this time."""
+    instance: str | None = None
+    """Path of the request."""
+    errors: list[FieldProblem] | None = Field(default=None, max_length=MAX_FIELD_PROBLEMS)
+    """With status 422: the fields that are wrong."""
+
+
+class ApiError(Exception):
+    """Base of the errors that only the API raises."""
+
+
+class NotRecorded(ApiError):
+    """The run exists, but has not recorded what was asked for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the run has recorded no {what}")
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared to be JSON."""
+
+    def __init__(self, content_type: str | None) -> None:
+        given = f"not '{content_type:.80}'" if content_type else "and the request names none"
+        super().__init__(f"send the body with the content type application/json, {given}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    status: int
+    name: str
+    title: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+KINDS: dict[type[Exception], _Kind] = {
+    RunNotFound: _Kind(404, "run-not-found", "No such run"),
+    BatchNotFound: _Kind(404, "batch-not-found", "No such batch"),
+    ArtifactNotFound: _Kind(404, "artifact-not-found", "The stored file is missing"),
+    UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
+    NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
+    IdempotencyConflict: _Kind(409, "idempotency-conflict", "Idempotency key used for another request"),
+    UnsupportedMediaType: _Kind(415, "unsupported-media-type", "The body must be JSON", {"Accept": "application/json"}),
+    InvalidRequest: _Kind(422, "invalid-request", "The request is not valid"),
+    InvalidCursor: _Kind(422, "invalid-request", "The request is not valid"),
+    DatabaseUnavailable: _Kind(
+        503, "database-unavailable", "The database does not answer", {"Retry-After": str(RETRY_AFTER_S)}
+    ),
+}
+INVALID = KINDS[InvalidRequest]
+
+
+def register(app: FastAPI) -> None:
+    """Makes every error of the app a problem document."""
+    for error in KINDS:
+        app.add_exception_handler(error, _answer_known)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(Exception, _answer_unexpected)
+
+
+def problem_response(problem: Problem, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
+    """The problem as a response to the request of `scope`."""
+    whole = problem.model_copy(update={"instance": quote(scope["path"], errors="replace")})
+    return Response(
+        whole.model_dump_json(exclude_none=True), problem.status, dict(headers or {}), media_type=PROBLEM_JSON
+    )
+
+
+def http_problem(status: int, detail: str) -> Problem:
+    """A problem that its status describes."""
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+
+
+async def _answer_known(request: Request, error: Exception) -> Response:
+    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    if isinstance(error, DatabaseUnavailable):  # the driver's message names hosts and users: for the log only
+        logger.warning("%s", error)
+        return _respond(request, kind, f"Try again in {RETRY_AFTER_S} seconds.")
+    return _respond(request, kind, _sentence(str(error)), _field_problems(error))
+
+
+def _respond(request: Request, kind: _Kind, detail: str, errors: list[FieldProblem] | None = None) -> Response:
+    name = f"urn:ganclinic:problem:{kind.name}"
+    problem = Problem(type=name, title=kind.title, status=kind.status, detail=detail, errors=errors)
+    return problem_response(problem, request.scope, kind.headers)
+
+
+def _field_problems(error: Exception) -> list[FieldProblem] | None:
+    if isinstance(error, InvalidRequest):
+        found = [FieldProblem(field=field, message=message) for field, message in error.problems.items()]
+        return found[:MAX_FIELD_PROBLEMS]
+    return [FieldProblem(field="cursor", message=str(error))] if isinstance(error, InvalidCursor) else None
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here.",
+    }
+    problem = http_problem(error.status_code, details.get(HTTPStatus(error.status_code), error.detail))
+    return problem_response(problem, request.scope, error.headers)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    items: list[dict[str, Any]] = list(error.errors())
+    if items[0]["type"] == "json_invalid":
+        problem = http_problem(
+            400, f"The body is not JSON: {items[0]['ctx']['error']}, at character {items[0]['loc'][-1]}."
+        )
+        return problem_response(problem, request.scope)
+    found = [_field_problem(item) for item in items[:MAX_FIELD_PROBLEMS]]
+    return _respond(request, INVALID, _sentence("; ".join(f"{p.field}: {p.message}" for p in found[:5])), found)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return problem_response(http_problem(500, "The service failed; its log says why."), request.scope)
+
+
+def _field_problem(item: dict[str, Any]) -> FieldProblem:
+    """One of pydantic's errors, in the words of `ganlib.request`."""
+    path, message = field_path(item["loc"][1:]), str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "value_error" and ": " in message:  # its text names the field first
+        inner, _, message = message.partition(": ")
+        path = f"{path}.{inner}" if path else inner
+    elif item["type"] == "extra_forbidden":
+        message = "is not a field here"
+    elif item["type"] != "missing" and isinstance(item["input"], str | int | float):
+        message = f"{message}, not {item['input']!r:.80}"
+    return FieldProblem(field=path or str(item["loc"][0]), message=message)
+
+
+def field_path(parts: tuple[int | str, ...]) -> str:
+    """`("runs", 3, "name")` as `runs[3].name`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems of a route, for its `responses`."""
+    return {status: {"description": HTTPStatus(status).phrase, "content": PROBLEM_CONTENT} for status in statuses}
+
+
+PROBLEM_CONTENT: dict[str, Any] = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    **documented(401, 503),
+    "default": {"description": "Any other error", "content": PROBLEM_CONTENT},
+}
+"""Problems that every route but health may answer with."""

@@ -1,0 +1,50 @@
+"""Whether the service works: the only thing that anybody may ask."""
+
+from fastapi import APIRouter, Response
+from kombu.connection import Connection
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+from sqlalchemy import text
+
+from api.deps import Services, ServicesDep
+from api.schemas import HealthView
+from store import db
+from store.errors import DatabaseUnavailable
+from store.settings import Settings
+
+BROKER_TIMEOUT_S = 0.5
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("", responses={503: {"description": "The database does not answer", "model": HealthView}})
+def get_health(services: ServicesDep, response: Response) -> HealthView:
+    """Ask whether the service works."""
+    database = _database_answers(services)
+    if not database:
+        response.status_code = 503
+    return HealthView(
+        status="ok" if database else "unavailable",
+        database="ok" if database else "unavailable",
+        broker="ok" if services.broker_answers(services.settings) else "unavailable",
+    )
+
+
+def _database_answers(services: Services) -> bool:
+    try:
+        with db.reading(services.engine) as session:
+            session.execute(text("SELECT 1"))
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def broker_answers(settings: Settings) -> bool:
+    """Whether the broker takes a connection within half a second."""
+    options = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S, "max_retries": 0}
+    try:
+        with Connection(settings.broker, transport_options=options) as connection:
+            connection.default_channel  # noqa: B018  a Redis transport first connects for a channel
+    except (KombuError, RedisError, OSError):
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""What the API takes, besides the run requests of `ganlib.request`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ganlib.diagnose.verdict import Verdict
+from ganlib.request import Name, RunRequest
+from store.models import Status
+from store.runs import MAX_PAGE
+
+MAX_BATCH = 1000
+MAX_EPOCH = 100_000  # as many as a spec may ask for
+MAX_STEP = MAX_EPOCH * 1_000_000
+MAX_POINTS = 5000
+
+
+class BatchRequest(BaseModel):
+    """Many runs to make: all of them, or none where one is not valid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name | None = Field(default=None, description="A name for people.")
+    runs: list[RunRequest] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class Parameters(BaseModel):
+    """Base of query parameters: a misspelt one is refused, not overlooked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Filter = Annotated[str, Field(max_length=200)]
+
+
+class RunQuery(Parameters):
+    """Which runs to list."""
+
+    status: Status | None = None
+    preset: Filter | None = None
+    verdict: Verdict | None = None
+    batch: Filter | None = None
+    """Id of a batch."""
+    name: Filter | None = None
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
+    cursor: Filter | None = None
+    """`next_cursor` of the page before."""
+
+
+class EpochQuery(Parameters):
+    """Which epoch to look at."""
+
+    epoch: int | None = Field(default=None, ge=0, le=MAX_EPOCH)
+    """By default the last one."""
+
+
+class SeriesQuery(Parameters):
+    """Which part of a series to read, and how finely."""
+
+    resolution: Literal["epoch", "step"] = "epoch"
+    first_step: int = Field(default=1, ge=1, le=MAX_STEP)
+    last_step: int = Field(default=MAX_STEP, ge=1, le=MAX_STEP)
+    """Included."""
+    max_points: int = Field(default=1000, ge=1, le=MAX_POINTS)

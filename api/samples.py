@@ -1,0 +1,34 @@
+"""The picture of samples that a run stores each epoch."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.deps import EpochPath, FoundRun, Reader, ServicesDep
+from api.errors import NotRecorded, documented
+from api.images import IMMUTABLE, REVALIDATE, image_response, image_responses
+from api.schemas import SampleList, SampleView
+from store import epochs
+from store.models import FINAL_STATUSES
+
+router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
+
+
+@router.get("", responses=documented(404))
+def list_samples(run: FoundRun, session: Reader) -> SampleList:
+    """List the epochs that have a picture."""
+    return SampleList(items=[SampleView.of(artifact) for artifact in epochs.artifacts(session, run.id, "samples")])
+
+
+@router.get("/{epoch}", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)})
+def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: ServicesDep, request: Request) -> Response:
+    """Look at an epoch's samples."""
+    artifact = epochs.artifact(session, run.id, "samples", epoch)
+    if artifact is None:
+        raise NotRecorded(f"samples of epoch {epoch}")
+    return image_response(
+        request,
+        lambda: services.artifacts.get(artifact.sha256),
+        media_type=artifact.media_type,
+        tag=artifact.sha256,
+        # A run that resumes on a GPU records its last epochs again, with other numbers.
+        cache_control=IMMUTABLE if run.status in FINAL_STATUSES else REVALIDATE,
+    )

@@ -1,0 +1,70 @@
+"""Requests that nobody thought of, made from the OpenAPI document: every answer is one that the document promises."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import load_all_checks, positive_data_acceptance
+
+from api.openapi import openapi_document
+from store.db import make_engine
+from tests.support.api import TOKEN, make_service, record
+
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+OPERATIONS = [
+    (path, method, mode)
+    for path, item in openapi_document()["paths"].items()
+    for method, operation in item.items()
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or "parameters" in operation or "requestBody" in operation
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is shot at."""
+
+    schema: schemathesis.BaseSchema
+    run_id: str
+    """A run with three epochs, so that more is reached than its absence."""
+
+
+@pytest.fixture(scope="module")
+def target(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    home = tmp_path_factory.mktemp("fuzz")
+    engine = make_engine(f"sqlite:///{shutil.copy(migrated_sqlite_file, home / 'ganclinic.db')}")
+    service = make_service(engine, home)
+    run = record(service)
+    load_all_checks()
+    schema = schemathesis.openapi.from_dict(service.app.openapi())
+    schema.app = service.app
+    yield Target(schema=schema, run_id=run.id)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(("path", "method", "mode"), OPERATIONS)
+def test_every_answer_is_one_that_is_documented(target: Target, path: str, method: str, mode: GenerationMode) -> None:
+    operation = target.schema[path][method]
+
+    @settings(
+        max_examples=2 if "figures" in path else 5,  # enough to notice a mistake; a figure takes a quarter of a second
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case[Any]) -> None:
+        if "run_id" in case.path_parameters:
+            case.path_parameters["run_id"] = target.run_id
+        # The schema cannot say which presets and specs are valid.
+        case.call_and_validate(headers=HEADERS, excluded_checks=[positive_data_acceptance])
+
+    check()

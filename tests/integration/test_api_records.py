@@ -1,0 +1,247 @@
+"""What a run has recorded, over HTTP: series, samples, figures, evaluations, diagnoses."""
+
+import io
+import itertools
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlib.diagnose.verdict import Diagnosis
+from ganlib.report import STEP_COLUMNS, Evaluation
+from store.artifacts import LocalArtifacts
+from store.db import transaction
+from store.leases import finish
+from tests.support.api import PICTURE, Recorded, Service, record
+from tests.support.store import STEPS, create_run
+
+
+@pytest.fixture
+def recorded(service: Service) -> Recorded:
+    return record(service)
+
+
+@pytest.fixture
+def empty(sqlite_service: Service) -> str:
+    """Path of a run that has recorded nothing yet."""
+    with transaction(sqlite_service.engine) as session:
+        return f"/v1/runs/{create_run(session).id}"
+
+
+def get(service: Service, path: str, **query: Any) -> dict[str, Any]:
+    answer = service.client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+# --- series -----------------------------------------------------------------------------------------------------
+
+
+def test_a_series_has_a_point_for_each_epoch(service: Service, recorded: Recorded) -> None:
+    series = get(service, f"{recorded.path}/series")
+    assert (series["resolution"], series["steps_per_epoch"]) == ("epoch", STEPS)
+    assert (series["steps"], series["epochs"]) == ([1, 5, 9], [1, 2, 3])
+    assert set(series["columns"]) == {*STEP_COLUMNS, "d_loss"}
+    real, fake, both = (series["columns"][name]["mean"] for name in ("d_loss_real", "d_loss_fake", "d_loss"))
+    assert real == pytest.approx([101.5, 201.5, 301.5])
+    assert both == pytest.approx([(a + b) / 2 for a, b in zip(real, fake, strict=True)])
+
+
+def test_a_series_has_a_point_for_each_step_that_was_asked_for(service: Service, recorded: Recorded) -> None:
+    series = get(service, f"{recorded.path}/series", resolution="step", first_step=4, last_step=6)
+    assert (series["steps"], series["epochs"]) == ([4, 5, 6], [1, 2, 2])
+    column = series["columns"]["d_loss_real"]
+    assert column["mean"] == column["min"] == column["max"] == pytest.approx([103, 200, 201])
+    assert series["columns"]["d_loss"]["mean"] == pytest.approx([103.05, 200.05, 201.05], rel=1e-6)
+
+
+def test_a_series_of_epochs_holds_those_with_a_step_that_was_asked_for(service: Service, recorded: Recorded) -> None:
+    assert get(service, f"{recorded.path}/series", first_step=4, last_step=5)["epochs"] == [1, 2]
+    assert get(service, f"{recorded.path}/series", first_step=5, last_step=8)["epochs"] == [2]
+
+
+@pytest.mark.parametrize("resolution", ["step", "epoch"])
+def test_a_series_past_the_end_is_empty(service: Service, recorded: Recorded, resolution: str) -> None:
+    for query in ({"first_step": 13}, {"first_step": 10**11}, {"first_step": 8, "last_step": 4}):
+        series = get(service, f"{recorded.path}/series", resolution=resolution, **query)
+        assert (series["steps"], series["columns"]["g_loss"]["mean"]) == ([], [])
+
+
+@pytest.mark.parametrize("resolution", ["step", "epoch"])
+def test_a_series_of_a_run_without_epochs_is_empty(sqlite_service: Service, empty: str, resolution: str) -> None:
+    assert get(sqlite_service, f"{empty}/series", resolution=resolution)["steps"] == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "points"), [("step", 5), ("epoch", 2), ("step", 1), ("step", 12), ("step", 5000)]
+)
+def test_a_thinned_series_keeps_the_extremes(sqlite_service: Service, resolution: str, points: int) -> None:
+    def with_spikes(epoch: int) -> np.ndarray:
+        steps = np.ones((STEPS, len(STEP_COLUMNS)), np.float32)
+        steps[2] = {1: 50, 2: -7, 3: 1}[epoch]
+        return steps
+
+    recorded = record(sqlite_service, steps=with_spikes)
+    series = get(sqlite_service, f"{recorded.path}/series", resolution=resolution, max_points=points)
+    assert len(series["steps"]) == min(points, 12 if resolution == "step" else 3)
+    column = series["columns"]["g_loss"]
+    highest, lowest = (50, -7) if resolution == "step" else (53 / 4, -1)
+    assert (max(column["max"]), min(column["min"])) == pytest.approx((highest, lowest))
+    assert series["steps"] == sorted(series["steps"])
+
+
+def test_values_that_are_not_finite_are_null(sqlite_service: Service) -> None:
+    def broken(epoch: int) -> np.ndarray:
+        steps = np.ones((STEPS, len(STEP_COLUMNS)), np.float32)
+        steps[1], steps[2] = (np.nan, np.inf) if epoch == 2 else (1, 1)
+        return steps
+
+    path = f"{record(sqlite_service, steps=broken).path}/series"
+    assert get(sqlite_service, path)["columns"]["d_loss"]["mean"] == [1, None, 1]
+    steps = get(sqlite_service, path, resolution="step")["columns"]["g_loss"]
+    assert steps["mean"] == steps["min"] == steps["max"] == [1] * 5 + [None] * 2 + [1] * 5
+    thinned = get(sqlite_service, path, resolution="step", max_points=3)["columns"]["g_loss"]
+    assert (thinned["mean"], thinned["min"], thinned["max"]) == ([1, None, 1], [1, 1, 1], [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"resolution": "year"}, "resolution"),
+        ({"first_step": 0}, "first_step"),
+        ({"last_step": 10**30}, "last_step"),
+        ({"max_points": 5001}, "max_points"),
+        ({"max_points": 0}, "max_points"),
+    ],
+)
+def test_a_bad_series_query_is_refused(sqlite_service: Service, empty: str, query: dict[str, Any], field: str) -> None:
+    answer = sqlite_service.client.get(f"{empty}/series", params=query)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+# --- samples ----------------------------------------------------------------------------------------------------
+
+
+def test_samples_are_listed_with_links_that_lead_to_pictures(service: Service, recorded: Recorded) -> None:
+    items = get(service, f"{recorded.path}/samples")["items"]
+    assert [item["epoch"] for item in items] == [1, 2, 3]
+    for item in items:
+        answer = service.client.get(item["href"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+        assert answer.content == PICTURE % item["epoch"]
+        assert len(answer.content) == item["size"]
+        assert answer.headers["etag"] == f'"{item["sha256"]}"'
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_picture_that_the_client_has_is_not_sent_again(service: Service, recorded: Recorded) -> None:
+    path = f"{recorded.path}/samples/2"
+    etag = service.client.get(path).headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        answer = service.client.get(path, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+    assert service.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_pictures_are_kept_for_good_once_the_run_is_over(service: Service, recorded: Recorded) -> None:
+    path = f"{recorded.path}/samples/1"
+    assert service.client.get(path).headers["cache-control"] == "private, no-cache"
+    with transaction(service.engine) as session:
+        finish(session, recorded.id, recorded.claim.token, "succeeded")
+    assert service.client.get(path).headers["cache-control"] == "private, max-age=31536000, immutable"
+
+
+def test_a_picture_whose_file_is_missing_is_not_found(service: Service, recorded: Recorded) -> None:
+    item = get(service, f"{recorded.path}/samples")["items"][0]
+    LocalArtifacts(service.settings.artifacts).path(item["sha256"]).unlink()
+    answer = service.client.get(item["href"])
+    assert (answer.status_code, answer.json()["title"]) == (404, "The stored file is missing")
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("figure", ["losses", "ndb"])
+def test_figures_are_drawn_in_both_formats(service: Service, recorded: Recorded, figure: str) -> None:
+    png = service.client.get(f"{recorded.path}/figures/{figure}.png")
+    assert (png.status_code, png.headers["content-type"]) == (200, "image/png")
+    with Image.open(io.BytesIO(png.content)) as picture:
+        assert picture.format == "PNG"
+    svg = service.client.get(f"{recorded.path}/figures/{figure}.svg")
+    assert (svg.status_code, svg.headers["content-type"]) == (200, "image/svg+xml")
+    assert recorded.id in "".join(ET.fromstring(svg.content).itertext())
+
+
+@pytest.mark.parametrize("figure", ["losses", "ndb"])
+def test_a_figure_is_drawn_again_only_after_another_epoch(sqlite_service: Service, figure: str) -> None:
+    first, second = record(sqlite_service, 1), record(sqlite_service, 2)
+    one, two = (sqlite_service.client.get(f"{r.path}/figures/{figure}.svg").headers["etag"] for r in (first, second))
+    assert one != two
+    path = f"{second.path}/figures/{figure}.svg"
+    assert sqlite_service.client.get(path, headers={"If-None-Match": two}).status_code == 304
+    assert sqlite_service.client.get(path, headers={"If-None-Match": one}).status_code == 200
+
+
+def test_the_ndb_figure_is_that_of_the_epoch_asked_for(sqlite_service: Service) -> None:
+    path = f"{record(sqlite_service).path}/figures/ndb.svg"
+    assert sqlite_service.client.get(path, params={"epoch": 0}).status_code == 404  # was evaluated without bins
+    last, second = (sqlite_service.client.get(path, params=q).text for q in ({}, {"epoch": 2}))
+    assert "epoch 3, " in last
+    assert "epoch 2, " in second
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "figures/losses.png",
+        "figures/ndb.svg",
+        "figures/ndb.svg?epoch=1",
+        "diagnosis",
+        "diagnosis?epoch=1",
+        "samples/1",
+    ],
+)
+def test_what_is_not_recorded_yet_is_not_found(sqlite_service: Service, empty: str, path: str) -> None:
+    answer = sqlite_service.client.get(f"{empty}/{path}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:ganclinic:problem:not-recorded")
+    assert "has recorded no" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["samples", "evaluations", "diagnosis/history"])
+def test_lists_of_a_run_without_epochs_are_empty(sqlite_service: Service, empty: str, path: str) -> None:
+    assert get(sqlite_service, f"{empty}/{path}") == {"items": []}
+
+
+@pytest.mark.parametrize(
+    "path", ["figures/losses.pdf", "samples/last", "samples/-1", "diagnosis?epoch=x", "diagnosis?epok=1", "series?x="]
+)
+def test_a_bad_path_is_refused(sqlite_service: Service, empty: str, path: str) -> None:
+    assert sqlite_service.client.get(f"{empty}/{path}").status_code == 422
+
+
+# --- evaluations and diagnoses ----------------------------------------------------------------------------------
+
+
+def test_evaluations_can_be_read_back(service: Service, recorded: Recorded) -> None:
+    items = get(service, f"{recorded.path}/evaluations")["items"]
+    assert [item["epoch"] for item in items] == [0, 1, 2, 3]
+    assert items[1]["values"] == {"ndb_over_k": 0.5, "js": None}
+    assert items[1]["nulls"]["ndb_over_k"]["q95"] == 0.5
+    assert [b["different"] for b in items[1]["bins"]] == [True, False]
+    assert [Evaluation.from_json(item).to_json() for item in items] == items
+
+
+def test_the_diagnosis_is_the_last_or_that_of_an_epoch(service: Service, recorded: Recorded) -> None:
+    last, first = (get(service, f"{recorded.path}/diagnosis", **query) for query in ({}, {"epoch": 1}))
+    assert (last["epoch"], last["verdict"], last["findings"][0]["first_epoch"]) == (3, "mode collapse", 2)
+    assert (first["epoch"], first["verdict"], first["findings"]) == (1, "healthy", [])
+    assert Diagnosis.from_json(last).to_json() == last
+
+
+def test_the_history_shows_when_the_verdict_changed(service: Service, recorded: Recorded) -> None:
+    items = get(service, f"{recorded.path}/diagnosis/history")["items"]
+    verdicts = [verdict for verdict, _ in itertools.groupby(item["verdict"] for item in items)]
+    assert [item["epoch"] for item in items] == [1, 2, 3]
+    assert verdicts == ["healthy", "mode collapse"]

@@ -1,0 +1,37 @@
+"""The API's views show all that ganlib's values hold, under the same names, so that clients read them back."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from api import schemas
+from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
+from ganlib.report import Bin, Evaluation, Null
+from store.models import Attempt, Run
+
+PRIVATE = {"idempotency_key", "request_hash", "token", "lease_worker", "lease_expires_at", "spec"}
+
+
+@pytest.mark.parametrize(
+    ("view", "value"),
+    [
+        (schemas.EvaluationView, Evaluation),
+        (schemas.NullView, Null),
+        (schemas.BinView, Bin),
+        (schemas.DiagnosisView, Diagnosis),
+        (schemas.FindingView, Finding),
+        (schemas.EvidenceView, Evidence),
+        (schemas.RemedyView, Remedy),
+    ],
+)
+def test_a_view_has_the_fields_of_its_value(view: type[schemas.View], value: Any) -> None:
+    assert list(view.model_fields) == [field.name for field in fields(value)]
+
+
+def test_a_run_shows_every_column_that_is_not_the_services_own() -> None:
+    assert set(schemas.RunView.model_fields) - {"links"} == set(Run.__table__.columns.keys()) - PRIVATE
+
+
+def test_an_attempt_shows_every_column_that_is_not_the_services_own() -> None:
+    assert set(schemas.AttemptView.model_fields) == set(Attempt.__table__.columns.keys()) - PRIVATE - {"run_id"}
