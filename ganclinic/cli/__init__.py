@@ -1,0 +1,5 @@
+"""The command line `ganclinic`."""
+
+from ganclinic.cli.entry import main
+
+__all__ = ["main"]

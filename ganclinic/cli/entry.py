@@ -1,0 +1,70 @@
+"""The command line: dispatch by table, and errors as one friendly line with a useful exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from ganclinic.cli import presets, runs
+from ganclinic.cli.output import Output
+from ganclinic.cli.parser import make_parser
+from ganclinic.client import Client
+from ganclinic.config import Surroundings, find_service
+from ganclinic.errors import GanClinicError, StartFailed
+
+INTERRUPTED = 130  # as shells count: 128 + SIGINT
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+ClientVerb = Callable[[Client, Output, argparse.Namespace], int]
+ServerVerb = Callable[[Output, argparse.Namespace, Surroundings], int]
+
+CLIENT_VERBS: dict[str, ClientVerb] = {
+    "run": runs.run,
+    "batch": runs.batch,
+    "ls": runs.ls,
+    "show": runs.show,
+    "watch": runs.watch,
+    "cancel": runs.cancel,
+}
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    around: Surroundings | None = None,
+    connect: Callable[[str, str | None], Client] = Client,
+) -> int:
+    """Runs one command; returns its exit status. `around` and `connect` are for tests."""
+    options = make_parser().parse_args(argv)
+    output = Output.standard(as_json=getattr(options, "json", False))
+    try:
+        return _dispatch(output, options, around or Surroundings.real(), connect)
+    except GanClinicError as error:
+        output.error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # as in `ganclinic ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _dispatch(
+    output: Output, options: argparse.Namespace, around: Surroundings, connect: Callable[[str, str | None], Client]
+) -> int:
+    if options.verb in CLIENT_VERBS:
+        address = find_service(around, url=options.url, token=options.token)
+        with connect(address.url, address.token) as client:
+            return CLIENT_VERBS[options.verb](client, output, options)
+    if options.verb == "presets":
+        return presets.presets(output, options)
+    return _server_verbs()[options.verb](output, options, around)
+
+
+def _server_verbs() -> dict[str, ServerVerb]:
+    """Imported late: starting servers needs a Unix system, using them does not."""
+    if sys.platform == "win32":
+        raise StartFailed("The service runs on Linux and macOS. Use one that runs elsewhere with --url and --token.")
+    from ganclinic.cli import demo, servers
+
+    return {"up": servers.up, "api": servers.api, "worker": servers.worker, "demo": demo.demo}

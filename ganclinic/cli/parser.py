@@ -1,0 +1,141 @@
+"""The options of every verb. What the exit statuses mean is in the help text."""
+
+import argparse
+import importlib.metadata
+from typing import Protocol
+
+from ganlib.diagnose.verdict import VERDICTS
+
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
+EPILOG = """\
+exit status:
+  0  all is well (with --watch, watch and demo: every run succeeded)
+  1  a run failed or was cancelled
+  2  the command line, a file or a spec is not valid
+  3  the service is not reachable, or cannot start
+  4  the service does not accept the token
+  130  Ctrl-C
+
+which service: --url and --token, else GANCLINIC_URL and GANCLINIC_TOKEN, else `url` and `token` in
+~/.config/ganclinic/config.toml, else the one that `ganclinic up` runs from GANCLINIC_HOME or the nearest .ganclinic.
+
+start here: ganclinic demo      or: ganclinic up, and in another terminal: ganclinic run digit8-stable --watch
+"""
+
+
+class Verbs(Protocol):
+    """Where verbs are added; argparse's own class is private."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:
+        """The parser of one more verb."""
+        ...
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="ganclinic",
+        description="Trains GANs from run specs, watches every run, and says what goes wrong and what to change.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ganclinic {_version()}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_demo(verbs)
+    _add_servers(verbs)
+    _add_makers(verbs)
+    _add_lookers(verbs)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("ganclinic")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _add(verbs: Verbs, name: str, text: str) -> argparse.ArgumentParser:
+    """A verb that asks the service."""
+    verb = _add_local(verbs, name, text)
+    _add_json(verb)
+    verb.add_argument("--url", help="the service's URL")
+    verb.add_argument("--token", help="its token; GANCLINIC_TOKEN keeps it out of the process list")
+    return verb
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="write the result as JSON")
+
+
+def _add_local(verbs: Verbs, name: str, text: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _add_demo(verbs: Verbs) -> None:
+    _add(verbs, "demo", "train three published experiments on real digits, and say what is wrong with two of them")
+
+
+def _add_servers(verbs: Verbs) -> None:
+    up = _add_local(verbs, "up", "start the whole service on this machine, until Ctrl-C")
+    _add_address(up)
+    up.add_argument(
+        "--workers", type=_count, metavar="N", help="runs at once (default: one a GPU; without GPU up to 2)"
+    )
+    _add_address(_add_local(verbs, "api", "start only the API, with the settings in GANCLINIC_*"))
+    worker = _add_local(verbs, "worker", "start only a worker, with the settings in GANCLINIC_*")
+    worker.add_argument("--device", help="auto, cpu or cuda:N (default: auto)")
+    worker.add_argument("--name", help="name in logs and attempts")
+
+
+def _add_address(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--host", help="address to listen on (default: 127.0.0.1, only this machine)")
+    verb.add_argument("--port", type=_port, help="port to listen on (default: 8000; 0: any free one)")
+
+
+def _add_makers(verbs: Verbs) -> None:
+    run = _add(verbs, "run", "queue a run of a preset, or of a spec file")
+    run.add_argument(
+        "source", metavar="PRESET|FILE", help="a preset's name, or a .toml, .yaml or .json file with a spec"
+    )
+    run.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="change the spec, e.g. training.epochs=3"
+    )
+    run.add_argument("--name", help="a name for people")
+    run.add_argument("--watch", action="store_true", help="show its progress until it is over")
+    batch = _add(verbs, "batch", "queue many runs at once, all of them or none")
+    batch.add_argument("file", metavar="FILE", help="a .toml, .yaml or .json file with a list `runs`")
+    batch.add_argument("--name", help="a name for people")
+    batch.add_argument("--watch", action="store_true", help="show their progress until they are over")
+    cancel = _add(verbs, "cancel", "end runs, or take them from the queue")
+    cancel.add_argument("runs", metavar="RUN", nargs="*", help="a run's id")
+    cancel.add_argument("--batch", help="a batch's id: all its runs")
+
+
+def _add_lookers(verbs: Verbs) -> None:
+    ls = _add(verbs, "ls", "list runs, newest first")
+    ls.add_argument("--status", choices=STATUSES)
+    ls.add_argument("--verdict", choices=VERDICTS)
+    for name in ("preset", "batch", "name"):
+        ls.add_argument(f"--{name}")
+    ls.add_argument("--limit", type=_count, default=20, help="how many at most (default: 20)")
+    show = _add(verbs, "show", "show a run with its verdict, evidence and remedies")
+    show.add_argument("run", metavar="RUN", help="a run's id")
+    watch = _add(verbs, "watch", "show the progress of runs until they are over")
+    watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
+    watch.add_argument("--batch", help="a batch's id: all its runs")
+    presets = _add_local(verbs, "presets", "list the published experiments, or show one")
+    _add_json(presets)
+    presets.add_argument("preset", metavar="PRESET", nargs="?", help="a preset's name")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port; allowed: 0 to 65535")
+    return int(text)

@@ -1,0 +1,146 @@
+"""The verbs about runs: run, batch, ls, show, watch, cancel."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from rich.text import Text
+
+from ganclinic.cli.bars import display_for
+from ganclinic.cli.output import Output
+from ganclinic.cli.tables import run_details, runs_table
+from ganclinic.cli.words import verdict_text
+from ganclinic.client import Client
+from ganclinic.errors import InvalidInput, NotFound
+from ganclinic.request import batch_from, request_from
+from ganclinic.views import RunView
+
+OK = 0
+RUN_FAILED = 1
+
+
+def run(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic run`."""
+    made = client.create_run(request_from(options.source, options.set, options.name))
+    if options.watch:
+        return _watch(output, client.watch_runs([made.id]), single=True)
+    output.result(made.model_dump(mode="json"), made.id)
+    output.note(f"Queued. Look at it: ganclinic watch {made.id}   The verdict: ganclinic show {made.id}")
+    return OK
+
+
+def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic batch`."""
+    name, requests = batch_from(Path(options.file))
+    made = client.create_batch(requests, name=options.name or name)
+    if options.watch:
+        return _watch(output, (seen.runs for seen in client.watch_batch(made.id)))
+    output.result(made.model_dump(mode="json"), "\n".join(r.id for r in made.runs))
+    output.note(f"Queued {len(made.runs)} runs. Look at them: ganclinic ls --batch {made.id}")
+    return OK
+
+
+def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic ls`."""
+    filters = {name: getattr(options, name) for name in ("status", "preset", "verdict", "batch", "name")}
+    runs = list(islice(client.list_runs(**filters), options.limit + 1))
+    shown = runs[: options.limit]
+    if not shown and any(filters.values()) and not output.as_json:
+        output.note("No run matches.")
+        return OK
+    output.result([r.model_dump(mode="json") for r in shown], runs_table(shown, output.results.width))
+    if len(runs) > len(shown):
+        output.note(f"There are older runs: ganclinic ls --limit {2 * options.limit}")
+    return OK
+
+
+def show(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic show`."""
+    found = client.get_run(options.run)
+    diagnosis = evaluation = None
+    if found.epochs_done:
+        try:
+            diagnosis = client.diagnosis(found.id)
+            evaluation = next(reversed(client.evaluations(found.id)), None)
+        except NotFound:  # an epoch is recorded before its evaluation is due
+            diagnosis = evaluation = None
+    document = found.model_dump(mode="json") | {
+        "diagnosis": diagnosis.to_json() if diagnosis else None,
+        "evaluation": evaluation.to_json() if evaluation else None,
+    }
+    output.result(document, run_details(found, diagnosis, evaluation))
+    return OK
+
+
+def watch(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic watch`."""
+    ids = _named(client, options)
+    if not options.runs and options.batch is None:
+        ids = [r.id for status in ("running", "queued") for r in client.list_runs(status=status)]
+    if not ids:
+        output.result([], "Nothing is queued or running. Make a run: ganclinic run digit8-stable --watch")
+        return OK
+    return _watch(output, client.watch_runs(ids))
+
+
+def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic cancel`."""
+    ids = _named(client, options)
+    if not ids:
+        raise InvalidInput("Which runs? `ganclinic ls --status running` lists those that are trained now.")
+    asked = [client.cancel(run_id) for run_id in ids]
+    output.result([r.model_dump(mode="json") for r in asked], "\n".join(f"{r.id} {_cancel_words(r)}" for r in asked))
+    return OK
+
+
+def _named(client: Client, options: argparse.Namespace) -> list[str]:
+    """The runs that were named, one by one or as a batch."""
+    batch = client.get_batch(options.batch).runs if options.batch is not None else ()
+    return [*options.runs, *(r.id for r in batch)]
+
+
+def _cancel_words(run: RunView) -> str:
+    if run.status == "running":
+        return "will end after its current step"
+    return "cancelled" if run.status == "cancelled" else f"was already over: {run.status}"
+
+
+def _watch(output: Output, states: Iterator[Sequence[RunView]], *, single: bool = False) -> int:
+    """Shows the runs until they are over, then what became of them."""
+    runs: Sequence[RunView] = ()
+    try:
+        with display_for(output) as display:
+            for runs in states:
+                display.update(runs)
+    except KeyboardInterrupt:
+        output.note(f"Stopped watching; it goes on.\n{_what_next([r for r in runs if not r.is_final])}")
+        raise
+    if output.as_json:
+        documents = [r.model_dump(mode="json") for r in runs]
+        output.json(documents[0] if single else documents)
+    else:
+        for over in runs:
+            output.results.print(_outcome(over), soft_wrap=True)
+    return OK if all(r.status == "succeeded" for r in runs) else RUN_FAILED
+
+
+def _what_next(runs: Sequence[RunView]) -> str:
+    batches = {r.batch_id for r in runs}
+    if len(runs) > 1 and len(batches) == 1 and None not in batches:
+        which = f" --batch {batches.pop()}"
+    else:
+        which = "".join(f" {r.id}" for r in runs)
+    return f"  again: ganclinic watch{which}\n  end it: ganclinic cancel{which}"
+
+
+def _outcome(run: RunView) -> Text:
+    """One line: what became of it, and where to read on."""
+    line = Text.assemble(f"{run.label} {run.status}")
+    if run.verdict and run.status == "succeeded":
+        line.append(": ").append_text(verdict_text(run.verdict))
+        if run.severity not in (None, "none"):
+            line.append(f", {run.severity}, first seen in epoch {run.first_epoch_seen}")
+    elif run.error:
+        line.append(f": {run.error}")
+    return line.append(f"   (ganclinic show {run.id})", style="dim")

@@ -1,0 +1,153 @@
+"""Runs, presets and verdicts as tables."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ganclinic.cli.words import (
+    NONE,
+    age_words,
+    count_words,
+    duration_words,
+    evidence_words,
+    ndb_words,
+    progress_words,
+    settings_words,
+    shortened,
+    status_text,
+    verdict_text,
+)
+from ganclinic.views import RunDetails, RunView
+from ganlib.datasets.catalog import DATASETS
+from ganlib.diagnose.verdict import Diagnosis, Finding
+from ganlib.preset import Preset
+from ganlib.report import Evaluation
+
+WIDE = 110
+"""Columns from which on a table shows all it has."""
+MEDIUM = 80
+GAP = 2
+SHORTEST_NAME = 6
+
+
+def runs_table(runs: Sequence[RunView], width: int) -> RenderableType:
+    """One line a run; a narrow terminal sees fewer columns, and always whole ids."""
+    if not runs:
+        return Text("No runs yet. Make one: ganclinic run digit8-stable --watch")
+    heads = ("run", "name", *_heads(width))
+    rows = [_cells(run) for run in runs]
+    widths = {head: max(len(head), *(len(row[head]) for row in rows)) for head in heads}
+    taken = sum(widths.values()) - widths["name"] + GAP * (len(heads) - 1)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for head in heads:
+        table.add_column(head, no_wrap=True, justify="right" if head == "epoch" else "left")
+    for row in rows:
+        row["name"] = Text(shortened(row["name"].plain, max(SHORTEST_NAME, width - taken)))
+        table.add_row(*(row[head] for head in heads))
+    return table
+
+
+def _heads(width: int) -> Sequence[str]:
+    if width < MEDIUM:
+        return ("state",)
+    return ("status", "epoch", "verdict", "severity", "preset", "made")[: 6 if width >= WIDE else 4]
+
+
+def _cells(run: RunView) -> dict[str, Text]:
+    return {
+        "run": Text(run.id),
+        "name": Text(run.label),
+        "state": verdict_text(run.verdict) if run.status == "succeeded" else status_text(run),
+        "status": status_text(run),
+        "epoch": Text(progress_words(run)),
+        "verdict": verdict_text(run.verdict),
+        "severity": Text(run.severity or NONE),
+        "preset": Text(run.preset or NONE),
+        "made": Text(age_words(run.created_at)),
+    }
+
+
+def fields(rows: Sequence[tuple[str, RenderableType]]) -> Table:
+    """Names and values below each other; long values wrap beside their name."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, value)
+    return grid
+
+
+def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
+    """All that a person wants to know of one run."""
+    rows: list[tuple[str, RenderableType]] = [("run", run.id)]
+    rows += [(name, value) for name, value in (("name", run.name), ("preset", run.preset)) if value]
+    rows += [("status", status_text(run)), ("epochs", progress_words(run)), ("made", age_words(run.created_at))]
+    if run.started_at is not None and run.finished_at is not None:
+        rows.append(("took", duration_words((run.finished_at - run.started_at).total_seconds())))
+    rows += [(f"attempt {a.number}", _attempt_words(run, a.number)) for a in run.attempts]
+    if run.error:
+        rows.append(("error", Text(run.error, style="red")))
+    return Group(fields(rows), Text(), verdict_block(run, diagnosis, evaluation))
+
+
+def _attempt_words(run: RunDetails, number: int) -> str:
+    attempt = next(a for a in run.attempts if a.number == number)
+    parts = [attempt.outcome]
+    if attempt.device:
+        parts.append(
+            f"on {attempt.device}" + (f", {count_words(attempt.threads, 'thread')}" if attempt.threads else "")
+        )
+    if attempt.resumed_from_epoch is not None:
+        same = "" if attempt.identical is not False else ", not bit-identical"
+        parts.append(f"resumed after epoch {attempt.resumed_from_epoch}{same}")
+    if attempt.error and attempt.error != run.error:
+        parts.append(attempt.error)
+    return "; ".join(parts)
+
+
+def verdict_block(run: RunView, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
+    """The verdict, its findings with evidence, and what to change."""
+    if diagnosis is None:
+        return Text("No verdict yet: the first one comes after the first epoch.")
+    title = Text.assemble(verdict_text(diagnosis.verdict))
+    if diagnosis.findings:
+        title.append(f", {diagnosis.severity}, first seen in epoch {diagnosis.findings[0].first_epoch}")
+    rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
+    parts: list[RenderableType] = [title, Padding(fields(rows), (0, 0, 0, 2))]
+    parts += [Padding(_finding_block(finding, run), (1, 0, 0, 2)) for finding in diagnosis.findings]
+    return Group(*parts)
+
+
+def _finding_block(finding: Finding, run: RunView) -> RenderableType:
+    rows: list[tuple[str, RenderableType]] = [("what", finding.summary)]
+    rows += [("evidence", evidence_words(evidence)) for evidence in finding.evidence]
+    for remedy in finding.remedies:
+        rows.append(("remedy", remedy.reason))
+        command = (
+            f"ganclinic run {run.preset} {settings_words(remedy.patch)}" if run.preset else settings_words(remedy.patch)
+        )
+        rows.append(("", Text(command, style="bold")))
+    return Group(Text(f"{finding.name} ({finding.severity})"), fields(rows))
+
+
+def presets_table(presets: Sequence[Preset]) -> RenderableType:
+    """Name and title of each preset."""
+    return fields([(preset.name, preset.title) for preset in presets])
+
+
+def preset_details(preset: Preset) -> RenderableType:
+    """What a preset is, what its article reports, and where it differs."""
+    spec = preset.spec
+    rows: list[tuple[str, RenderableType]] = [
+        ("preset", preset.name),
+        ("title", preset.title),
+        ("article", preset.reports),
+        ("data", f"{spec.dataset.name}: {DATASETS[spec.dataset.name].title}; {spec.dataset.size} samples used"),
+        ("length", f"{spec.training.epochs} epochs of {spec.steps_per_epoch} steps"),
+    ]
+    rows += [("differs", deviation) for deviation in preset.deviations]
+    rows.append(("run it", Text(f"ganclinic run {preset.name} --watch", style="bold")))
+    return fields(rows)

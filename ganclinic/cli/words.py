@@ -1,0 +1,118 @@
+"""How numbers, times, verdicts and remedies are written for people."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from ganclinic.views import RunView
+from ganlib.diagnose.verdict import Evidence, Remedy
+from ganlib.report import Evaluation
+
+NONE = "–"
+STATUS_STYLES = {
+    "succeeded": "green",
+    "running": "cyan",
+    "failed": "bold red",
+    "cancelled": "yellow",
+    "halted": "yellow",
+}
+VERDICT_STYLES = {
+    "healthy": "green",
+    "mode collapse": "bold magenta",
+    "convergence failure": "bold red",
+    "divergence": "bold red",
+}
+
+
+def status_text(run: RunView) -> Text:
+    """The status, coloured."""
+    return Text(run.status, style=STATUS_STYLES.get(run.status, ""))
+
+
+def verdict_text(verdict: str | None) -> Text:
+    """The verdict, coloured."""
+    return Text(verdict or NONE, style=VERDICT_STYLES.get(verdict or "", ""))
+
+
+def progress_words(run: RunView) -> str:
+    """`3/10`: epochs done of all."""
+    return f"{run.epochs_done}/{run.epochs_total}"
+
+
+def duration_words(seconds: float) -> str:
+    """`42 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    whole = max(0, round(seconds))
+    for size, unit, smaller, small_unit in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, with an ellipsis where it is longer than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def count_words(number: int, noun: str) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def age_words(moment: datetime, now: datetime | None = None) -> str:
+    """`3 min ago`."""
+    largest = duration_words(((now or datetime.now(UTC)) - moment).total_seconds()).split(" ")[:2]
+    return f"{' '.join(largest)} ago"
+
+
+def number_words(value: float | None) -> str:
+    """Three significant digits, without a leading zero: `.08`, `1.07`, `1.2e+03`."""
+    if value is None or value != value:
+        return NONE
+    text = f"{value:.3g}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def share_words(value: float | None) -> str:
+    """A share with two digits: `.08`, `1.00`."""
+    if value is None or value != value:
+        return NONE
+    return f"{value:.2f}".removeprefix("0")
+
+
+def ndb_words(evaluation: Evaluation | None) -> str:
+    """`.98 (null .08)`: NDB/K of the fakes beside that of real data."""
+    if evaluation is None:
+        return NONE
+    null = evaluation.nulls.get("ndb_over_k")
+    own = share_words(evaluation.values.get("ndb_over_k"))
+    return f"{own} (null {share_words(null.mean)})" if null is not None else own
+
+
+def evidence_words(evidence: Evidence) -> str:
+    """`coverage .008 < .1 (epochs 8–10)`."""
+    epochs = (
+        f"epoch {evidence.last_epoch}"
+        if evidence.first_epoch == evidence.last_epoch
+        else f"epochs {evidence.first_epoch}–{evidence.last_epoch}"
+    )
+    comparison = f"{number_words(evidence.value)} {evidence.comparison} {number_words(evidence.threshold)}"
+    return f"{evidence.signal} {comparison} ({epochs})"
+
+
+def settings_words(patch: Mapping[str, Any]) -> str:
+    """A remedy's patch as options of `ganclinic run`."""
+    return " ".join(f"--set {shlex.quote(f'{path}={_value_words(value)}')}" for path, value in patch.items())
+
+
+def _value_words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def remedy_words(remedy: Remedy | None) -> str:
+    """Why and what to change."""
+    return f"{remedy.reason} {settings_words(remedy.patch)}".strip() if remedy is not None else NONE

@@ -1,0 +1,288 @@
+"""The Python client: the same verbs as the command line.
+
+with Client.here() as client:                     # or Client("http://gpu-server:8000", token="…")
+    run = client.create_run(RunRequest(preset="digit8-latent-1", set={"training.epochs": 3}))
+    run = client.wait(run.id)
+    print(run.verdict, client.diagnosis(run.id).reason)
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from ganclinic.config import Surroundings, find_service
+from ganclinic.errors import GanClinicError, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
+from ganclinic.transport import Query, Transport, document_of
+from ganclinic.views import BatchView, RunDetails, RunView, Series, View
+from ganlib.diagnose.verdict import Diagnosis
+from ganlib.report import Evaluation
+from ganlib.request import RunRequest
+
+POLL_INTERVAL_S = 0.5
+POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
+OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
+PAGE_SIZE = 100
+
+Figure = Literal["losses", "ndb"]
+SomeView = TypeVar("SomeView", bound=View)
+Seen = TypeVar("Seen")
+
+
+class Client:
+    """A connection to one service; usable as a context manager.
+
+    Every verb raises `ganclinic.errors.GanClinicError` or one of its kinds, and nothing else.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`transport`, `sleep` and `clock` are for tests."""
+        self._transport = Transport(url, token, transport, sleep)
+        self._sleep = sleep
+        self._clock = clock
+
+    @classmethod
+    def here(cls) -> Self:
+        """A client of the service that the configuration names (see `ganclinic.config`).
+
+        Raises:
+            ServiceNotFound: it names none.
+        """
+        address = find_service(Surroundings.real())
+        return cls(address.url, address.token)
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return self._transport.url
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes its connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._transport.close()
+
+    # --- making and stopping ------------------------------------------------------------------------------------
+
+    def create_run(self, request: RunRequest, *, idempotency_key: str | None = None) -> RunView:
+        """Queues a run. With the same key, the same request gives the first run again, however often it is sent.
+
+        Raises:
+            InvalidSpec: with every field that is wrong.
+        """
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return self._view(RunView, self._transport.post("/v1/runs", body=body, key=idempotency_key or uuid.uuid4().hex))
+
+    def create_batch(
+        self, requests: Sequence[RunRequest], *, name: str | None = None, idempotency_key: str | None = None
+    ) -> BatchView:
+        """Queues up to 1,000 runs, all or none.
+
+        Raises:
+            InvalidSpec: with every field that is wrong, as `runs[3].training.epochs`.
+        """
+        runs = [request.model_dump(mode="json", exclude_unset=True) for request in requests]
+        body = {"runs": runs} if name is None else {"name": name, "runs": runs}
+        key = idempotency_key or uuid.uuid4().hex
+        return self._view(BatchView, self._transport.post("/v1/batches", body=body, key=key))
+
+    def cancel(self, run_id: str) -> RunView:
+        """Asks for the end of a run; one that is over stays as it is."""
+        return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/cancel"))
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def list_runs(
+        self,
+        *,
+        status: str | None = None,
+        preset: str | None = None,
+        verdict: str | None = None,
+        batch: str | None = None,
+        name: str | None = None,
+    ) -> Iterator[RunView]:
+        """Runs that match all filters, newest first; further pages are fetched as they are reached."""
+        query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name}
+        cursor: str | None = None
+        while True:
+            page = self._document("/v1/runs", {**query, "limit": PAGE_SIZE, "cursor": cursor})
+            for item in page.get("items", ()):
+                yield self._parsed(RunView, item)
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def get_run(self, run_id: str) -> RunDetails:
+        """A run with its spec and attempts."""
+        return self._view(RunDetails, self._transport.get(f"{_path_of(run_id)}"))
+
+    def get_batch(self, batch_id: str) -> BatchView:
+        """A batch with its runs."""
+        return self._view(BatchView, self._transport.get(f"/v1/batches/{quote(batch_id, safe='')}"))
+
+    def watch(self, run_id: str) -> Iterator[RunDetails]:
+        """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
+        return (run for [run] in self.watch_runs([run_id]))
+
+    def watch_runs(self, run_ids: Sequence[str]) -> Iterator[tuple[RunDetails, ...]]:
+        """The runs each time one of them has changed, until all are over."""
+        seen: dict[str, RunDetails] = {}
+
+        def look() -> tuple[RunDetails, ...]:
+            seen.update({i: self.get_run(i) for i in run_ids if i not in seen or not seen[i].is_final})
+            return tuple(seen[i] for i in run_ids)
+
+        return self._changes(look, lambda runs: runs)
+
+    def watch_batch(self, batch_id: str) -> Iterator[BatchView]:
+        """The batch each time one of its runs has changed, until all are over."""
+        return self._changes(lambda: self.get_batch(batch_id), lambda batch: batch.runs)
+
+    def wait(self, run_id: str, *, timeout_s: float | None = None) -> RunDetails:
+        """The run once it is over.
+
+        Raises:
+            WaitTimeout: `timeout_s` passed; the run goes on.
+        """
+        deadline = None if timeout_s is None else self._clock() + timeout_s
+        while not (run := self._patiently(lambda: self.get_run(run_id))).is_final:
+            if deadline is not None and timeout_s is not None and self._clock() >= deadline:
+                raise WaitTimeout(run_id, run.status, timeout_s)
+            self._sleep(POLL_INTERVAL_S)
+        return run
+
+    def diagnosis(self, run_id: str, *, epoch: int | None = None) -> Diagnosis:
+        """The verdict with its findings, evidence and remedies, after `epoch` or the last one.
+
+        Raises:
+            NotFound: there is none yet.
+        """
+        document = self._document(f"{_path_of(run_id)}/diagnosis", {"epoch": epoch})
+        return self._read(Diagnosis.from_json, document)
+
+    def diagnosis_history(self, run_id: str) -> list[Diagnosis]:
+        """The verdict after each epoch."""
+        return [self._read(Diagnosis.from_json, d) for d in self._items(f"{_path_of(run_id)}/diagnosis/history")]
+
+    def evaluations(self, run_id: str) -> list[Evaluation]:
+        """How each evaluated epoch's fakes compare with real data; epoch 0 is the untrained generator."""
+        return [self._read(Evaluation.from_json, e) for e in self._items(f"{_path_of(run_id)}/evaluations")]
+
+    def series(
+        self,
+        run_id: str,
+        *,
+        resolution: Literal["epoch", "step"] = "epoch",
+        first_step: int | None = None,
+        last_step: int | None = None,
+        max_points: int | None = None,
+    ) -> Series:
+        """Losses, accuracies and gradient norms, thinned out to at most `max_points` points (1,000 by default)."""
+        query: Query = {"first_step": first_step, "last_step": last_step, "max_points": max_points}
+        answer = self._transport.get(f"{_path_of(run_id)}/series", {"resolution": resolution, **query})
+        return self._view(Series, answer)
+
+    def sample_epochs(self, run_id: str) -> list[int]:
+        """Epochs that have a sample grid."""
+        return [int(item["epoch"]) for item in self._items(f"{_path_of(run_id)}/samples")]
+
+    def samples(self, run_id: str, *, epoch: int | None = None) -> bytes:
+        """The sample grid of an epoch, by default of the last one, as PNG.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if epoch is None:
+            epoch = max(self.sample_epochs(run_id), default=1)
+        return self._transport.get(f"{_path_of(run_id)}/samples/{epoch}").content
+
+    def figure(
+        self, run_id: str, figure: Figure, *, kind: Literal["png", "svg"] = "png", epoch: int | None = None
+    ) -> bytes:
+        """The loss figure, or the NDB bars of an epoch (by default the last)."""
+        return self._transport.get(f"{_path_of(run_id)}/figures/{figure}.{kind}", {"epoch": epoch}).content
+
+    def presets(self) -> list[dict[str, Any]]:
+        """The published experiments that the service knows."""
+        return self._items("/v1/presets")
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """The data sets that the service knows."""
+        return self._items("/v1/datasets")
+
+    def is_healthy(self) -> bool:
+        """Whether the service answers and says that it is well."""
+        try:
+            return self._document("/v1/health").get("status") == "ok"
+        except GanClinicError:
+            return False
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _changes(self, look: Callable[[], Seen], runs_of: Callable[[Seen], Sequence[RunView]]) -> Iterator[Seen]:
+        last: Seen | None = None
+        while True:
+            seen = self._patiently(look)
+            if seen != last:
+                yield seen
+            going_on = sum(not run.is_final for run in runs_of(seen))
+            if not going_on:
+                return
+            last = seen
+            self._sleep(max(POLL_INTERVAL_S, POLL_INTERVAL_PER_RUN_S * going_on))
+
+    def _patiently(self, look: Callable[[], Seen]) -> Seen:
+        deadline = self._clock() + OUTAGE_PATIENCE_S
+        while True:
+            try:
+                return look()
+            except (ServiceUnreachable, ServiceFailed) as error:
+                has_fault = (
+                    isinstance(error, ServiceFailed) and error.problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+                )
+                if has_fault or self._clock() >= deadline:
+                    raise
+                self._sleep(POLL_INTERVAL_S)
+
+    def _document(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        return document_of(self._transport.get(path, query))
+
+    def _items(self, path: str) -> list[dict[str, Any]]:
+        return list(self._document(path).get("items", ()))
+
+    def _view(self, kind: type[SomeView], answer: httpx.Response) -> SomeView:
+        return self._parsed(kind, document_of(answer))
+
+    def _read(self, read: Callable[[dict[str, Any]], Seen], document: dict[str, Any]) -> Seen:
+        try:
+            return read(document)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(self.url, f"a document of another version ({type(error).__name__})") from None
+
+    def _parsed(self, kind: type[SomeView], document: Any) -> SomeView:
+        try:
+            return kind.model_validate(document)
+        except ValidationError as error:
+            raise UnexpectedAnswer(self.url, f"a {kind.__name__} that lacks {error.errors()[0]['loc']}") from None
+
+
+def _path_of(run_id: str) -> str:
+    return f"/v1/runs/{quote(run_id, safe='')}"

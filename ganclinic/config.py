@@ -1,0 +1,160 @@
+"""Where the service is, and which token it takes. The only reader of the environment in this package.
+
+The first of these that names a URL wins, and a token goes only to the service that it was given for:
+
+1. the options --url and --token
+2. GANCLINIC_URL and GANCLINIC_TOKEN
+3. `url` and `token` in ~/.config/ganclinic/config.toml
+4. the service that `ganclinic up` runs from the state directory: GANCLINIC_HOME, or the nearest `.ganclinic` upward
+"""
+
+import json
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ganclinic.errors import InvalidInput, ServiceNotFound
+
+HOME_NAME = ".ganclinic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A service's URL and the token for it."""
+
+    url: str
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the configuration is read from."""
+
+    environ: Mapping[str, str]
+    cwd: Path
+    user_home: Path
+
+    @classmethod
+    def real(cls) -> "Surroundings":
+        """Those of this process."""
+        return cls(environ=dict(os.environ), cwd=Path.cwd(), user_home=Path.home())
+
+    def variable(self, name: str) -> str | None:
+        """The environment variable GANCLINIC_<name>; None when unset or empty."""
+        return self.environ.get(f"GANCLINIC_{name}") or None
+
+
+def find_home(around: Surroundings) -> Path:
+    """The state directory, absolute: GANCLINIC_HOME, else the nearest `.ganclinic` upward, else one here (not made)."""
+    chosen = around.variable("HOME")
+    if chosen is not None:
+        return (around.cwd / Path(chosen).expanduser()).absolute()
+    for folder in (around.cwd, *around.cwd.parents):
+        if _is_our_folder(folder / HOME_NAME):
+            return folder / HOME_NAME
+    return around.cwd / HOME_NAME
+
+
+def _is_our_folder(folder: Path) -> bool:
+    """A stranger's folder in /tmp, say, must not decide which service we talk to."""
+    try:
+        return folder.is_dir() and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid())
+    except OSError:
+        return False
+
+
+def program_name(around: Surroundings) -> str:
+    """What a person types to run this program: its name, or its path where that is not on the search path."""
+    if shutil.which("ganclinic", path=around.environ.get("PATH")) is not None:
+        return "ganclinic"
+    beside = Path(sys.executable).parent / "ganclinic"
+    if not beside.is_file():
+        return "python -m ganclinic"
+    return str(beside.relative_to(around.cwd) if beside.is_relative_to(around.cwd) else beside)
+
+
+def find_service(around: Surroundings, *, url: str | None = None, token: str | None = None) -> Address:
+    """The service to talk to.
+
+    Raises:
+        ServiceNotFound: nobody names one.
+        InvalidInput: the configuration file cannot be read.
+    """
+    given_token = token or around.variable("TOKEN")
+    known = [address for address in (_from_config(around), running_service(find_home(around))) if address is not None]
+    wanted = url or around.variable("URL")
+    if wanted is not None:
+        known_token = next((a.token for a in known if _same(a.url, wanted)), None)
+        return Address(url=_checked(wanted), token=given_token or known_token)
+    if not known:
+        raise ServiceNotFound
+    return Address(url=_checked(known[0].url), token=given_token or known[0].token)
+
+
+def running_service(home: Path) -> Address | None:
+    """The service that `ganclinic up` runs from this state directory; None when none does."""
+    described = _service_file(home)
+    if described is None or not _is_alive(described.get("pid")):
+        return None
+    return Address(url=str(described["url"]), token=read_token(home))
+
+
+def read_token(home: Path) -> str | None:
+    """The token that the service made in its state directory; None without one, or where we may not read it."""
+    try:
+        return (home / "token").read_text("utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def _service_file(home: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads((home / "service.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return cast("dict[str, Any]", document) if isinstance(document, dict) and "url" in document else None
+
+
+def _is_alive(pid: object) -> bool:
+    """A killed `up` leaves its file behind: its port may belong to a stranger, who must not get the token."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _from_config(around: Surroundings) -> Address | None:
+    folder = around.environ.get("XDG_CONFIG_HOME")
+    file = (Path(folder) if folder else around.user_home / ".config") / "ganclinic" / "config.toml"
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f'{file} cannot be read: {error}. It holds two lines: url = "…" and token = "…".') from None
+    if "url" not in document:
+        return None
+    token = document.get("token")
+    return Address(url=str(document["url"]), token=str(token) if token else None)
+
+
+def _checked(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"'{url}' is not a service's URL: it starts with http:// or https://, as http://127.0.0.1:8000 does."
+        )
+    return url.rstrip("/")
+
+
+def _same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")

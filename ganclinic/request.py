@@ -1,0 +1,134 @@
+"""From what people write (preset names, files, `--set` options) to run requests."""
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import yaml
+from pydantic import ValidationError
+
+from ganclinic.errors import InvalidInput
+from ganlib.request import RunRequest
+
+READERS: dict[str, Callable[[str], Any]] = {
+    ".toml": tomllib.loads,
+    ".yaml": yaml.safe_load,
+    ".yml": yaml.safe_load,
+    ".json": json.loads,
+}
+PRESET_NOTES = frozenset({"title", "reports", "deviations"})
+"""What a preset's own file holds besides its spec: such a file may be copied, changed and run."""
+
+
+def read_document(file: Path) -> dict[str, Any]:
+    """The object in a TOML, YAML or JSON file.
+
+    Raises:
+        InvalidInput: it cannot be read; the message says why.
+    """
+    reader = READERS.get(file.suffix.lower())
+    if reader is None:
+        raise InvalidInput(f"{file} is no file that holds a spec: its name has to end with {', '.join(READERS)}.")
+    try:
+        document = reader(file.read_text("utf-8"))
+        json.dumps(document, allow_nan=False, default=str)
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"There is no file {file}. For a preset leave out the ending; `ganclinic presets` lists them."
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError, yaml.YAMLError) as error:  # both decode errors are ValueErrors
+        raise InvalidInput(f"{file} is not valid {file.suffix[1:].upper()}: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidInput(f"{file} holds no object: it needs the fields of a spec, or `preset` and `set`.")
+    return {str(key): value for key, value in cast("dict[Any, Any]", document).items()}
+
+
+def request_from(source: str, settings: Sequence[str] = (), name: str | None = None) -> RunRequest:
+    """The request for a preset's name, or for a file that holds a spec or a request.
+
+    Raises:
+        InvalidInput: the file or a setting cannot be understood.
+    """
+    document = _document_of(source)
+    document["set"] = {**(document.get("set") or {}), **parse_settings(settings)}
+    if name is not None:
+        document["name"] = name
+    return _request(document, source)
+
+
+def batch_from(file: Path) -> tuple[str | None, list[RunRequest]]:
+    """Name and requests of a batch file: `[[runs]]` with `preset` or `spec`, `set` and `name` each.
+
+    Raises:
+        InvalidInput: it cannot be understood.
+    """
+    return _batch(read_document(file), str(file))
+
+
+def batch_from_toml(text: str) -> tuple[str | None, list[RunRequest]]:
+    """Name and requests of a batch file's text."""
+    return _batch(tomllib.loads(text), "the batch")
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """`["training.epochs=3"]` as `{"training.epochs": 3}`: values are JSON, and what is no JSON is a string.
+
+    Raises:
+        InvalidInput: one has no `=`.
+    """
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals or not path.strip():
+            raise InvalidInput(f"--set {setting}: write it as path=value, as in --set training.epochs=3.")
+        parsed[path.strip()] = _value(value.strip())
+    return parsed
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are no JSON; as text the service refuses them by name
+
+
+def _document_of(source: str) -> dict[str, Any]:
+    file = Path(source)
+    if file.suffix.lower() not in READERS and not file.is_file():
+        return {"preset": source}
+    document = read_document(file)
+    if "spec" in document:
+        return {key: value for key, value in document.items() if key not in PRESET_NOTES}
+    return document if "preset" in document else {"spec": document}
+
+
+def _batch(document: dict[str, Any], source: str) -> tuple[str | None, list[RunRequest]]:
+    runs = document.get("runs")
+    if not isinstance(runs, list) or not runs:
+        raise InvalidInput(f"{source} holds no runs: it needs a list `runs`, in TOML one [[runs]] for each.")
+    unknown = sorted(set(document) - {"name", "runs"})
+    if unknown:
+        raise InvalidInput(f"{source}: '{unknown[0]}' is not a field of a batch; allowed: name, runs.")
+    name = document.get("name")
+    requests = [_request(run, f"{source}, runs[{index}]") for index, run in enumerate(cast("list[Any]", runs))]
+    return (str(name) if name is not None else None), requests
+
+
+def _request(document: Any, source: str) -> RunRequest:
+    try:
+        return RunRequest.model_validate(document)
+    except ValidationError as error:
+        item = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in item["loc"])
+        fields = ", ".join(RunRequest.model_fields)
+        hint = f"is not a field of a request; allowed: {fields}" if item["type"] == "extra_forbidden" else item["msg"]
+        message = hint.removeprefix("Value error, ")
+        raise InvalidInput(f"{source}: {where}: {message}." if where else f"{source}: {message}.") from None

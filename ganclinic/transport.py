@@ -1,0 +1,126 @@
+"""One request to the service: retried where that is safe, its errors translated. Private to the client."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+
+from ganclinic.errors import (
+    ApiError,
+    Conflict,
+    InvalidSpec,
+    NotAuthorised,
+    NotFound,
+    Problem,
+    ServiceFailed,
+    ServiceUnreachable,
+    UnexpectedAnswer,
+)
+
+REQUEST_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+RETRY_DELAYS_S = (0.2, 0.8)  # three tries within a second: a restarting API is back in about two, see `Client.watch`
+LONGEST_RETRY_AFTER_S = 5.0
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+ERRORS: dict[int, type[ApiError]] = {401: NotAuthorised, 404: NotFound, 409: Conflict, 422: InvalidSpec}
+
+Query = Mapping[str, str | int | None]
+
+
+class Transport:
+    """An HTTP connection pool to one service."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            transport=transport,
+            trust_env=urlsplit(self.url).hostname not in LOOPBACK,  # a proxy cannot reach this machine's loopback
+        )
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._http.close()
+
+    def get(self, path: str, query: Query | None = None) -> httpx.Response:
+        """The answer to a GET; query values of None are left out.
+
+        Raises:
+            GanClinicError: see `ganclinic.errors`.
+        """
+        return self._send("GET", path, params={k: v for k, v in (query or {}).items() if v is not None})
+
+    def post(self, path: str, *, body: Any = None, key: str | None = None) -> httpx.Response:
+        """The answer to a POST that may be repeated: it has an idempotency key, or repeating it changes nothing."""
+        return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
+
+    def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        for delay_s in RETRY_DELAYS_S:
+            try:
+                answer = self._http.request(method, path, **parts)
+            except httpx.TransportError:
+                self._sleep(delay_s)
+                continue
+            if answer.status_code not in RETRIED_STATUSES:
+                return _checked(answer)
+            self._sleep(max(delay_s, _retry_after_s(answer)))
+        try:
+            return _checked(self._http.request(method, path, **parts))
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def _retry_after_s(answer: httpx.Response) -> float:
+    value = answer.headers.get("Retry-After", "")
+    return min(float(value), LONGEST_RETRY_AFTER_S) if value.isdigit() else 0.0
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    problem = _problem(answer)
+    if problem is None:
+        raise UnexpectedAnswer(str(answer.url), f"HTTP {answer.status_code}")
+    kind = ServiceFailed if problem.status >= 500 else ERRORS.get(problem.status, ApiError)
+    raise kind(problem)
+
+
+def _problem(answer: httpx.Response) -> Problem | None:
+    """The problem document in an answer; None where it holds none."""
+    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    document = document_of(answer)
+    return Problem(
+        status=answer.status_code,
+        title=str(document.get("title", answer.reason_phrase)),
+        detail=str(document.get("detail") or ""),
+        fields={str(e.get("field")): str(e.get("message")) for e in document.get("errors") or ()},
+    )
+
+
+def document_of(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object in an answer.
+
+    Raises:
+        UnexpectedAnswer: it holds something else.
+    """
+    try:
+        document = answer.json()
+    except ValueError:
+        raise UnexpectedAnswer(str(answer.url), "something that is not JSON") from None
+    if not isinstance(document, dict):
+        raise UnexpectedAnswer(str(answer.url), "JSON that is no object")
+    return cast("dict[str, Any]", document)

@@ -1,0 +1,118 @@
+"""What the service answers, as frozen values. Fields that a newer service adds are ignored."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled", "halted"})
+
+
+class View(BaseModel):
+    """Base of all views."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RunView(View):
+    """One run as the service sees it now."""
+
+    id: str
+    name: str | None = None
+    preset: str | None = None
+    status: str
+    """queued, running, paused, succeeded, failed, cancelled or halted."""
+    batch_id: str | None = None
+    spec_hash: str = ""
+    seed: int = 0
+    priority: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    """0 before the first."""
+    cancel_requested: bool = False
+    """Whether it was asked to end; a training ends after its step."""
+    epochs_total: int
+    epochs_done: int = 0
+    steps_per_epoch: int
+    step: int | None = None
+    """Last step reported."""
+    verdict: str | None = None
+    severity: str | None = None
+    first_epoch_seen: int | None = None
+    """First epoch whose verdict had the worst finding."""
+    error: str | None = None
+    error_kind: str | None = None
+    links: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def steps_total(self) -> int:
+        """Steps of the whole run."""
+        return self.steps_per_epoch * self.epochs_total
+
+    @property
+    def steps_done(self) -> int:
+        """Steps made so far."""
+        return max(self.step or 0, self.epochs_done * self.steps_per_epoch)
+
+    @property
+    def label(self) -> str:
+        """What people call it: its name, else its preset, else its id."""
+        return self.name or self.preset or self.id
+
+
+class AttemptView(View):
+    """One execution of a run."""
+
+    number: int
+    outcome: str
+    worker: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    device: str | None = None
+    threads: int | None = None
+    resumed_from_epoch: int | None = None
+    identical: bool | None = None
+    """Whether a resume continues bit by bit; None for a first attempt."""
+    error: str | None = None
+
+
+class RunDetails(RunView):
+    """A run with its spec and its attempts."""
+
+    spec: dict[str, Any] = Field(default_factory=dict)
+    attempts: tuple[AttemptView, ...] = ()
+
+
+class SeriesColumn(View):
+    """One column of a series, a number a point; None where there is none that is finite."""
+
+    mean: tuple[float | None, ...]
+    min: tuple[float | None, ...]
+    max: tuple[float | None, ...]
+
+
+class Series(View):
+    """Losses (nats), accuracies and gradient norms, each point standing for consecutive steps or epochs."""
+
+    resolution: str
+    steps_per_epoch: int
+    steps: tuple[int, ...]
+    """First step of each point, from 1."""
+    epochs: tuple[int, ...]
+    """The epoch of that step, from 1."""
+    columns: dict[str, SeriesColumn]
+
+
+class BatchView(View):
+    """Runs that were made together, in the order of the request."""
+
+    id: str
+    name: str | None = None
+    runs: tuple[RunView, ...] = ()

@@ -1,0 +1,186 @@
+"""What people see, on terminals of several widths."""
+
+import io
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from ganclinic.cli.bars import LiveBars, PlainLines, display_for
+from ganclinic.cli.demo_table import demo_table, shown_path
+from ganclinic.cli.output import Output
+from ganclinic.cli.tables import runs_table
+from ganclinic.cli.words import age_words, duration_words, number_words, settings_words, share_words
+from ganclinic.demo import Outcome
+from ganclinic.views import RunView
+from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, run_document
+
+WIDTHS = (40, 60, 80, 100, 140)
+
+
+def view(run_id: str = "00000000000000aa", **changes: object) -> RunView:
+    return RunView.model_validate(run_document(run_id, **changes))
+
+
+def terminal(width: int) -> Console:
+    return Console(
+        file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False, markup=False
+    )
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def drawn(renderable: RenderableType, width: int) -> list[str]:
+    console = terminal(width)
+    console.print(renderable)
+    return written(console).splitlines()
+
+
+def outcomes() -> Sequence[Outcome]:
+    folder = Path("/work/.ganclinic/demo")
+    done = Outcome(
+        run=view(**DONE),
+        diagnosis=COLLAPSE,
+        evaluation=EVALUATION,
+        loss_figure=folder / "digit8-stable-losses.png",
+        sample_grid=folder / "digit8-stable-samples.png",
+    )
+    failed = Outcome(
+        run=view("b", status="failed", error="no [data]"),
+        diagnosis=None,
+        evaluation=None,
+        loss_figure=None,
+        sample_grid=None,
+    )
+    return [done, failed]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_demo_table_says_everything_at_every_width(width: int) -> None:
+    lines = drawn(demo_table(outcomes(), width, Path("/work")), width)
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    for part in ("digit8-stable", "succeeded", "mode collapse", "severe", ".98 (null .08)", "no [data]"):
+        assert part in text
+    whole = "".join("".join(lines).split())
+    assert ".ganclinic/demo/digit8-stable-losses.png" in whole
+    assert "--setgenerator.latent_dim=50" in whole
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_table_of_runs_never_cuts_an_id_or_a_verdict(width: int) -> None:
+    runs = [view(name="a [bold]name[/] that is rather long, isn't it?" * 2, **DONE), view("00000000000000bb")]
+    lines = drawn(runs_table(runs, width), width)
+    assert "00000000000000aa" in lines[1]
+    assert "mode collapse" in lines[1]
+    assert "a [bo" in lines[1]
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_bar_stays_on_one_line_and_leaves_room_for_ctrl_c(width: int) -> None:
+    output = Output(results=terminal(width), notes=terminal(width))
+    with LiveBars(output) as bars:
+        bars.update([view(name="x" * 100, status="running", step=12, epochs_done=1, verdict="mode collapse")])
+    text = re.sub(r"\x1b\[[?0-9]*[a-zA-Z]", "", written(output.notes))
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    assert all("x…" in line and "epoch 1/10" in line for line in lines)
+    assert all(len(line) <= width - len("^C") for line in lines)
+
+
+def test_where_runs_do_not_fit_the_trained_ones_are_shown_and_all_are_counted() -> None:
+    console = Console(file=io.StringIO(), width=100, height=8, force_terminal=True, color_system=None)
+    with LiveBars(Output(results=console, notes=console)) as bars:
+        over = [view(f"over {i}", name=f"over {i}", **DONE) for i in range(20)]
+        trained = [view(f"trained {i}", name=f"trained {i}", status="running") for i in range(2)]
+        bars.update([*over, *trained])
+    last = written(console).split("\x1b[1A")[-1]
+    assert "trained 0" in last
+    assert "trained 1" in last
+    assert "20/22" in last
+    assert len(last.strip().splitlines()) <= 8
+
+
+def test_a_final_bar_is_full_and_names_the_verdict() -> None:
+    output = Output(results=terminal(120), notes=terminal(120))
+    with LiveBars(output) as bars:
+        bars.update([view()])
+        bars.update([view(**DONE)])
+    assert "epoch 10/10" in written(output.notes)
+    assert "succeeded: mode collapse" in written(output.notes)
+
+
+def test_plain_lines_are_written_only_when_something_changed() -> None:
+    output = Output(results=terminal(80), notes=terminal(80))
+    with PlainLines(output) as lines:
+        for step in (1, 2, 3):
+            lines.update([view(status="running", step=step)])
+    assert written(output.notes).count("\n") == 1
+
+
+def test_a_dumb_terminal_and_a_pipe_get_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Console(file=io.StringIO())
+    assert isinstance(display_for(Output(results=pipe, notes=pipe)), PlainLines)
+    assert isinstance(display_for(Output(results=terminal(80), notes=terminal(80))), LiveBars)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(display_for(Output(results=terminal(80), notes=terminal(80))), PlainLines)
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system="standard")
+    console.print(runs_table([view(**DONE)], 120))
+    assert "\x1b[32m" not in written(console)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min"),
+        (185, "3 min 5 s"),
+        (7200, "2 h"),
+        (7800, "2 h 10 min"),
+        (90_000, "1 d 1 h"),
+        (-3, "0 s"),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration_words(seconds) == words
+
+
+def test_ages_name_only_the_largest_unit() -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    assert age_words(now - timedelta(minutes=3, seconds=5), now) == "3 min ago"
+    assert age_words(now + timedelta(seconds=2), now) == "0 s ago"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0083, ".0083"), (1.0749, "1.07"), (-0.5, "-.5"), (10.0, "10"), (0, "0"), (float("nan"), "–")],
+)
+def test_numbers(value: float, words: str) -> None:
+    assert number_words(value) == words
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.976, ".98"), (1.0, "1.00"), (0.0, ".00"), (None, "–")])
+def test_shares(value: float | None, words: str) -> None:
+    assert share_words(value) == words
+
+
+def test_a_patch_becomes_options_that_a_shell_understands() -> None:
+    patch = {"dataset.name": "mnist-5k", "dataset.classes": [8], "generator.norm": {"kind": "none"}}
+    assert settings_words(patch) == (
+        "--set dataset.name=mnist-5k --set 'dataset.classes=[8]' --set 'generator.norm={\"kind\": \"none\"}'"
+    )
+
+
+def test_paths_are_shown_relative_only_below_the_current_directory() -> None:
+    assert shown_path(Path("/work/a/b"), Path("/work")) == "a/b"
+    assert shown_path(Path("/other/b"), Path("/work")) == "/other/b"

@@ -1,0 +1,270 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ganclinic.cli import main
+from ganclinic.cli.parser import make_parser
+from ganclinic.config import Surroundings
+from tests.support.fake_service import DONE, URL, FakeService, problem
+
+Cli = Callable[..., int]
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def cli(service: FakeService, tmp_path: Path) -> Cli:
+    variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
+
+    def run(*arguments: str, **changes: str) -> int:
+        around = Surroundings(environ=variables | changes, cwd=tmp_path, user_home=tmp_path)
+        return main(arguments, around=around, connect=service.client)
+
+    return run
+
+
+def test_run_writes_only_the_id_to_stdout(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("run", "digit8-stable", "--set", "training.epochs=3", "--name", "mine") == 0
+    written = capsys.readouterr()
+    assert written.out == "0000000000000001\n"
+    assert "ganclinic watch 0000000000000001" in written.err
+
+
+def test_run_with_json_writes_the_run(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("run", "digit8-stable", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "queued"
+
+
+def test_run_and_watch_writes_a_line_for_each_change_where_bars_cannot_be_drawn(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("run", "digit8-latent-1", "--watch") == 0
+    written = capsys.readouterr()
+    assert written.out == (
+        "digit8-latent-1 succeeded: mode collapse, severe, first seen in epoch 3   (ganclinic show 0000000000000001)\n"
+    )
+    assert written.err.splitlines() == [
+        "digit8-latent-1 [0000000000000001]: queued",
+        "digit8-latent-1 [0000000000000001]: epoch 0/10, training",
+        "digit8-latent-1 [0000000000000001]: epoch 10/10, succeeded: mode collapse",
+    ]
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "halted"])
+def test_watch_exits_1_unless_every_run_succeeded(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    service.add("a", DONE)
+    service.add("b", {"status": status, "error": "no data"})
+    assert cli("watch", "a", "b", "--json") == 1
+    assert [r["status"] for r in json.loads(capsys.readouterr().out)] == ["succeeded", status]
+
+
+def test_watch_without_runs_takes_all_that_are_not_over(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", {}, DONE)
+    service.add("b", DONE)
+    assert cli("watch") == 0
+    assert "show a" in capsys.readouterr().out
+    assert cli("watch") == 0
+    assert "ganclinic run" in capsys.readouterr().out
+
+
+def test_batch_writes_an_id_a_line(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text('[[runs]]\npreset = "digit8-stable"\n[[runs]]\npreset = "digit8-latent-1"\n')
+    assert cli("batch", str(file)) == 0
+    assert capsys.readouterr().out == "0000000000000001\n0000000000000002\n"
+
+
+def test_batch_and_watch_shows_all_its_runs(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text('[[runs]]\npreset = "digit8-stable"\n[[runs]]\npreset = "digit8-latent-1"\n')
+    assert cli("batch", str(file), "--watch") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_ls_into_a_pipe_cuts_nothing_off(cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a very long name " * 20
+    service.add("a", DONE, name=name)
+    assert cli("ls") == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["run", "name", "status", "epoch", "verdict", "severity", "preset", "made"]
+    assert name in line
+    assert line == line.rstrip()
+
+
+def test_ls_shows_as_many_as_wanted_and_says_that_there_are_more(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(5):
+        service.add(f"{index}")
+    assert cli("ls", "--limit", "3", "--json") == 0
+    written = capsys.readouterr()
+    assert [r["id"] for r in json.loads(written.out)] == ["0", "1", "2"]
+    assert "ganclinic ls --limit 6" in written.err
+
+
+def test_ls_of_nothing_says_what_to_do(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("ls") == 0
+    assert "ganclinic run digit8-stable" in capsys.readouterr().out
+    assert cli("ls", "--status", "failed") == 0
+    assert "No run matches" in capsys.readouterr().err
+    assert cli("ls", "--status", "failed", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_show_explains_the_verdict_and_gives_the_command_of_the_remedy(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", DONE)
+    assert cli("show", "a") == 0
+    shown = capsys.readouterr().out
+    assert "mode collapse, severe, first seen in epoch 3" in shown
+    assert "coverage .008 < .1 (epochs 8–10)" in shown
+    assert ".98 (null .08)" in shown
+    assert "ganclinic run digit8-stable --set generator.latent_dim=50" in shown
+    assert "1 min 5 s" in shown
+
+
+def test_show_with_json_holds_run_diagnosis_and_evaluation(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", DONE)
+    assert cli("show", "a", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["diagnosis"]["findings"][0]["name"] == "mode collapse"
+    assert document["evaluation"]["values"]["ndb_over_k"] == 0.98
+
+
+def test_show_of_a_failed_run_says_why(cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    service.add("a", {"status": "failed", "error": "mnist cannot be found; --set dataset.name=mnist-5k"})
+    assert cli("show", "a") == 0
+    shown = capsys.readouterr().out
+    assert "--set dataset.name=mnist-5k" in shown
+    assert "No verdict yet" in shown
+
+
+def test_cancel_says_what_becomes_of_each_run(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a")
+    service.add("b", {"status": "running"})
+    service.add("c", DONE)
+    assert cli("cancel", "a", "b", "c") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a cancelled",
+        "b will end after its current step",
+        "c was already over: succeeded",
+    ]
+
+
+def test_cancel_and_watch_take_a_whole_batch(
+    cli: Cli, service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", batch_id="ba")
+    service.add("b", {"status": "running"}, DONE, batch_id="ba")
+    assert cli("cancel", "--batch", "ba") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert cli("watch", "--batch", "ba") == 1
+    assert "a cancelled" in capsys.readouterr().out.replace("digit8-stable", "a")
+
+
+def test_cancel_of_nothing_asks_which(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("cancel") == 2
+    assert "Which runs?" in capsys.readouterr().err
+
+
+def test_presets_need_no_service(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("presets", GANCLINIC_URL="") == 0
+    assert "digit8-latent-1" in capsys.readouterr().out
+    assert cli("presets", "digit8-latent-1") == 0
+    assert "Mode collapse" in capsys.readouterr().out
+    assert cli("presets", "--json") == 0
+    assert {"name", "title", "reports", "deviations", "spec"} == set(json.loads(capsys.readouterr().out)[0])
+
+
+def test_a_misspelt_preset_is_guessed(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("presets", "digit8-stabel") == 2
+    assert "Perhaps 'digit8-stable'?" in capsys.readouterr().err
+
+
+def test_no_service_exits_3(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("ls", GANCLINIC_URL="") == 3
+    assert "ganclinic up" in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_answer_exits_3(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.next_answers.extend([httpx.ConnectError("refused")] * 3)
+    assert cli("ls") == 3
+    assert capsys.readouterr().err.startswith("error: The service at http://clinic.test does not answer (refused)")
+
+
+def test_a_wrong_token_exits_4(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("ls", "--token", "wrong") == 4
+    assert "GANCLINIC_TOKEN" in capsys.readouterr().err
+
+
+def test_an_unknown_run_exits_2(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("show", "nope") == 2
+    assert "ganclinic ls" in capsys.readouterr().err
+
+
+def test_an_invalid_spec_exits_2_with_its_fields(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = [{"field": "training.epochs", "message": "Input should be greater than 0, not 0"}]
+    service.next_answers.append(problem(422, "Invalid", errors=errors))
+    assert cli("run", "digit8-stable", "--set", "training.epochs=0") == 2
+    assert "  training.epochs: Input should be greater than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nope"], ["run"], ["ls", "--limit", "0"], ["up", "--port", "x"], ["up", "--workers", "-1"]]
+)
+def test_a_wrong_command_line_exits_2(cli: Cli, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli(*arguments)
+    assert caught.value.code == 2
+
+
+def test_ctrl_c_while_watching_says_that_the_run_goes_on(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", {"status": "running"})
+
+    def press_ctrl_c(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    service.sleep = press_ctrl_c
+    assert cli("watch", "a") == 130
+    assert "it goes on.\n  again: ganclinic watch a\n  end it: ganclinic cancel a" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_watching_a_batch_names_the_batch(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", batch_id="ba")
+    service.add("b", batch_id="ba")
+
+    def press_ctrl_c(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    service.sleep = press_ctrl_c
+    assert cli("watch", "a", "b") == 130
+    assert "ganclinic cancel --batch ba" in capsys.readouterr().err
+
+
+def test_the_help_explains_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = make_parser().format_help()
+    for line in ("1  a run failed", "2  the command line", "3  the service is not", "4  the service does not accept"):
+        assert line in shown
