@@ -1,0 +1,121 @@
+"""Every command of the README, run as a newcomer would: `make demo` and `make test` themselves are CI's."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.md").read_text("utf-8")
+QUICK = " --set training.epochs=1 --set training.steps_per_epoch=2"
+CALLED_BY_CI = {"make demo", "make test"}
+HERE = {"make serve", "export GANCLINIC_DATABASE_URL", "export GANCLINIC_BROKER_URL"}
+"""Done by this file's fixtures: the service is started with the command behind `make serve`."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line and line not in CALLED_BY_CI]
+
+
+def environ(home: Path, **settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GANCLINIC_")}
+    quiet = {"XDG_CONFIG_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", "GANCLINIC_THREADS": "1"}
+    return kept | quiet | {"PYTHONPATH": str(CHECKOUT), "GANCLINIC_HOME": str(home / ".ganclinic")} | settings
+
+
+def shell(line: str, cwd: Path, env: dict[str, str]) -> str:
+    """The line's output; its programs are those of this test run."""
+    line = line.replace(".venv/bin/ganclinic", f"{sys.executable} -m ganclinic")
+    line = line.replace(".venv/bin/python", sys.executable)
+    done = subprocess.run(["bash", "-c", line], cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """URL of a service that was started as `make serve` starts it, in `tmp_path`."""
+    command = [sys.executable, "-m", "ganclinic", "up", "--port", "0", "--workers", "1"]
+    with (tmp_path / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ(tmp_path), stdout=log, stderr=log)
+    announced = tmp_path / ".ganclinic" / "service.json"
+    deadline = time.monotonic() + 60
+    while not announced.exists():
+        assert process.poll() is None, (tmp_path / "up.log").read_text()
+        assert time.monotonic() < deadline, (tmp_path / "up.log").read_text()
+        time.sleep(0.1)
+    yield re.findall(r"http://[0-9.:]+", announced.read_text())[0]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+
+
+def test_the_commands_that_talk_to_a_service_do_what_they_say(served, tmp_path):
+    (tmp_path / "ring8.toml").write_text(blocks("toml")[0])
+    said = [line for line in commands() if "ring8" in line or "presets" in line or " ls" in line or "curl" in line]
+    assert len(said) == 4
+    env = environ(tmp_path)
+    outputs = {line: shell(line.replace("http://127.0.0.1:8000", served), tmp_path, env) for line in said}
+    assert "digit8-latent-1" in outputs[".venv/bin/ganclinic presets"]
+    assert "ring8" in outputs[".venv/bin/ganclinic ls"]
+    [preset_run] = [line for line in commands() if "run digit8" in line]
+    shell(preset_run + QUICK, tmp_path, env)
+
+
+def test_the_python_example_runs(served, tmp_path):
+    [example] = blocks("python")
+    example = example.replace("http://127.0.0.1:8000", served)
+    example = example.replace('"training.epochs": 3', '"training.epochs": 1, "training.steps_per_epoch": 2')
+    token = (tmp_path / ".ganclinic" / "token").read_text()
+    done = subprocess.run(
+        [sys.executable, "-c", f"token = {token!r}\n{example}"],
+        env=environ(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "undetermined"), done.stderr
+
+
+def test_it_runs_on_a_postgresql_and_a_redis_of_your_own(postgres_url, broker_url, tmp_path):
+    env = environ(tmp_path, GANCLINIC_DATABASE_URL=postgres_url, GANCLINIC_BROKER_URL=broker_url, GANCLINIC_PORT="0")
+    said = [line for line in commands() if line.split("=")[0] not in HERE]
+    [migrate] = [line for line in said if "store.migrate" in line]
+    servers = [line for line in said if line.endswith("api") or " worker" in line]
+    assert len(servers) == 2
+    shell(migrate, tmp_path, env)
+    for line in servers:  # each comes up and goes away when told
+        command = line.replace(".venv/bin/", "").replace("cuda:0", "cpu").split()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        assert process.stderr.readline()
+        time.sleep(2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def test_no_command_of_the_readme_is_left_out():
+    known = (
+        "ganclinic run",
+        "ganclinic presets",
+        "ganclinic ls",
+        "curl",
+        "store.migrate",
+        "ganclinic api",
+        "ganclinic worker",
+    )
+    for line in commands():
+        assert line in HERE or line.split("=")[0] in HERE or any(word in line for word in known), line
