@@ -52,7 +52,8 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     patience = {name: value for name, value in POSTGRES_PATIENCE.items() if name not in parsed.query}
-    return create_engine(parsed, connect_args=patience, **pool)
+    # Guarded UPDATEs look at the row again after waiting for it, which no stricter level does.
+    return create_engine(parsed, isolation_level="READ COMMITTED", connect_args=patience, **pool)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -151,8 +152,8 @@ def migrating(engine: Engine) -> Iterator[Config]:
 
 def current_revision(engine: Engine) -> str | None:
     """The revision of the database's schema; None where it has none."""
-    with _translated(), engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with reading(engine) as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
 
 
 def require_migrated(engine: Engine) -> None:

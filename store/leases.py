@@ -249,7 +249,8 @@ def requeue_expired(session: Session, max_attempts: int) -> list[str]:
             error_kind="LeaseExpired",
             max_attempts=max_attempts,
         )
-        lost += [] if run is None else [run_id]
+        if run is not None:
+            lost.append(run_id)
     return lost
 
 

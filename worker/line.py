@@ -8,9 +8,11 @@ import time
 from io import FileIO
 from typing import Self
 
-from worker.protocol import Event, Stepped, Ticket
+from worker.protocol import Event, Stepped, Ticket, Working
 
 STEP_INTERVAL_S = 0.2  # between reports of steps: smooth for an eye, and next to nothing in a pipe
+PULSE_INTERVAL_S = 10.0  # a fraction of the silence that a worker allows
+BUSY_SHARE = 0.1  # of a CPU: who computes uses at least one, who waits for a lock or a server uses next to nothing
 ORPHANED = 75  # exit status of a process whose worker is gone: EX_TEMPFAIL of <sysexits.h>
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,10 @@ class Line:
         # Unbuffered: a thread that waits in a buffered file holds a lock that the interpreter needs to exit.
         self._commands = FileIO(commands, "rb", closefd=False)
         self._events = events
+        self._writing = threading.Lock()
         self._command: str | None = None
+        self._working: Working | None = None
+        """What the process is at, where that is not to make steps."""
         self._reported_at = 0.0
 
     @classmethod
@@ -44,14 +49,20 @@ class Line:
         if not line:
             os._exit(ORPHANED)
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
+        threading.Thread(target=self._pulse, name="pulse", daemon=True).start()
         return Ticket.model_validate_json(line)
 
     def tell(self, event: Event) -> None:
         """Tells the worker; without one, the process ends."""
+        self._working = event if isinstance(event, Working) else None
+        self._write(event)
+
+    def _write(self, event: Event) -> None:
         line = event.to_line().encode()
         try:
-            while line:
-                line = line[os.write(self._events, line) :]
+            with self._writing:
+                while line:
+                    line = line[os.write(self._events, line) :]
         except BrokenPipeError:
             os._exit(ORPHANED)
 
@@ -75,6 +86,15 @@ class Line:
         """
         if self._command is not None:
             raise Stopped(self._command)
+
+    def _pulse(self) -> None:
+        """Repeats what the process is at for as long as it computes: an evaluation may take any time."""
+        spent_s = time.process_time()
+        while True:
+            time.sleep(PULSE_INTERVAL_S)
+            before_s, spent_s = spent_s, time.process_time()
+            if self._working is not None and spent_s - before_s > BUSY_SHARE * PULSE_INTERVAL_S:
+                self._write(self._working)
 
     def _listen(self) -> None:
         while line := self._commands.readline():

@@ -29,11 +29,11 @@ class Ticket(Message):
     """Fencing token: the store refuses writes under an older one."""
     attempt: int
     device: str
-    """The worker's device: `auto`, `cpu` or `cuda:N`."""
+    """The worker's device: `auto`, `cpu`, `cuda` or `cuda:N`."""
 
 
 class Working(Message):
-    """The process has begun something that takes a while and is no step."""
+    """The process has begun something that takes a while and is no step, or is still at it."""
 
     event: Literal["working"] = "working"
     on: str

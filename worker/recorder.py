@@ -52,7 +52,7 @@ def persist(engine: Engine, write: Callable[[Session], T]) -> T:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """What a run has recorded so far."""
 

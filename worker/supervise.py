@@ -79,8 +79,9 @@ def supervise(
     with TrainingProcess(command, ticket, settings.logs / f"{claim.run_id}.log") as process:
         end = _Watch(claim, is_stopping, engine=engine, settings=settings, process=process).until_end()
     logger.info("run=%s attempt=%d ended its process with status %d", claim.run_id, claim.attempt, end.status)
-    with suppress(LeaseLost):  # as it should be after a success, which the process has written
-        settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
+    if end.reason != "not ours":
+        with suppress(LeaseLost):  # as it should be after a success, which the process has written
+            settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
 
 
 def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None:
@@ -92,8 +93,6 @@ def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None
     run_id, token = claim.run_id, claim.token
     with transaction(engine) as session:
         match end:
-            case End(reason="not ours"):
-                raise LeaseLost(run_id, token)
             case End(reason="cancelled"):
                 leases.finish(session, run_id, token, "cancelled")
             case End(failure=Failed(kind=kind, error=error)):
@@ -173,7 +172,7 @@ class _Watch:
     def _keep_lease(self) -> None:
         now = time.monotonic()
         has_news = self._step is not None and now >= self._report_at
-        if not has_news and now < self._heartbeat_at:
+        if self._reason == "not ours" or (not has_news and now < self._heartbeat_at):
             return
         try:
             cancel_requested = self._renew()

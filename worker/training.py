@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 import time
 from dataclasses import asdict
 from typing import NamedTuple
@@ -149,5 +150,5 @@ def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
 
 if __name__ == "__main__":
     status = main()
-    logging.shutdown()
+    sys.stdout.flush()
     os._exit(status)  # everything is written, and torch takes a second to tear itself down

@@ -124,7 +124,10 @@ def up(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     end(process)
 
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
+    pytest.mark.slow,
+]
 
 
 def test_a_run_is_trained_to_its_verdict(place: Place, up: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ from ganlib.spec import RunSpec
 from store.epochs import EpochRecord
 from store.leases import Claim, claim
 from store.models import Run
-from store.runs import create
+from store.runs import attempts, create
 
 LEASE = timedelta(seconds=30)
 STEPS = 4
@@ -50,6 +50,11 @@ def claim_run(session: Session, worker: str = "worker-1") -> Claim:
         create_run(session)
         return claim_run(session, worker)
     return claimed
+
+
+def outcomes(session: Session, run_id: str) -> list[str]:
+    """How the run's attempts ended, first to last."""
+    return [attempt.outcome for attempt in attempts(session, run_id)]
 
 
 def expire_lease(session: Session, run_id: str) -> None:

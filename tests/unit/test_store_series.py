@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -20,6 +20,7 @@ def test_blocks_are_written_with_the_columns_that_trainings_report() -> None:
     assert COLUMNS[COLUMNS_VERSION] == STEP_COLUMNS
 
 
+@settings(deadline=None, max_examples=50)
 @given(npst.arrays(np.float32, st.tuples(st.integers(0, 20), st.just(WIDTH))))
 def test_a_block_gives_back_its_steps_bit_by_bit(steps: np.ndarray) -> None:
     unpacked = unpack(pack(steps))
@@ -75,6 +76,7 @@ def test_no_steps_are_no_buckets() -> None:
     assert (len(buckets.first_step), buckets.mean.shape, buckets.minimum.shape) == (0, (0, WIDTH), (0, WIDTH))
 
 
+@settings(deadline=None, max_examples=50)
 @given(num_steps=st.integers(1, 500), max_points=st.integers(1, 60))
 def test_buckets_are_as_many_as_asked_for_and_nearly_equal(num_steps: int, max_points: int) -> None:
     buckets = downsample(ramp(num_steps), max_points)

@@ -64,6 +64,28 @@ while True:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("work", "is_heard"),
+    [
+        ("line.tell(Working(on='it'))\nwhile True: pass", True),
+        ("line.tell(Working(on='it'))\ntime.sleep(600)", False),  # it hangs
+        ("line.tell(Stepped(step=1))\nwhile True: pass", False),  # steps have a pace of their own
+    ],
+)
+def test_a_process_that_computes_something_else_than_steps_is_not_silent(work: str, is_heard: bool) -> None:
+    with start(f"import worker.line\nworker.line.PULSE_INTERVAL_S = 0.05\nline.read_ticket()\n{work}") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(TICKET.to_line())
+        process.stdin.flush()
+        first = process.stdout.readline()
+        time.sleep(0.5)
+        process.stdin.close()
+        later = process.stdout.readlines()
+    assert later == [first] * len(later)
+    assert bool(later) == is_heard
+
+
 @pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass"])
 def test_a_process_whose_worker_is_gone_ends_at_once(work: str) -> None:
     with start(f"line.read_ticket()\nline.tell(Working(on='it'))\n{work}") as process:
