@@ -13,6 +13,8 @@ def pytest_configure() -> None:
     """The tests say every setting themselves: those of the person who runs them are forgotten."""
     for name in [name for name in os.environ if name.startswith("GANCLINIC_")]:
         del os.environ[name]
+    # Networks this small train five times faster on one thread than on two that wait for each other on a busy machine.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

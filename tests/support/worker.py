@@ -24,14 +24,14 @@ from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
 
 LOOK_INTERVAL_S = 0.05
-EPOCHS = 10
+EPOCHS = 8
 SPEC: dict[str, Any] = {
     "seed": 7,
     "dataset": {"name": "ring8", "size": 400},
     "generator": {"family": "mlp", "width": 16},
     "discriminator": {"family": "mlp", "width": 16},
     # A checkpoint every other epoch: most resumes have an epoch to make again.
-    "training": {"epochs": EPOCHS, "steps_per_epoch": 60, "batch_size": 32, "checkpoint_every_epochs": 2},
+    "training": {"epochs": EPOCHS, "steps_per_epoch": 40, "batch_size": 32, "checkpoint_every_epochs": 2},
     "evaluation": {"num_samples": 100, "every_epochs": 2},
 }
 IMPATIENT = {

@@ -1,0 +1,43 @@
+"""Training on an NVIDIA GPU through the same code as on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib import checkpoint
+from ganlib.datasets.load import load_dataset
+from ganlib.request import RunRequest
+from ganlib.train import Training
+
+pytestmark = pytest.mark.gpu
+SPEC = RunRequest(
+    preset="digit8-stable",
+    set={
+        "dataset.name": "mnist-5k",
+        "generator.width": 8,
+        "discriminator.width": 8,
+        "training.epochs": 2,
+        "training.steps_per_epoch": 3,
+        "evaluation.num_samples": 50,
+    },
+).resolve()
+
+
+def test_the_first_step_is_that_of_the_cpu_up_to_rounding():
+    data = load_dataset(SPEC.dataset, Path(), SPEC.seed)
+    on_cpu, on_gpu = (next(Training(SPEC, data, device=torch.device(d)).epochs()) for d in ("cpu", "cuda"))
+    assert np.allclose(on_cpu.steps[0], on_gpu.steps[0], rtol=1e-2, atol=1e-3)
+
+
+def test_a_checkpoint_of_the_gpu_goes_on_there_and_on_the_cpu(tmp_path):
+    data = load_dataset(SPEC.dataset, Path(), SPEC.seed)
+    training = Training(SPEC, data, device=torch.device("cuda"))
+    next(training.epochs())
+    checkpoint.save(tmp_path / "c.safetensors", training.state())
+    state = checkpoint.load(tmp_path / "c.safetensors")
+    for device in ("cuda", "cpu"):
+        [report] = list(Training(SPEC, data, device=torch.device(device), state=state).epochs())
+        assert report.epoch == 2
+        assert np.isfinite(report.steps).all()
