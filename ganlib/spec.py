@@ -96,6 +96,7 @@ class NormalInit(Part):
 
     kind: Literal["normal"] = "normal"
     std: float = Field(default=0.02, gt=0, le=10)
+    """Standard deviation of the weights."""
 
 
 class FanInInit(Part):
@@ -122,7 +123,9 @@ class DeconvGenerator(Part):
     last_kernel_size: int = Field(default=3, ge=1)
     """Kernel of the last convolution; odd, so that the image keeps its size."""
     norm: Norm = NoNorm()
+    """Normalisation after every hidden (transposed) convolution."""
     init: Init = FanInInit()
+    """How weights and biases are drawn at first."""
     leaky_slope: Slope = 0.2
     """Negative slope of the LeakyReLUs."""
 
@@ -144,6 +147,7 @@ class MlpGenerator(Part):
     layers: int = Field(default=2, ge=1, le=32)
     """Number of hidden layers."""
     init: Init = FanInInit()
+    """How weights and biases are drawn at first."""
     leaky_slope: Slope = 0.2
     """Negative slope of the LeakyReLUs."""
 
@@ -155,8 +159,11 @@ class ConvDiscriminator(Part):
     width: Width = 64
     """Channels of every hidden layer."""
     kernel_size: int = Field(default=4, ge=2)
+    """Kernel of the convolutions."""
     norm: Norm = NoNorm()
+    """Normalisation after every hidden (transposed) convolution."""
     init: Init = FanInInit()
+    """How weights and biases are drawn at first."""
     leaky_slope: Slope = 0.2
     """Negative slope of the LeakyReLUs."""
 
@@ -170,6 +177,7 @@ class MlpDiscriminator(Part):
     layers: int = Field(default=2, ge=1, le=32)
     """Number of hidden layers."""
     init: Init = FanInInit()
+    """How weights and biases are drawn at first."""
     leaky_slope: Slope = 0.2
     """Negative slope of the LeakyReLUs."""
 
@@ -205,8 +213,11 @@ class Adam(Part):
 
     name: Literal["adam"] = "adam"
     learning_rate: float = Field(default=2e-4, gt=0, le=10)
+    """Step size. Adam's authors suggest 1e-3, DCGAN's 2e-4."""
     beta1: float = Field(default=0.5, ge=0, lt=1)
+    """Decay of the first moment. Adam's authors suggest .9, DCGAN's .5."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the second moment."""
     eps: float = Field(default=1e-8, gt=0, le=1)
     """Added to the root of the second moment. Keras uses 1e-7."""
 
@@ -218,6 +229,7 @@ class Training(Part):
     """How many updates are made, and how."""
 
     epochs: int = Field(default=10, ge=1, le=100_000)
+    """Epochs, each with its samples, evaluation and diagnosis."""
     steps_per_epoch: int | None = Field(default=None, ge=1, le=1_000_000)
     """Generator updates an epoch; null: one pass over the data."""
     batch_size: int = Field(default=128, ge=1, le=65_536)
@@ -241,6 +253,7 @@ class Samples(Part):
     """The picture stored each epoch, always from the same latents."""
 
     count: int = Field(default=64, ge=1, le=1024)
+    """Samples in the picture."""
 
 
 class Evaluation(Part):
@@ -274,12 +287,17 @@ class RunSpec(Part):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seeds everything: weights, latents, data order, evaluation."""
     dataset: Dataset
+    """The training data."""
     generator: Generator
+    """The network that makes fakes."""
     discriminator: Discriminator
+    """The network that tells reals from fakes."""
     objective: Objective = BceObjective()
+    """The adversarial loss."""
     optimizer: Adam = Adam()
     """Of the generator, and of the discriminator unless `discriminator_optimizer` is given."""
     discriminator_optimizer: Adam | None = None
+    """Of the discriminator alone; null: `optimizer`."""
     training: Training = Training()
     samples: Samples = Samples()
     evaluation: Evaluation = Evaluation()

@@ -3,14 +3,17 @@
 import functools
 import gzip
 import http.server
+import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ganlib.datasets import torchvision_sets
 from ganlib.datasets.catalog import DATASETS
 from ganlib.datasets.load import DatasetUnavailable, load_dataset, scaled
 from ganlib.datasets.mixtures import MIXTURES
@@ -98,6 +101,15 @@ def test_damaged_downloads_are_refused_and_leave_nothing(mirror, tmp_path):
 def test_a_set_that_cannot_be_had_names_the_cure(tmp_path):
     with pytest.raises(DatasetUnavailable, match=r"GANCLINIC_DATA_DIR.*--set dataset\.name=mnist-5k"):
         load_torchvision("mnist", tmp_path / "data", ["http://127.0.0.1:9/"])
+
+
+def test_a_mirror_that_hangs_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision_sets, "NETWORK_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        started = time.monotonic()
+        with pytest.raises(DatasetUnavailable, match="timed out"):
+            load_torchvision("mnist", tmp_path / "data", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
+        assert time.monotonic() - started < 5
 
 
 def test_the_catalog_counts_what_it_says():

@@ -131,3 +131,6 @@ def test_the_json_schema_describes_every_field():
     parts = [schema, *schema["$defs"].values()]
     assert {"seed", "dataset", "generator", "training"} <= set(schema["properties"])
     assert all(part["additionalProperties"] is False for part in parts)
+    for part in parts:
+        for name, field in part["properties"].items():
+            assert field.keys() & {"description", "const", "$ref"}, f"{part['title']}.{name}"
