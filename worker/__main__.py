@@ -67,6 +67,7 @@ def work(name: str, *, engine: Engine, settings: Settings) -> int:
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted
     thread = _SlotThread(slot)
     thread.start()
+    logger.info("ready for runs on device %s", settings.device)
     try:
         serve_bell(make_app(settings, slot.wake), name)
     except SystemExit:

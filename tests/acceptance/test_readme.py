@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import running
+
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 QUICK = " --set training.epochs=1 --set training.steps_per_epoch=2"
@@ -36,8 +38,8 @@ def environ(home: Path, **settings: str) -> dict[str, str]:
 
 def shell(line: str, cwd: Path, env: dict[str, str]) -> str:
     """The line's output; its programs are those of this test run."""
-    line = line.replace(".venv/bin/ganclinic", f"{sys.executable} -m ganclinic")
-    line = line.replace(".venv/bin/python", sys.executable)
+    programs = {"ganclinic": f"{sys.executable} -m ganclinic", "python": sys.executable}
+    line = re.sub(r"\.venv/bin/(ganclinic|python)", lambda found: programs[found[1]], line)
     done = subprocess.run(["bash", "-c", line], cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -67,7 +69,7 @@ def test_the_commands_that_talk_to_a_service_do_what_they_say(served, tmp_path):
     env = environ(tmp_path)
     outputs = {line: shell(line.replace("http://127.0.0.1:8000", served), tmp_path, env) for line in said}
     assert "digit8-latent-1" in outputs[".venv/bin/ganclinic presets"]
-    assert "ring8" in outputs[".venv/bin/ganclinic ls"]
+    assert "succeeded" in outputs[".venv/bin/ganclinic ls"]
     [preset_run] = [line for line in commands() if "run digit8" in line]
     shell(preset_run + QUICK, tmp_path, env)
 
@@ -76,9 +78,9 @@ def test_the_python_example_runs(served, tmp_path):
     [example] = blocks("python")
     example = example.replace("http://127.0.0.1:8000", served)
     example = example.replace('"training.epochs": 3', '"training.epochs": 1, "training.steps_per_epoch": 2')
-    token = (tmp_path / ".ganclinic" / "token").read_text()
     done = subprocess.run(
-        [sys.executable, "-c", f"token = {token!r}\n{example}"],
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
         env=environ(tmp_path),
         capture_output=True,
         text=True,
@@ -94,17 +96,17 @@ def test_it_runs_on_a_postgresql_and_a_redis_of_your_own(postgres_url, broker_ur
     servers = [line for line in said if line.endswith("api") or " worker" in line]
     assert len(servers) == 2
     shell(migrate, tmp_path, env)
-    for line in servers:  # each comes up and goes away when told
-        command = line.replace(".venv/bin/", "").replace("cuda:0", "cpu").split()
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stderr is not None
-        assert process.stderr.readline()
-        time.sleep(2)
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+    log = tmp_path / "server.log"
+    for line in servers:
+        command = [sys.executable, "-m", *line.replace(".venv/bin/", "").replace("cuda:0", "cpu").split()]
+        with running(command, log=log, ready=lambda: has_started(log), cwd=tmp_path, env=env, timeout_s=60) as server:
+            assert server.poll() is None
+
+
+def has_started(log: Path) -> bool:
+    """Whether a server says that it serves: uvicorn its address, Celery its broker."""
+    said = log.read_text("utf-8", errors="replace")
+    return "running on" in said.lower() or "ready" in said
 
 
 def test_no_command_of_the_readme_is_left_out():
