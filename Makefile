@@ -11,13 +11,16 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format bench-demo bench-published compose-env clean
+.PHONY: help demo check-demo serve test check format bench-demo bench-published compose-env clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
 	$(BIN)/ganclinic demo
+
+check-demo: $(VENV)/installed ## run the demo in a state directory of its own and check its verdicts
+	$(BIN)/python -m tests.support.demo_check
 
 serve: $(VENV)/installed ## run the service until Ctrl-C
 	$(BIN)/ganclinic up
