@@ -43,7 +43,7 @@ def drawn(renderable: RenderableType, width: int) -> list[str]:
 
 
 def outcomes() -> Sequence[Outcome]:
-    folder = Path("/work/.ganclinic/demo")
+    folder = Path("/srv/.ganclinic/demo")
     done = Outcome(
         run=view(**DONE),
         diagnosis=COLLAPSE,
@@ -63,7 +63,7 @@ def outcomes() -> Sequence[Outcome]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_demo_table_says_everything_at_every_width(width: int) -> None:
-    lines = drawn(demo_table(outcomes(), width, Path("/work")), width)
+    lines = drawn(demo_table(outcomes(), width, Path("/srv")), width)
     assert all(len(line) <= width for line in lines)
     text = " ".join(" ".join(lines).split())
     for part in ("digit8-stable", "succeeded", "mode collapse", "severe", ".98 (null .08)", "no [data]"):
@@ -182,5 +182,5 @@ def test_a_patch_becomes_options_that_a_shell_understands() -> None:
 
 
 def test_paths_are_shown_relative_only_below_the_current_directory() -> None:
-    assert shown_path(Path("/work/a/b"), Path("/work")) == "a/b"
-    assert shown_path(Path("/other/b"), Path("/work")) == "/other/b"
+    assert shown_path(Path("/srv/a/b"), Path("/srv")) == "a/b"
+    assert shown_path(Path("/other/b"), Path("/srv")) == "/other/b"
