@@ -204,7 +204,9 @@ def field_path(parts: tuple[int | str, ...]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    """The text with a capital and a full stop; a field's name in front keeps its letters."""
+    begins_with_field = text.partition(" ")[0].endswith(":")
+    return (text[:1] if begins_with_field else text[:1].upper()) + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -124,6 +124,7 @@ def test_a_run_that_cannot_work_is_refused_with_its_field(
     problem = answer.json()
     assert problem["errors"][0]["field"] == field
     assert words in problem["errors"][0]["message"]
+    assert problem["detail"].startswith(f"{field}: ")
     assert problem["instance"] == "/v1/runs"
     assert sqlite_service.count_runs() == 0
 
