@@ -1,7 +1,8 @@
 """Every cut-off of the rules, with its source.
 
 PUBLISHED: what the articles report of their runs. RECORDED: runs of the digit8 presets on 500 real eights at width 32
-(300 steps, seeds 0 to 2) and 64 (450 steps, seeds 0 and 1), every evaluation after 100 updates. `docs/findings.md` has both. Other seeds judge the result.
+(300 steps, seeds 0 to 2) and 64 (450 steps, seeds 0 and 1), every evaluation after 100 updates.
+`docs/findings.md` has both. Other seeds judge the result.
 """
 
 from dataclasses import dataclass
