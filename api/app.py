@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from api import (
     batches,
+    comparisons,
     datasets,
     diagnosis,
     documents,
@@ -17,6 +18,7 @@ from api import (
     evaluations,
     figures,
     health,
+    ndb,
     presets,
     runs,
     samples,
@@ -29,7 +31,20 @@ from store.bell import ring
 from store.db import make_engine
 from store.settings import Settings, read_or_create_token
 
-NOUNS = (runs, batches, series, samples, figures, evaluations, diagnosis, presets, datasets, documents)
+NOUNS = (
+    runs,
+    batches,
+    series,
+    samples,
+    figures,
+    evaluations,
+    ndb,
+    diagnosis,
+    comparisons,
+    presets,
+    datasets,
+    documents,
+)
 DESCRIPTION = """Trains GANs from run specs, watches every run, and says early, with evidence, what goes wrong.
 
 Created work is stored before it is answered with 202. Every error is a problem document (RFC 9457)."""
@@ -84,7 +99,7 @@ def create_app(
     )
     app.state.services = services
     errors.register(app)
-    app.add_middleware(LimitBody)
+    app.add_middleware(LimitBody, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequireToken, token=settings.token or read_or_create_token(settings.home))
     app.include_router(_router(), prefix="/v1")
     return app

@@ -21,6 +21,7 @@ from ganlib.request import InvalidRequest
 from store.errors import (
     ArtifactNotFound,
     BatchNotFound,
+    ComparisonNotFound,
     DatabaseUnavailable,
     IdempotencyConflict,
     InvalidCursor,
@@ -77,10 +78,10 @@ class ApiError(Exception):
 
 
 class NotRecorded(ApiError):
-    """The run exists, but has not recorded what was asked for."""
+    """The run (or whatever it is) exists, but has not recorded what was asked for."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the run has recorded no {what}")
+    def __init__(self, what: str, owner: str = "run") -> None:
+        super().__init__(f"the {owner} has recorded no {what}")
 
 
 class UnsupportedMediaType(ApiError):
@@ -89,6 +90,13 @@ class UnsupportedMediaType(ApiError):
     def __init__(self, content_type: str | None) -> None:
         given = f"not '{content_type:.80}'" if content_type else "and the request names none"
         super().__init__(f"send the body with the content type application/json, {given}")
+
+
+class NotMultipart(ApiError):
+    """The body is not declared to be a form with files."""
+
+    def __init__(self) -> None:
+        super().__init__("send the files as multipart/form-data with a boundary, as `curl -F real=@real.npy` does")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,13 @@ class _Kind:
 KINDS: dict[type[Exception], _Kind] = {
     RunNotFound: _Kind(404, "run-not-found", "No such run"),
     BatchNotFound: _Kind(404, "batch-not-found", "No such batch"),
+    ComparisonNotFound: _Kind(404, "evaluation-not-found", "No such evaluation"),
     ArtifactNotFound: _Kind(404, "artifact-not-found", "The stored file is missing"),
     UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
     NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
     IdempotencyConflict: _Kind(409, "idempotency-conflict", "Idempotency key used for another request"),
     UnsupportedMediaType: _Kind(415, "unsupported-media-type", "The body must be JSON", {"Accept": "application/json"}),
+    NotMultipart: _Kind(415, "unsupported-media-type", "The body must be a form", {"Accept": "multipart/form-data"}),
     InvalidRequest: _Kind(422, "invalid-request", "The request is not valid"),
     InvalidCursor: _Kind(422, "invalid-request", "The request is not valid"),
     DatabaseUnavailable: _Kind(

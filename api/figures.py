@@ -5,11 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.deps import FoundRun, Reader
+from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
 from api.images import REVALIDATE, image_response, image_responses
+from api.ndb import find_ndb
 from api.requests import EpochQuery
-from ganlib.figures import FIGURES_VERSION, FigureFormat, loss_figure, ndb_figure
+from ganlib.figures.bins import ndb_figure
+from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.figures.losses import loss_figure
 from store import epochs
 from store.models import Run
 from store.series import read_steps
@@ -33,15 +36,25 @@ def get_losses(run: FoundRun, format: FigureFormat, session: Reader, request: Re
 
 
 @router.get("/ndb.{format}", response_class=Response, responses=RESPONSES)
-def get_ndb(
-    run: FoundRun, format: FigureFormat, session: Reader, request: Request, query: Annotated[EpochQuery, Query()]
+def get_ndb_figure(
+    run: FoundRun,
+    format: FigureFormat,
+    session: Reader,
+    services: ServicesDep,
+    request: Request,
+    query: Annotated[EpochQuery, Query()],
 ) -> Response:
-    """Draw the NDB bins of an epoch: shares of the training data and of the fakes."""
-    wanted = [e for e in epochs.evaluations(session, run.id) if e.bins and query.epoch in {None, e.epoch}]
-    if not wanted:
-        raise NotRecorded("NDB yet" if query.epoch is None else f"NDB of epoch {query.epoch}")
-    last = wanted[-1]
-    return _figure_response(request, run, lambda: ndb_figure(last, format, _title(run)), format, f"ndb-{last.epoch}")
+    """Draw the NDB bins of an epoch: shares of the training data and of the fakes, and the bins' mean images."""
+    evaluation = find_ndb(session, run.id, query.epoch)
+    images = epochs.artifact(session, run.id, "bins", evaluation.epoch)
+    if evaluation.epoch == 0 and evaluation.space != "discriminator":
+        images = epochs.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
+
+    def draw() -> bytes:
+        strip = None if images is None else services.artifacts.get(images.sha256)
+        return ndb_figure(evaluation, format, _title(run), strip)
+
+    return _figure_response(request, run, draw, format, f"ndb-{evaluation.epoch}")
 
 
 def _title(run: Run) -> str:

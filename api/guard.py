@@ -13,6 +13,7 @@ from api.errors import http_problem, problem_response
 OPEN_PATHS = frozenset({"/v1/health"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
 MAX_BODY_BYTES = 1024 * 1024
+UPLOAD_PATH = "/v1/evaluations"
 LARGER_BODY_BYTES = {"/v1/batches": 8 * 1024 * 1024}
 
 bearer = HTTPBearer(
@@ -51,14 +52,15 @@ class RequireToken:
 class LimitBody:
     """Answers 413 to a request whose body is too large, declared or not."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
         self._app = app
+        self._larger = {**LARGER_BODY_BYTES, UPLOAD_PATH: max_upload_bytes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the request, or refuses it."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        limit = LARGER_BODY_BYTES.get(scope["path"], MAX_BODY_BYTES)
+        limit = self._larger.get(scope["path"], MAX_BODY_BYTES)
         detail = f"The body may have {limit:,} bytes."
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:

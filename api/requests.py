@@ -47,6 +47,15 @@ class RunQuery(Parameters):
     """`next_cursor` of the page before."""
 
 
+class ComparisonQuery(Parameters):
+    """Which evaluations of uploaded samples to list."""
+
+    status: Status | None = None
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
+    cursor: Filter | None = None
+    """`next_cursor` of the page before."""
+
+
 class EpochQuery(Parameters):
     """Which epoch to look at."""
 

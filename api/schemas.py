@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from ganlib.datasets.catalog import DatasetInfo
 from ganlib.diagnose.verdict import FindingName, Severity, Verdict
 from ganlib.preset import Preset
-from ganlib.spec import RunSpec
+from ganlib.report import ALPHA, NDB_FIGURES, Evaluation
+from ganlib.request import ComparisonOptions
+from ganlib.spec import ComparisonSpec, RunSpec
 from store.models import Artifact, Attempt, AttemptOutcome, Batch, Run, Status
 
 
@@ -35,6 +37,7 @@ class RunLinks(View):
     samples: str
     losses: str
     ndb: str
+    ndb_figure: str
     diagnosis: str
     evaluations: str
 
@@ -47,7 +50,8 @@ class RunLinks(View):
             series=f"{run}/series",
             samples=f"{run}/samples",
             losses=f"{run}/figures/losses.png",
-            ndb=f"{run}/figures/ndb.png",
+            ndb=f"{run}/ndb",
+            ndb_figure=f"{run}/figures/ndb.png",
             diagnosis=f"{run}/diagnosis",
             evaluations=f"{run}/evaluations",
         )
@@ -225,6 +229,8 @@ class NullView(View):
     mean: float | None
     q05: float | None
     q95: float | None
+    excess: float | None
+    """The figure minus `mean`."""
 
 
 class BinView(View):
@@ -240,6 +246,48 @@ class BinView(View):
     """Positive where fakes are too many."""
     p: float
     different: bool
+    ratio_upper: float | None
+    """Upper 95 % bound on fake share over real share; null where the bin has neither."""
+    missing: bool
+    """`ratio_upper` is below a quarter."""
+
+
+class NdbView(View):
+    """Where fakes lie among the bins of the training data."""
+
+    epoch: int
+    """0 is the untrained generator."""
+    space: str
+    n_real: int
+    n_fake: int
+    num_bins: int
+    alpha: float
+    """A bin differs where p < alpha."""
+    values: dict[str, float | None]
+    """`ndb_over_k`, `js` (nats; comparable only at equal counts), `missing_mass`."""
+    nulls: dict[str, NullView]
+    different: list[int]
+    """Bins that differ, by their place in `bins`, from 1."""
+    missing: list[int]
+    """Bins that fakes surely leave out, likewise."""
+    bins: list[BinView]
+    """By falling `real`."""
+    figure: str
+    """Path of the picture."""
+
+    @classmethod
+    def of(cls, run_id: str, evaluation: Evaluation) -> Self:
+        """The view of an evaluation with bins."""
+        document = evaluation.to_json()
+        return cls(
+            **{name: document[name] for name in ("epoch", "space", "n_real", "n_fake", "num_bins", "bins")},
+            alpha=ALPHA,
+            values={name: document["values"][name] for name in NDB_FIGURES},
+            nulls={name: document["nulls"][name] for name in NDB_FIGURES},
+            different=[rank for rank, ndb_bin in enumerate(evaluation.bins, 1) if ndb_bin.different],
+            missing=[rank for rank, ndb_bin in enumerate(evaluation.bins, 1) if ndb_bin.missing],
+            figure=f"{run_path(run_id)}/figures/ndb.png?epoch={evaluation.epoch}",
+        )
 
 
 class EvaluationView(View):
@@ -250,11 +298,13 @@ class EvaluationView(View):
     space: str
     n_real: int
     n_fake: int
-    n_neighbours: int
+    n_subset: int
     num_bins: int
     values: dict[str, float | None]
     nulls: dict[str, NullView]
     """Under the same names, where there is one."""
+    shift: dict[str, float | None]
+    """The same figures of the data set's own test split, where it has one."""
     bins: list[BinView]
     """By falling `real`."""
 
@@ -263,6 +313,73 @@ class EvaluationList(View):
     """All evaluations of a run, in order."""
 
     items: list[EvaluationView]
+
+
+class ComparisonLinks(View):
+    """Paths of everything that belongs to an evaluation of uploaded samples."""
+
+    self: str
+    ndb_figure: str
+
+
+class ComparisonView(View):
+    """An evaluation of uploaded samples as it is now."""
+
+    id: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    """Number of the last attempt; 0 before the first."""
+    cancel_requested: bool
+    n_real: int
+    """Real samples that were uploaded."""
+    n_fake: int
+    """Fakes that were uploaded."""
+    shape: list[int]
+    """Of one sample: (channels, height, width) for images."""
+    options: ComparisonOptions
+    """With every default written out."""
+    error: str | None
+    """Why it failed."""
+    error_kind: str | None
+    links: ComparisonLinks
+
+    @classmethod
+    def of(cls, run: Run, **more: Any) -> Self:
+        """The view of a stored comparison."""
+        spec = ComparisonSpec.model_validate(run.spec)
+        path = comparison_path(run.id)
+        return cls(
+            **_fields_of(cls, run),
+            n_real=spec.n_real,
+            n_fake=spec.n_fake,
+            shape=list(spec.shape),
+            options=ComparisonOptions.of(spec),
+            links=ComparisonLinks(self=path, ndb_figure=f"{path}/figures/ndb.png"),
+            **more,
+        )
+
+
+def comparison_path(comparison_id: str) -> str:
+    """Path of an evaluation of uploaded samples."""
+    return f"/v1/evaluations/{comparison_id}"
+
+
+class ComparisonDetail(ComparisonView):
+    """An evaluation of uploaded samples with what it found."""
+
+    evaluation: EvaluationView | None
+    """Null before its success."""
+
+
+class ComparisonPage(View):
+    """A part of the list of evaluations of uploaded samples, newest first."""
+
+    items: list[ComparisonView]
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last."""
 
 
 class EvidenceView(View):

@@ -6,13 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from ganlib.datasets.load import load_dataset, scaled
+from ganlib.datasets.load import load_dataset
 from ganlib.diagnose.history import History
 from ganlib.diagnose.prescribe import with_remedies
 from ganlib.diagnose.rules import diagnose
 from ganlib.diagnose.verdict import Diagnosis
-from ganlib.evaluate.evaluation import Reference, evaluate, prepare_reference
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import Reference, evaluate
+from ganlib.evaluate.run import run_reference
 from ganlib.report import Evaluation
 from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
@@ -54,6 +57,7 @@ class Recording:
             yield previous
 
 
+CACHE = Path(".ganclinic/cache")
 PLAIN = {"family": "mlp"}
 
 
@@ -65,7 +69,8 @@ def unpacked(fakes: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _fitted(spec_json: str, data_dir: Path) -> Reference:
     spec = RunSpec.model_validate_json(spec_json)
-    return prepare_reference(scaled(load_dataset(spec.dataset, data_dir, spec.seed)), spec)
+    data = load_dataset(spec.dataset, data_dir, spec.seed)
+    return run_reference(spec, data, data_dir, device=torch.device("cpu"), cache=Cache(CACHE))
 
 
 def _reference(spec_json: str, data_dir: Path) -> Reference:

@@ -2,7 +2,7 @@
 
 from ganclinic.client import Client
 from ganclinic.errors import GanClinicError
-from ganclinic.views import BatchView, RunDetails, RunView
+from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView
 from ganlib.request import RunRequest
 
-__all__ = ["BatchView", "Client", "GanClinicError", "RunDetails", "RunRequest", "RunView"]
+__all__ = ["BatchView", "Client", "ComparisonView", "GanClinicError", "RunDetails", "RunRequest", "RunView"]

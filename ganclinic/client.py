@@ -6,10 +6,12 @@ with Client.here() as client:                     # or Client("http://gpu-server
     print(run.verdict, client.diagnosis(run.id).reason)
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
@@ -19,7 +21,7 @@ from pydantic import ValidationError
 from ganclinic.config import Surroundings, find_service
 from ganclinic.errors import GanClinicError, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
 from ganclinic.transport import Query, Transport, document_of
-from ganclinic.views import BatchView, RunDetails, RunView, Series, View
+from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView, Series, View
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.report import Evaluation
 from ganlib.request import RunRequest
@@ -28,10 +30,12 @@ POLL_INTERVAL_S = 0.5
 POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
 OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
 PAGE_SIZE = 100
+COMPARISONS = "/v1/evaluations"
 
 Figure = Literal["losses", "ndb"]
 SomeView = TypeVar("SomeView", bound=View)
 Seen = TypeVar("Seen")
+Job = TypeVar("Job", RunDetails, ComparisonView)
 
 
 class Client:
@@ -104,6 +108,27 @@ class Client:
         key = idempotency_key or uuid.uuid4().hex
         return self._view(BatchView, self._transport.post("/v1/batches", body=body, key=key))
 
+    def compare(self, real: str | Path, fake: str | Path, /, **options: Any) -> ComparisonView:
+        """Uploads two sets of samples and queues their comparison, e.g. with `space="efficientnet-lite0"`.
+
+        Files are .npy, .npz, or .zip, .tar or .tar.gz of pictures.
+
+        Raises:
+            InvalidInput: a file cannot be read.
+            InvalidSpec: with what is wrong: `real`, `fake` or fields of `options`.
+        """
+        answer = self._transport.upload(
+            COMPARISONS,
+            {"real": Path(real), "fake": Path(fake)},
+            fields={"options": json.dumps(options)},
+            key=uuid.uuid4().hex,
+        )
+        return self._view(ComparisonView, answer)
+
+    def cancel_comparison(self, comparison_id: str) -> ComparisonView:
+        """Asks for the end of a comparison; one that is over stays as it is."""
+        return self._view(ComparisonView, self._transport.post(f"{_comparison_path(comparison_id)}/cancel"))
+
     def cancel(self, run_id: str) -> RunView:
         """Asks for the end of a run; one that is over stays as it is."""
         return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/cancel"))
@@ -121,14 +146,7 @@ class Client:
     ) -> Iterator[RunView]:
         """Runs that match all filters, newest first; further pages are fetched as they are reached."""
         query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name}
-        cursor: str | None = None
-        while True:
-            page = self._document("/v1/runs", {**query, "limit": PAGE_SIZE, "cursor": cursor})
-            for item in page.get("items", ()):
-                yield self._parsed(RunView, item)
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return
+        return self._pages(RunView, "/v1/runs", query)
 
     def get_run(self, run_id: str) -> RunDetails:
         """A run with its spec and attempts."""
@@ -137,6 +155,14 @@ class Client:
     def get_batch(self, batch_id: str) -> BatchView:
         """A batch with its runs."""
         return self._view(BatchView, self._transport.get(f"/v1/batches/{quote(batch_id, safe='')}"))
+
+    def get_comparison(self, comparison_id: str) -> ComparisonView:
+        """A comparison with what it found."""
+        return self._view(ComparisonView, self._transport.get(_comparison_path(comparison_id)))
+
+    def list_comparisons(self, *, status: str | None = None) -> Iterator[ComparisonView]:
+        """Comparisons, newest first, without what they found; further pages are fetched as they are reached."""
+        return self._pages(ComparisonView, COMPARISONS, {"status": status})
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
@@ -162,12 +188,15 @@ class Client:
         Raises:
             WaitTimeout: `timeout_s` passed; the run goes on.
         """
-        deadline = None if timeout_s is None else self._clock() + timeout_s
-        while not (run := self._patiently(lambda: self.get_run(run_id))).is_final:
-            if deadline is not None and timeout_s is not None and self._clock() >= deadline:
-                raise WaitTimeout(run_id, run.status, timeout_s)
-            self._sleep(POLL_INTERVAL_S)
-        return run
+        return self._final(self.get_run, run_id, timeout_s)
+
+    def wait_for_comparison(self, comparison_id: str, *, timeout_s: float | None = None) -> ComparisonView:
+        """The comparison once it is over.
+
+        Raises:
+            WaitTimeout: `timeout_s` passed; the comparison goes on.
+        """
+        return self._final(self.get_comparison, comparison_id, timeout_s)
 
     def diagnosis(self, run_id: str, *, epoch: int | None = None) -> Diagnosis:
         """The verdict with its findings, evidence and remedies, after `epoch` or the last one.
@@ -220,6 +249,10 @@ class Client:
         """The loss figure, or the NDB bars of an epoch (by default the last)."""
         return self._transport.get(f"{_path_of(run_id)}/figures/{figure}.{kind}", {"epoch": epoch}).content
 
+    def comparison_figure(self, comparison_id: str, *, kind: Literal["png", "svg"] = "png") -> bytes:
+        """The NDB bars of a comparison."""
+        return self._transport.get(f"{_comparison_path(comparison_id)}/figures/ndb.{kind}").content
+
     def presets(self) -> list[dict[str, Any]]:
         """The published experiments that the service knows."""
         return self._items("/v1/presets")
@@ -236,6 +269,24 @@ class Client:
             return False
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _pages(self, kind: type[SomeView], path: str, query: Query) -> Iterator[SomeView]:
+        cursor: str | None = None
+        while True:
+            page = self._document(path, {**query, "limit": PAGE_SIZE, "cursor": cursor})
+            for item in page.get("items", ()):
+                yield self._parsed(kind, item)
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def _final(self, look: Callable[[str], Job], job_id: str, timeout_s: float | None) -> Job:
+        deadline = None if timeout_s is None else self._clock() + timeout_s
+        while not (job := self._patiently(lambda: look(job_id))).is_final:
+            if deadline is not None and timeout_s is not None and self._clock() >= deadline:
+                raise WaitTimeout(job_id, job.status, timeout_s)
+            self._sleep(POLL_INTERVAL_S)
+        return job
 
     def _changes(self, look: Callable[[], Seen], runs_of: Callable[[Seen], Sequence[RunView]]) -> Iterator[Seen]:
         last: Seen | None = None
@@ -286,3 +337,7 @@ class Client:
 
 def _path_of(run_id: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}"
+
+
+def _comparison_path(comparison_id: str) -> str:
+    return f"{COMPARISONS}/{quote(comparison_id, safe='')}"

@@ -8,9 +8,10 @@ GanClinicError
 │   ├── NotAuthorised        401
 │   ├── NotFound             404
 │   ├── Conflict             409
+│   ├── TooLarge             413
 │   ├── InvalidSpec          422, with the fields that are wrong
 │   └── ServiceFailed        5xx
-├── WaitTimeout              the run is not over yet
+├── WaitTimeout              the run or comparison is not over yet
 ├── InvalidInput             a file or an option that cannot be read
 └── StartFailed              `ganclinic up` cannot start
     ├── AlreadyRunning       another `ganclinic up` uses this state directory
@@ -119,15 +120,21 @@ class Conflict(ApiError):
     exit_code = 2
 
 
+class TooLarge(ApiError):
+    """The request has more bytes than the service takes."""
+
+    exit_code = 2
+
+
 class InvalidSpec(ApiError):
-    """The request does not give a valid spec; `problem.fields` says why."""
+    """The request does not give a valid run or comparison; `problem.fields` says why."""
 
     exit_code = 2
 
     def describe(self, problem: Problem) -> str:
         """One line a field, with what was perhaps meant."""
         lines = [f"  {name}: {text}{_perhaps(name, text)}" for name, text in problem.fields.items()]
-        return "\n".join(["The run was refused:", *(lines or [f"  {problem.detail or problem.title}"])])
+        return "\n".join(["The request was refused:", *(lines or [f"  {problem.detail or problem.title}"])])
 
 
 class ServiceFailed(ApiError):
@@ -144,7 +151,7 @@ class ServiceFailed(ApiError):
 
 
 class WaitTimeout(GanClinicError):
-    """The run is not over yet."""
+    """The run or comparison is not over yet."""
 
     def __init__(self, run_id: str, status: str, seconds: float) -> None:
         super().__init__(f"Run {run_id} is still {status} after {seconds:g} s; it goes on. Wait longer, or cancel it.")

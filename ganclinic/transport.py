@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -10,23 +12,26 @@ import httpx
 from ganclinic.errors import (
     ApiError,
     Conflict,
+    InvalidInput,
     InvalidSpec,
     NotAuthorised,
     NotFound,
     Problem,
     ServiceFailed,
     ServiceUnreachable,
+    TooLarge,
     UnexpectedAnswer,
 )
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+UPLOAD_TIMEOUT_S = 600.0  # the service answers when it has unpacked and checked everything
 RETRY_DELAYS_S = (0.2, 0.8)  # three tries within a second: a restarting API is back in about two, see `Client.watch`
 LONGEST_RETRY_AFTER_S = 5.0
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-ERRORS: dict[int, type[ApiError]] = {401: NotAuthorised, 404: NotFound, 409: Conflict, 422: InvalidSpec}
+ERRORS: dict[int, type[ApiError]] = {401: NotAuthorised, 404: NotFound, 409: Conflict, 413: TooLarge, 422: InvalidSpec}
 
 Query = Mapping[str, str | int | None]
 
@@ -66,6 +71,21 @@ class Transport:
     def post(self, path: str, *, body: Any = None, key: str | None = None) -> httpx.Response:
         """The answer to a POST that may be repeated: it has an idempotency key, or repeating it changes nothing."""
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
+
+    def upload(self, path: str, files: Mapping[str, Path], *, fields: Mapping[str, str], key: str) -> httpx.Response:
+        """The answer to a form with files, which are read while they are sent.
+
+        Raises:
+            InvalidInput: a file cannot be read.
+        """
+        timeout = httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        with ExitStack() as stack:
+            try:
+                opened = {field: (file.name, stack.enter_context(file.open("rb"))) for field, file in files.items()}
+            except OSError as error:
+                raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}.") from None
+            headers = {"Idempotency-Key": key}
+            return self._send("POST", path, files=opened, data=dict(fields), headers=headers, timeout=timeout)
 
     def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         for delay_s in RETRY_DELAYS_S:

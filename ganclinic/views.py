@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ganlib.report import Evaluation
+
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled", "halted"})
 
 
@@ -108,6 +110,36 @@ class Series(View):
     epochs: tuple[int, ...]
     """The epoch of that step, from 1."""
     columns: dict[str, SeriesColumn]
+
+
+class ComparisonView(View):
+    """Two uploaded sets of samples, and what their comparison found."""
+
+    id: str
+    status: str
+    """queued, running, succeeded, failed or cancelled."""
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    n_real: int
+    n_fake: int
+    shape: tuple[int, ...]
+    """Of one sample: (channels, height, width) for images."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+    error_kind: str | None = None
+    evaluation: Evaluation | None = None
+    """None before its success, and in lists."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL_STATUSES
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only; a number that is not finite becomes None."""
+        found = None if self.evaluation is None else self.evaluation.to_json()
+        return {**self.model_dump(mode="json", exclude={"evaluation"}), "evaluation": found}
 
 
 class BatchView(View):

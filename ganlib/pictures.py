@@ -1,4 +1,4 @@
-"""Arrays to PNG: the grid of an epoch's samples."""
+"""Arrays to PNG: the grid of an epoch's samples, and the mean image of each bin."""
 
 import io
 import math
@@ -23,19 +23,38 @@ def sample_grid(samples: NDArray[np.float32]) -> bytes:
     return _png(_image_grid(finite) if finite.ndim == 4 else _scatter(finite))
 
 
+def bin_strip(images: NDArray[np.float32], bins: NDArray[np.int64], num_bins: int) -> bytes:
+    """PNG of the mean image of each bin, side by side: images [n, channels, side, side] in [-1, 1], bins [n].
+
+    In the space of pixels that is a bin's centre. A bin without images is black.
+    """
+    counts = np.bincount(bins, minlength=num_bins)
+    sums = np.zeros((num_bins, *images.shape[1:]), dtype=np.float64)
+    order = np.argsort(bins, kind="stable")
+    filled = np.flatnonzero(counts)
+    sums[filled] = np.add.reduceat(images[order], (np.cumsum(counts) - counts)[filled], axis=0, dtype=np.float64)
+    means: NDArray[np.float32] = (sums / np.maximum(counts, 1)[:, None, None, None]).astype(np.float32)
+    means[counts == 0] = -1
+    return _png(np.concatenate(list(_pixels(means).transpose(0, 2, 3, 1)), axis=1))
+
+
 def _image_grid(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     """[rows·(height + gap), columns·(width + gap), channels], as near to a square as it gets."""
     n, channels, height, width = samples.shape
     columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    pixels = np.round((samples.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
-    pixels = pixels.repeat(IMAGE_ZOOM, axis=2).repeat(IMAGE_ZOOM, axis=3)
+    pixels = _pixels(samples).repeat(IMAGE_ZOOM, axis=2).repeat(IMAGE_ZOOM, axis=3)
     high, wide = height * IMAGE_ZOOM + GAP_PX, width * IMAGE_ZOOM + GAP_PX
     grid = np.full((rows * high + GAP_PX, columns * wide + GAP_PX, channels), 64, dtype=np.uint8)
     for i, image in enumerate(pixels):
         top, left = i // columns * high + GAP_PX, i % columns * wide + GAP_PX
         grid[top : top + high - GAP_PX, left : left + wide - GAP_PX] = image.transpose(1, 2, 0)
     return grid
+
+
+def _pixels(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[-1, 1] to 0 … 255."""
+    return np.round((images.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def _scatter(points: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -27,6 +27,12 @@ STEP_COLUMNS = (
 Where a step has several discriminator updates, their mean. Non-finite values are kept as data."""
 
 
+ALPHA = 0.05
+"""NDB's significance level, the paper's: a bin is different where p < ALPHA."""
+NDB_FIGURES = ("ndb_over_k", "js", "missing_mass")
+"""Figures that bins give."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochReport:
     """One epoch of a training."""
@@ -47,9 +53,11 @@ class EpochReport:
 class Null:
     """The same figure where fakes are real data: what a perfect generator would score."""
 
-    mean: float
-    q05: float
-    q95: float
+    mean: JsonFloat
+    q05: JsonFloat
+    q95: JsonFloat
+    excess: JsonFloat
+    """The figure minus `mean`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,10 @@ class Bin:
     """Two-sided p; 1 where the bin is empty or full on both sides."""
     different: bool
     """p < alpha."""
+    ratio_upper: JsonFloat
+    """Upper 95 % bound on fake share over real share; not a number where the bin has neither."""
+    missing: bool
+    """`ratio_upper` is below a quarter: fakes surely leave most of the bin out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +91,21 @@ class Evaluation:
     epoch: int
     """Epoch of the fakes; 0 is the untrained generator."""
     space: str
+    """The feature space, which for an extractor is its name."""
     n_real: int
-    """Reals used for NDB (the training data)."""
+    """Reals behind the bins and memorisation: all of the training data."""
     n_fake: int
-    """Fakes used for NDB."""
-    n_neighbours: int
-    """Reals, and as many fakes, used for the nearest-neighbour measures."""
+    """Fakes in the bins and memorisation."""
+    n_subset: int
+    """Reals, and as many fakes, behind every other figure."""
     num_bins: int
+    """K of NDB; 0 where it was not asked for."""
     values: dict[str, JsonFloat]
-    """ndb_over_k, js (nats), missing_mass, precision, coverage, fake_distance (median nearest fake-fake distance),
-    spread (mean standard deviation of the features over fakes)."""
+    """Figures by name, as docs/evaluation.md defines them."""
     nulls: dict[str, Null]
     """Under the same names; a name without a null is missing here."""
+    shift: dict[str, JsonFloat]
+    """The same figures of the data set's own test split, where it has one: not a null, for splits may differ."""
     bins: tuple[Bin, ...]
     """Sorted by falling `real`."""
 

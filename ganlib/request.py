@@ -1,15 +1,26 @@
-"""A request for a run: a preset or a spec, plus dotted changes. What the API accepts and batch files hold."""
+"""What the API accepts: a request for a run (a preset or a spec, plus dotted changes), or options of a comparison."""
 
 import types
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ganlib.preset import get_preset
-from ganlib.spec import RunSpec, with_settings
+from ganlib.spec import Comparison, ComparisonSpec, RunSpec, with_settings
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """A name for people: no control characters, which would reach their terminals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSamples:
+    """A set of samples that is stored, or about to be."""
+
+    sha256: str
+    count: int
+    shape: tuple[int, ...]
+    """Of one sample."""
 
 
 class InvalidRequest(ValueError):
@@ -53,17 +64,74 @@ class RunRequest(BaseModel):
             raise InvalidRequest(dict([_named(str(error), "preset")])) from None
 
 
-def problems_of(error: ValidationError) -> dict[str, str]:
-    """Field path → message, with union tags left out of the paths and the field named by the path alone."""
+class ComparisonOptions(Comparison):
+    """How two uploaded sets of samples are compared."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seeds every choice that the measures make."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The options that a JSON object holds.
+
+        Raises:
+            InvalidRequest: with every field that is wrong, as `options.num_bins`.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            problems = problems_of(error, cls)
+            raise InvalidRequest(
+                {"options" if field == "spec" else f"options.{field}": problems[field] for field in problems}
+            ) from None
+
+    @classmethod
+    def of(cls, spec: ComparisonSpec) -> Self:
+        """The options that gave this spec."""
+        return cls(**spec.comparison.model_dump(), seed=spec.seed)
+
+    def spec(self, reals: StoredSamples, fakes: StoredSamples) -> ComparisonSpec:
+        """The comparison of these samples, which have the same shape.
+
+        Raises:
+            InvalidRequest: they cannot be compared so; it names `real`, `fake` or a field of `options`.
+        """
+        comparison = Comparison.model_validate(self.model_dump(exclude={"seed"}))
+        try:
+            return ComparisonSpec(
+                seed=self.seed,
+                comparison=comparison,
+                reals=reals.sha256,
+                fakes=fakes.sha256,
+                n_real=reals.count,
+                n_fake=fakes.count,
+                shape=reals.shape,
+            )
+        except ValidationError as error:
+            problems = problems_of(error, ComparisonSpec)
+            raise InvalidRequest({_uploaded(field): message for field, message in problems.items()}) from None
+
+
+def _uploaded(field: str) -> str:
+    """A field of a `ComparisonSpec`, as the request calls it."""
+    first, dot, rest = field.partition(".")
+    return {"comparison": "options", "n_real": "real", "n_fake": "fake"}.get(first, first) + dot + rest
+
+
+def problems_of(error: ValidationError, root: type[BaseModel] = RunSpec) -> dict[str, str]:
+    """Field path → message, with union tags left out of the paths and the field named by the path alone.
+
+    `root` is the model that was validated; what is wrong with all of it is called `spec`.
+    """
     problems: dict[str, str] = {}
     for item in error.errors(include_url=False):
         message = item["msg"].removeprefix("Value error, ")
-        path = ".".join(_without_tags(item["loc"]))
+        path = ".".join(_without_tags(item["loc"], root))
         if item["type"] == "value_error":
             inner, message = _named(message, "")
             path = ".".join(p for p in (path, inner) if p)
         elif item["type"] == "extra_forbidden":
-            message = _unknown_field(item["loc"])
+            message = _unknown_field(item["loc"], root)
         elif item["type"] == "union_tag_invalid":
             context = item.get("ctx", {})
             path = f"{path}.{str(context['discriminator']).strip(chr(39))}"
@@ -79,21 +147,21 @@ def _named(message: str, default: str) -> tuple[str, str]:
     return (field, text) if colon and " " not in field else (default, message)
 
 
-def _without_tags(loc: tuple[int | str, ...]) -> list[str]:
+def _without_tags(loc: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
     """The path without the names of union members, which pydantic puts after the field that holds the union."""
-    return [str(part) for part, parent in _walk(loc) if parent is not None]
+    return [str(part) for part, parent in _walk(loc, root) if parent is not None]
 
 
-def _unknown_field(loc: tuple[int | str, ...]) -> str:
-    owner = [parent for _, parent in _walk(loc)][-1]
+def _unknown_field(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    owner = [parent for _, parent in _walk(loc, root)][-1]
     allowed = ", ".join(owner.model_fields) if owner is not None else ""
-    return f"is not a field of the spec here; allowed: {allowed}"
+    return f"is not a field {'of the spec ' if root is RunSpec else ''}here; allowed: {allowed}"
 
 
-def _walk(loc: tuple[int | str, ...]) -> list[tuple[int | str, type[BaseModel] | None]]:
+def _walk(loc: tuple[int | str, ...], root: type[BaseModel]) -> list[tuple[int | str, type[BaseModel] | None]]:
     """Each path part with the model it is a field of; None for a union's tag."""
     walked: list[tuple[int | str, type[BaseModel] | None]] = []
-    owner: type[BaseModel] = RunSpec
+    owner = root
     members: dict[str, type[BaseModel]] = {}
     for part in loc:
         if str(part) in members:

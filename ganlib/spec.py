@@ -66,7 +66,16 @@ class MixtureDataset(Part):
     """Number of training points drawn."""
 
 
-Dataset = Annotated[ImageDataset | MixtureDataset, Field(discriminator="name")]
+class PolygonDataset(Part):
+    """Images of convex polygons, drawn with replacement from the 4,017 whose corners lie on 12 points of a circle."""
+
+    name: Literal["polygons"] = "polygons"
+    """`polygons`: a finite set, so that precision and recall of fakes are exact."""
+    size: int = Field(default=10_000, ge=50, le=100_000)
+    """Number of training images drawn."""
+
+
+Dataset = Annotated[ImageDataset | MixtureDataset | PolygonDataset, Field(discriminator="name")]
 
 
 # --- networks ---------------------------------------------------------------------------------------------------
@@ -256,21 +265,79 @@ class Samples(Part):
     """Samples in the picture."""
 
 
-class Evaluation(Part):
-    """How fakes are compared with real data."""
+Space = Literal["pixels", "discriminator", "efficientnet-lite0", "inception-v3"]
+"""`pixels`: pixel values, or coordinates of points. `discriminator`: what the run's own discriminator sees before its
+last layer. `efficientnet-lite0`, `inception-v3`: an extractor trained on ImageNet; images only."""
+
+MeasureName = Literal[
+    "ndb", "chi_square", "prdc", "repetition", "vendi", "memorisation", "modes", "frechet", "kernel", "diversity"
+]
+CHEAP_MEASURES: tuple[MeasureName, ...] = ("ndb", "chi_square", "prdc", "repetition", "memorisation", "modes")
+
+
+class Comparison(Part):
+    """How two sets of samples are compared, fakes with reals."""
+
+    measures: tuple[MeasureName, ...] = Field(default=CHEAP_MEASURES, min_length=1)
+    """What is measured. `modes` needs labels or a mixture, `diversity` images; elsewhere they are left out."""
+    space: Space = "pixels"
+    """Feature space of all measures."""
+    num_bins: int | None = Field(default=None, ge=2, le=1000)
+    """K of NDB; null: the largest that the sample counts support, at most 100 (25 samples a bin)."""
+    whiten: bool = False
+    """Divide every feature by its standard deviation over the reals before binning."""
+    max_dims: int | None = Field(default=None, ge=1)
+    """Bin on this many features, drawn at random; null: on all of them."""
+    neighbours: int = Field(default=5, ge=1, le=50)
+    """k of precision, recall, density and coverage."""
+
+    @model_validator(mode="after")
+    def _each_measure_once(self) -> Self:
+        if len(set(self.measures)) != len(self.measures):
+            raise ValueError("measures: each measure may be named once")
+        return self
+
+
+class Evaluation(Comparison):
+    """How fakes are compared with real data while a run trains."""
 
     every_epochs: int = Field(default=1, ge=1)
     """Evaluate after every this many epochs, and after the last."""
     num_samples: int = Field(default=1000, ge=50, le=50_000)
-    """Fakes compared. Nearest-neighbour measures use fewer where half of the real data is smaller."""
-    num_bins: int | None = Field(default=None, ge=2, le=1000)
-    """K of NDB; null: the largest that the sample counts support, at most 100 (25 samples a bin)."""
-    space: Literal["pixels"] = "pixels"
-    """Feature space of all measures: pixel values (for points, their coordinates)."""
-    neighbours: int = Field(default=5, ge=1, le=50)
-    """k of precision and coverage."""
+    """Fakes compared. Most measures use fewer where half of the real data is smaller: their null needs two halves."""
     fake_statistics: Literal["batch", "moving"] = "batch"
     """Statistics of the generator's batch norms while it makes fakes for evaluation and pictures."""
+
+    @property
+    def comparison(self) -> Comparison:
+        """The part that says how, without when."""
+        return Comparison(**{name: getattr(self, name) for name in Comparison.model_fields})
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ComparisonSpec(Part):
+    """One comparison of two uploaded sets of samples, completely described."""
+
+    spec_version: Literal[1] = SPEC_VERSION
+    kind: Literal["comparison"] = "comparison"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seeds every choice that the measures make."""
+    comparison: Comparison = Comparison()
+    reals: Sha256
+    """Hash of the stored array of real samples."""
+    fakes: Sha256
+    """Hash of the stored array of fakes."""
+    n_real: int = Field(ge=1)
+    n_fake: int = Field(ge=1)
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    """Of one sample: (channels, height, width) for images."""
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        _check_comparison(self)
+        return self
 
 
 class Resources(Part):
@@ -334,6 +401,7 @@ class RunSpec(Part):
         return self
 
 
+IMAGE_SPACES: tuple[Space, ...] = ("efficientnet-lite0", "inception-v3")
 SAMPLES_PER_BIN = 25  # fewer cannot flag an empty average bin: at K = 10 it takes 35 samples, at K = 100 381
 
 
@@ -371,26 +439,65 @@ def _check_kernels(spec: RunSpec) -> None:
 
 
 def _check_evaluation(spec: RunSpec) -> None:
-    if spec.evaluation.num_bins is None:
-        needed = 2 * SAMPLES_PER_BIN
-        if spec.dataset.size < needed:
-            raise ValueError(f"dataset: {spec.dataset.size} samples cannot be evaluated; at least {needed} are needed")
-        return
+    if spec.evaluation.space in IMAGE_SPACES and len(spec.data.shape) != 3:
+        raise ValueError(
+            f"evaluation.space: '{spec.evaluation.space}' needs images, {spec.dataset.name} has points; allowed: "
+            f"'pixels', 'discriminator'"
+        )
     smallest = min(spec.evaluation.num_samples, spec.dataset.size)
-    needed = spec.evaluation.num_bins * SAMPLES_PER_BIN
+    if smallest < 2 * SAMPLES_PER_BIN:
+        raise ValueError(
+            f"dataset: {spec.dataset.size} samples cannot be evaluated; at least {2 * SAMPLES_PER_BIN} are needed"
+        )
+    subset = min(spec.evaluation.num_samples, spec.dataset.size // 2)
+    if spec.evaluation.neighbours >= subset:
+        raise ValueError(
+            f"evaluation.neighbours: {spec.evaluation.neighbours} needs as many other samples in half of the data and "
+            f"in the fakes, the smaller has {subset}; allowed: 1 to {subset - 1}"
+        )
+    if spec.evaluation.num_bins is not None and "ndb" in spec.evaluation.measures:
+        check_num_bins(spec.evaluation.num_bins, spec.dataset.size, spec.evaluation.num_samples, "evaluation.num_bins")
+
+
+def _check_comparison(spec: ComparisonSpec) -> None:
+    comparison = spec.comparison
+    images = len(spec.shape) == 3
+    if comparison.space == "discriminator" or (comparison.space in IMAGE_SPACES and not images):
+        needs = "the discriminator of a run" if comparison.space == "discriminator" else "images"
+        allowed = ", ".join(f"'{space}'" for space in ("pixels", *(IMAGE_SPACES if images else ())))
+        raise ValueError(f"comparison.space: '{comparison.space}' needs {needs}; allowed: {allowed}")
+    for field, count in (("n_real", spec.n_real), ("n_fake", spec.n_fake)):
+        if count < 2 * SAMPLES_PER_BIN:
+            raise ValueError(f"{field}: {count} samples are too few; at least {2 * SAMPLES_PER_BIN} are needed")
+    if 2 * comparison.neighbours >= min(spec.n_real, spec.n_fake):
+        raise ValueError(
+            f"comparison.neighbours: {comparison.neighbours} needs more than {2 * comparison.neighbours} samples on "
+            f"either side, the smaller has {min(spec.n_real, spec.n_fake)}"
+        )
+    if comparison.num_bins is not None and "ndb" in comparison.measures:
+        check_num_bins(comparison.num_bins, spec.n_real, spec.n_fake, "comparison.num_bins")
+
+
+def check_num_bins(num_bins: int, n_real: int, n_fake: int, field: str) -> None:
+    """Returns where the sample counts support so many bins.
+
+    Raises:
+        ValueError: they do not; it names the smallest counts that would, and the most bins that these support.
+    """
+    smallest, needed = min(n_real, n_fake), num_bins * SAMPLES_PER_BIN
     if smallest < needed:
         raise ValueError(
-            f"evaluation.num_bins: {spec.evaluation.num_bins} bins need at least {needed} fakes and {needed} reals "
+            f"{field}: {num_bins} bins need at least {needed} fakes and {needed} reals "
             f"({SAMPLES_PER_BIN} a bin), the smaller has {smallest}; allowed: 2 to {smallest // SAMPLES_PER_BIN}"
         )
 
 
-def canonical_json(spec: RunSpec) -> str:
+def canonical_json(spec: RunSpec | ComparisonSpec) -> str:
     """The spec with every default written out, keys sorted, no white space."""
     return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def spec_hash(spec: RunSpec) -> str:
+def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes."""
     return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
 

@@ -10,7 +10,7 @@ for report in training.epochs():
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -93,6 +93,16 @@ class Training:
             generator_optimizer=self.generator_optimizer.state_dict(),
             discriminator_optimizer=self.discriminator_optimizer.state_dict(),
         )
+
+    @torch.no_grad()
+    def discriminator_features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[n, d] what the discriminator's last layer sees of samples [n, *shape], with moving statistics."""
+        self.discriminator.eval()
+        parts = torch.from_numpy(samples).split(SAMPLE_BATCH)
+        embed = cast("Callable[[Tensor], Tensor]", self.discriminator.features)
+        features = [embed(part.to(self.device)).float().cpu() for part in parts]
+        self.discriminator.train()
+        return torch.cat(features).numpy()
 
     def _restore(self, state: TrainingState) -> None:
         if state.spec_hash != spec_hash(self.spec):

@@ -3,13 +3,17 @@
 import hashlib
 import os
 import re
+import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from store.errors import ArtifactNotFound
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+COPY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +36,15 @@ class LocalArtifacts:
     def put(self, content: bytes, media_type: str) -> StoredArtifact:
         """Stores the content, on disk when this returns; the same content is stored once."""
         sha256 = hashlib.sha256(content).hexdigest()
-        path = self.path(sha256)
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_atomically(path, content)
+        self._store(sha256, lambda file: file.write(content))
         return StoredArtifact(sha256=sha256, size=len(content), media_type=media_type)
+
+    def put_file(self, content: BinaryIO, media_type: str) -> StoredArtifact:
+        """Stores all of an open file, however large, as `put` does."""
+        sha256, size = hash_file(content), content.tell()
+        content.seek(0)
+        self._store(sha256, lambda file: shutil.copyfileobj(content, file, COPY_BYTES))
+        return StoredArtifact(sha256=sha256, size=size, media_type=media_type)
 
     def get(self, sha256: str) -> bytes:
         """The content of that hash.
@@ -59,13 +67,28 @@ class LocalArtifacts:
             raise ArtifactNotFound(sha256)
         return self._root / sha256[:2] / sha256[2:]
 
+    def _store(self, sha256: str, write: Callable[[BinaryIO], object]) -> None:
+        path = self.path(sha256)
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_atomically(path, write)
 
-def _write_atomically(path: Path, content: bytes) -> None:
+
+def hash_file(content: BinaryIO) -> str:
+    """SHA-256 of all of an open file, which is read to its end; 64 hex digits."""
+    content.seek(0)
+    digest = hashlib.sha256()
+    while block := content.read(COPY_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            write(file)
             file.flush()
             os.fsync(descriptor)
         temporary.rename(path)

@@ -1,7 +1,7 @@
 """What a run has recorded: written once an epoch in one transaction, read by the API, the diagnosis and a resume."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ganlib.report import STEP_COLUMNS, Evaluation, finite_json
 from store.artifacts import StoredArtifact
 from store.db import now
 from store.errors import EpochOutOfOrder
-from store.leases import held, require_held, update_run
+from store.leases import finish, held, require_held, update_held, update_run
 from store.models import Artifact, ArtifactKind, Base, DiagnosisRow, Epoch, EvaluationRow, Run, SeriesBlock
 from store.series import COLUMNS_VERSION, pack, read_steps
 
@@ -54,6 +54,17 @@ def record_epoch(session: Session, record: EpochRecord) -> None:
     _move_to(session, record.run_id, record.token, record.epoch, step, record.diagnosis, guard=is_next)
     session.add_all(_rows(record))
     session.flush()
+
+
+def record_comparison(session: Session, run_id: str, token: int, evaluation: Evaluation) -> None:
+    """Adds what a comparison found and its success to the transaction: its one epoch, without a diagnosis.
+
+    Raises:
+        LeaseLost: the token no longer holds the run; nothing was written.
+    """
+    update_held(session, run_id, token, epochs_done=1, step=1)
+    session.add(EvaluationRow(run_id=run_id, epoch=1, document=replace(evaluation, epoch=1).to_json()))
+    finish(session, run_id, token, "succeeded")
 
 
 def _move_to(

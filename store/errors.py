@@ -3,9 +3,10 @@
 StoreError
 ├── RunNotFound             no run has this id
 ├── BatchNotFound           no batch has this id
+├── ComparisonNotFound      no comparison has this id
 ├── ArtifactNotFound        no stored file has this hash
 ├── IdempotencyConflict     the key was used for another request
-├── InvalidCursor           the cursor was not made by `list_runs`
+├── InvalidCursor           the cursor was not made by this list
 ├── LeaseLost               the token no longer holds the run
 ├── EpochOutOfOrder         the epoch is not the next one of its run
 ├── DatabaseNotMigrated     the schema is not the one this code needs
@@ -34,6 +35,14 @@ class BatchNotFound(StoreError):
         self.batch_id = batch_id
 
 
+class ComparisonNotFound(StoreError):
+    """No comparison has this id."""
+
+    def __init__(self, comparison_id: str) -> None:
+        super().__init__(f"there is no evaluation '{comparison_id}'")
+        self.comparison_id = comparison_id
+
+
 class ArtifactNotFound(StoreError):
     """No stored file has this hash."""
 
@@ -51,7 +60,7 @@ class IdempotencyConflict(StoreError):
 
 
 class InvalidCursor(StoreError):
-    """The cursor was not made by `list_runs`."""
+    """The cursor was not made by this list."""
 
     def __init__(self, cursor: str) -> None:
         super().__init__(f"'{cursor:.80}' is not a cursor of this list")

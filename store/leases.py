@@ -16,12 +16,14 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.spec import RunSpec
+from ganlib.spec import ComparisonSpec, RunSpec
 from store.db import after, now
 from store.errors import LeaseLost
-from store.models import FINAL_STATUSES, Attempt, AttemptOutcome, Run, Status
+from store.models import FINAL_STATUSES, Attempt, AttemptOutcome, Kind, Run, Status
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
+SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
+"""What the spec of a run of each kind has to be."""
 NO_LEASE = {"lease_worker": null(), "lease_expires_at": null()}
 
 
@@ -32,7 +34,7 @@ class Claim:
     run_id: str
     token: int
     attempt: int
-    spec: RunSpec
+    spec: RunSpec | ComparisonSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def claim(session: Session, worker: str, lease: timedelta) -> Claim | None:
         )
         session.flush()
         try:
-            spec = RunSpec.model_validate(run.spec)
+            spec = SPECS[run.kind].model_validate(run.spec)
         except ValidationError as error:  # stored by another version of this code: it must not block the queue
             finish(session, run.id, run.token, "failed", error=str(error), error_kind="InvalidSpec")
             continue

@@ -21,7 +21,8 @@ Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "lost", "handed over"]
-ArtifactKind = Literal["samples"]
+ArtifactKind = Literal["samples", "bins"]
+Kind = Literal["training", "comparison"]
 
 
 class AnyText(TypeDecorator[str]):
@@ -72,16 +73,20 @@ class Batch(Base):
 
 
 class Run(Base):
-    """One training: its spec, who holds it, and how far it is."""
+    """One training, or one comparison of uploaded samples: its spec, who holds it, and how far it is.
+
+    A comparison is a job of one epoch and one step, so that workers treat both alike.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
         Index("ix_runs_queue", "status", "priority", "created_at", "id"),
-        Index("ix_runs_created_at", "created_at", "id"),
+        Index("ix_runs_list", "kind", "created_at", "id"),
         Index("ix_runs_batch_id", "batch_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[Kind] = mapped_column(Text, default="training", server_default="training")
     name: Mapped[str | None]
     preset: Mapped[str | None]
     spec: Mapped[dict[str, Any]]
@@ -173,7 +178,7 @@ class SeriesBlock(Base):
 
 
 class EvaluationRow(Base):
-    """The evaluation of one epoch; epoch 0 is the untrained generator."""
+    """The evaluation of one epoch; epoch 0 is the untrained generator. That of a comparison has epoch 1."""
 
     __tablename__ = "evaluations"
 

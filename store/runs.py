@@ -1,4 +1,7 @@
-"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `leases` and `epochs`."""
+"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `leases` and `epochs`.
+
+A comparison is a run of another kind (see `comparisons`), which nothing here sees unless it is asked to.
+"""
 
 import base64
 import hashlib
@@ -16,7 +19,7 @@ from ganlib.request import RunRequest
 from ganlib.spec import RunSpec, spec_hash
 from store.db import now
 from store.errors import IdempotencyConflict, InvalidCursor, RunNotFound
-from store.models import Attempt, Run, Status
+from store.models import Attempt, Kind, Run, Status
 
 MAX_PAGE = 200
 CURSOR = re.compile(r"(?P<created_at>\d+\.\d+) (?P<id>[0-9a-f]{16})")
@@ -47,6 +50,15 @@ def create(
     """
     run = new_run(request, spec, priority=priority)
     run.created_at = clock(session)
+    return insert(session, run, idempotency_key)
+
+
+def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
+    """The new run, or the one that the same request with the same idempotency key made.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
     run.idempotency_key = idempotency_key
     if idempotency_key is None:
         session.add(run)
@@ -60,11 +72,22 @@ def _insert_once(session: Session, run: Run, key: str) -> Run:
         with session.begin_nested():
             session.add(run)
     except IntegrityError:  # the key is taken, perhaps since a moment ago
-        first = session.scalars(select(Run).where(Run.idempotency_key == key)).one()
-        if first.request_hash != run.request_hash:
-            raise IdempotencyConflict(key) from None
+        first = made_with(session, key, run.request_hash)
+        assert first is not None, "runs are never deleted"
         return first
     return run
+
+
+def made_with(session: Session, key: str, request_hash: str) -> Run | None:
+    """The run that this request with this idempotency key made; None where the key is new.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    first = session.scalars(select(Run).where(Run.idempotency_key == key)).one_or_none()
+    if first is not None and first.request_hash != request_hash:
+        raise IdempotencyConflict(key) from None
+    return first
 
 
 def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0) -> Run:
@@ -101,15 +124,20 @@ def hash_request(*requests: BaseModel) -> str:
 
 
 def get(session: Session, run_id: str) -> Run:
-    """The run of that id, as the database has it now.
+    """The training of that id, as the database has it now.
 
     Raises:
         RunNotFound: there is none.
     """
-    run = session.get(Run, run_id, populate_existing=True)
-    if run is None:
+    run = find(session, run_id)
+    if run is None or run.kind != "training":
         raise RunNotFound(run_id)
     return run
+
+
+def find(session: Session, run_id: str) -> Run | None:
+    """The run of that id, of any kind, as the database has it now; None where there is none."""
+    return session.get(Run, run_id, populate_existing=True)
 
 
 def attempts(session: Session, run_id: str) -> list[Attempt]:
@@ -134,7 +162,17 @@ def list_runs(
         InvalidCursor: the cursor was not made by this list.
     """
     filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name}
-    query = select(Run).filter_by(**{column: value for column, value in filters.items() if value is not None})
+    given = {column: value for column, value in filters.items() if value is not None}
+    return page_of(session, "training", limit=limit, cursor=cursor, **given)
+
+
+def page_of(session: Session, kind: Kind, *, limit: int, cursor: str | None, **filters: str) -> Page:
+    """The runs of that kind whose columns have these values, newest first.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this function.
+    """
+    query = select(Run).filter_by(kind=kind, **filters)
     position = tuple_(Run.created_at, Run.id)
     if cursor is not None:
         query = query.where(position < tuple_(*_decode(cursor)))
@@ -159,18 +197,24 @@ def _decode(cursor: str) -> tuple[float, str]:
 
 
 def cancel(session: Session, run_id: str) -> Run:
-    """The run after it was asked to stop.
+    """The training after it was asked to stop.
 
     A queued run is cancelled at once, a running one when its worker hears of it; one that has ended stays as it is.
 
     Raises:
         RunNotFound: there is no such run.
     """
+    ask_to_stop(session, "training", run_id)
+    return get(session, run_id)
+
+
+def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
+    """Cancels the run of that kind where it is queued, and asks for its end where it is running."""
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
     queued = Run.status == "queued"
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.status.in_(["queued", "running"]))
+        .where(Run.id == run_id, Run.kind == kind, Run.status.in_(["queued", "running"]))
         .values(
             cancel_requested=True,
             status=case((queued, "cancelled"), else_=Run.status),
@@ -178,4 +222,3 @@ def cancel(session: Session, run_id: str) -> Run:
         )
         .execution_options(synchronize_session=False)
     )
-    return get(session, run_id)

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     """Address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """Port that the API listens on; 0: any free one."""
+    max_upload_bytes: int = Field(default=1024**3, ge=1)
+    """Bytes that a request with uploaded samples may have."""
+    max_unpacked_bytes: int = Field(default=2 * 1024**3, ge=1)
+    """Bytes that one set of uploaded samples may have once it is unpacked."""
     lease_duration: Duration = timedelta(seconds=30)  # three missed heartbeats
     """How long a run stays with a worker that is not heard of."""
     heartbeat_interval: Duration = timedelta(seconds=10)
@@ -99,6 +103,16 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Root of `LocalArtifacts`."""
         return self.home / "artifacts"
+
+    @property
+    def uploads(self) -> Path:
+        """Directory of what is being uploaded; its files have no names and vanish with their request."""
+        return self.home / "uploads"
+
+    @property
+    def cache(self) -> Path:
+        """Directory of what evaluations compute once for all."""
+        return self.home / "cache"
 
     @property
     def checkpoints(self) -> Path:

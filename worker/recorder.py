@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -12,21 +13,25 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.datasets.load import DataArrays, scaled
+from ganlib.datasets.load import DataArrays
 from ganlib.diagnose.history import History
 from ganlib.diagnose.prescribe import with_remedies
 from ganlib.diagnose.rules import diagnose
 from ganlib.diagnose.verdict import Diagnosis
-from ganlib.evaluate.evaluation import Reference, evaluate, prepare_reference
-from ganlib.pictures import sample_grid
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import Embed, evaluate
+from ganlib.evaluate.run import run_reference
+from ganlib.pictures import bin_strip, sample_grid
 from ganlib.report import EpochReport, Evaluation
 from ganlib.spec import RunSpec
 from ganlib.train import TrainingState, untrained_fakes
 from store import epochs, leases
-from store.artifacts import LocalArtifacts
+from store.artifacts import LocalArtifacts, StoredArtifact
 from store.db import transaction
 from store.epochs import EpochRecord
 from store.errors import DatabaseUnavailable
+from store.models import ArtifactKind
+from store.settings import Settings
 from worker.checkpoints import Checkpoints
 from worker.protocol import Ticket
 
@@ -78,14 +83,25 @@ class Recorder:
         data: DataArrays,
         device: torch.device,
         *,
+        settings: Settings,
+        features: Embed,
         past: Past,
         checkpoints: Checkpoints,
-        artifacts: LocalArtifacts,
         engine: Engine,
     ) -> None:
         self._ticket, self._spec, self._past = ticket, spec, past
-        self._checkpoints, self._artifacts, self._engine = checkpoints, artifacts, engine
-        self._reference: Reference = prepare_reference(scaled(data), spec)
+        self._checkpoints, self._artifacts, self._engine = checkpoints, LocalArtifacts(settings.artifacts), engine
+        self._refer = partial(
+            run_reference,
+            spec,
+            data,
+            settings.data,
+            device=device,
+            cache=Cache(settings.cache),
+            embed=features,
+        )
+        self._reference = self._refer()
+        self._bin_images: dict[ArtifactKind, StoredArtifact] = self._put_bin_images()
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
         if not past.evaluations:
@@ -100,7 +116,6 @@ class Recorder:
         evaluations = self._evaluate(report)
         past = self._with(report, evaluations)
         assert past.diagnosis is not None
-        picture = self._artifacts.put(sample_grid(report.samples), "image/png")
         checkpoint = self._checkpoints.save(state) if self._checkpoint_is_due(report.epoch) else None
         self._write(
             EpochRecord(
@@ -114,7 +129,7 @@ class Recorder:
                 checkpoint=checkpoint,
                 evaluations=evaluations,
                 diagnosis=past.diagnosis,
-                artifacts={"samples": picture},
+                artifacts=self._pictures(report),
             )
         )
         self._past, self._untrained = past, ()
@@ -125,7 +140,24 @@ class Recorder:
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
             return self._untrained
+        if self._spec.evaluation.space == "discriminator":
+            self._reference = self._refer()
+            self._bin_images = self._put_bin_images()
         return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
+
+    def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
+        """The samples and, of an epoch with NDB, what its bins hold."""
+        samples: dict[ArtifactKind, StoredArtifact] = {
+            "samples": self._artifacts.put(sample_grid(report.samples), "image/png")
+        }
+        return samples if report.fakes is None else samples | self._bin_images
+
+    def _put_bin_images(self) -> dict[ArtifactKind, StoredArtifact]:
+        reals, bins = self._reference.reals, self._reference.bins
+        if bins is None or not reals.are_images:
+            return {}
+        strip = bin_strip(reals.samples, bins.assign(reals.features), len(bins.counts))
+        return {"bins": self._artifacts.put(strip, "image/png")}
 
     def _with(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> Past:
         """The past with this epoch, diagnosed."""

@@ -1,7 +1,7 @@
 """The training process: `python -m worker.training`, started by a worker, which gives it a ticket on stdin.
 
-Trains one attempt of a run from the last checkpoint that the database names. It records epochs and success; what
-else may happen is told to the worker, or seen by it.
+Trains one attempt of a run from the last checkpoint that the database names (or makes a comparison: see
+`worker.comparison`). It records epochs and success; what else may happen is told to the worker, or seen by it.
 """
 
 import faulthandler
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -17,22 +18,24 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DatasetUnavailable, load_dataset
+from ganlib.evaluate.evaluation import InvalidComparison
+from ganlib.evaluate.extractors import ExtractorUnavailable
 from ganlib.spec import RunSpec
 from ganlib.train import Training
 from store import epochs, leases, runs
-from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading
-from store.errors import LeaseLost
-from store.models import Attempt, Epoch
+from store.errors import ArtifactNotFound, LeaseLost
+from store.models import Attempt, Epoch, Kind
 from store.settings import Settings
 from worker.checkpoints import Checkpoints
+from worker.comparison import compare_samples
 from worker.line import Line, Stopped
 from worker.logs import configure_logging
 from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
 from worker.protocol import Failed, Stepped, Ticket, Working
 from worker.recorder import Past, Recorder, persist
 
-FINAL_ERRORS = (DatasetUnavailable, DeviceUnavailable)
+FINAL_ERRORS = (ArtifactNotFound, DatasetUnavailable, DeviceUnavailable, ExtractorUnavailable, InvalidComparison)
 """Another attempt would end the same way."""
 
 logger = logging.getLogger("worker.training")
@@ -48,7 +51,7 @@ def main() -> int:
     settings = Settings()
     engine = make_engine(settings.database)
     try:
-        train(ticket, line, engine=engine, settings=settings)
+        WORK[_kind(engine, ticket.run_id)](ticket, line, engine=engine, settings=settings)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
     except FINAL_ERRORS as error:
@@ -58,6 +61,13 @@ def main() -> int:
     finally:
         engine.dispose()
     return 0
+
+
+def _kind(engine: Engine, run_id: str) -> Kind:
+    with reading(engine) as session:
+        run = runs.find(session, run_id)
+    assert run is not None, "a claimed run exists"
+    return run.kind
 
 
 class _Found(NamedTuple):
@@ -94,9 +104,10 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         spec,
         data,
         device,
+        settings=settings,
+        features=training.discriminator_features,
         past=past,
         checkpoints=checkpoints,
-        artifacts=LocalArtifacts(settings.artifacts),
         engine=engine,
     )
     _train_epochs(training, recorder, line)
@@ -146,6 +157,9 @@ def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
         diagnosis = recorder.record(report, training.state(), seconds)
         logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)
         started_at = time.monotonic()
+
+
+WORK: dict[Kind, Callable[..., None]] = {"training": train, "comparison": compare_samples}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ganclinic.cli import presets, runs
+from ganclinic.cli import comparisons, presets, runs
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
@@ -25,6 +25,7 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
     "show": runs.show,
     "watch": runs.watch,
     "cancel": runs.cancel,
+    "compare": comparisons.compare,
 }
 
 

@@ -45,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_servers(verbs)
     _add_makers(verbs)
     _add_lookers(verbs)
+    _add_compare(verbs)
     return parser
 
 
@@ -107,8 +108,8 @@ def _add_makers(verbs: Verbs) -> None:
     batch.add_argument("file", metavar="FILE", help="a .toml, .yaml or .json file with a list `runs`")
     batch.add_argument("--name", help="a name for people")
     batch.add_argument("--watch", action="store_true", help="show their progress until they are over")
-    cancel = _add(verbs, "cancel", "end runs, or take them from the queue")
-    cancel.add_argument("runs", metavar="RUN", nargs="*", help="a run's id")
+    cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
+    cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
     cancel.add_argument("--batch", help="a batch's id: all its runs")
 
 
@@ -119,14 +120,24 @@ def _add_lookers(verbs: Verbs) -> None:
     for name in ("preset", "batch", "name"):
         ls.add_argument(f"--{name}")
     ls.add_argument("--limit", type=_count, default=20, help="how many at most (default: 20)")
-    show = _add(verbs, "show", "show a run with its verdict, evidence and remedies")
-    show.add_argument("run", metavar="RUN", help="a run's id")
+    show = _add(verbs, "show", "show a run with its verdict, evidence and remedies, or what a comparison found")
+    show.add_argument("run", metavar="RUN", help="id of a run or a comparison")
     watch = _add(verbs, "watch", "show the progress of runs until they are over")
     watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
     watch.add_argument("--batch", help="a batch's id: all its runs")
     presets = _add_local(verbs, "presets", "list the published experiments, or show one")
     _add_json(presets)
     presets.add_argument("preset", metavar="PRESET", nargs="?", help="a preset's name")
+
+
+def _add_compare(verbs: Verbs) -> None:
+    compare = _add(verbs, "compare", "compare two sets of samples, fakes with reals")
+    compare.add_argument("real", metavar="REAL", help=".npy, .npz, or .zip, .tar or .tar.gz of pictures")
+    compare.add_argument("fake", metavar="FAKE", help="the fakes, in any of the same forms")
+    compare.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="an option, e.g. space=efficientnet-lite0"
+    )
+    compare.add_argument("--wait", action="store_true", help="wait until it is over, and write what was found")
 
 
 def _count(text: str) -> int:

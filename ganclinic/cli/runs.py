@@ -1,12 +1,15 @@
 """The verbs about runs: run, batch, ls, show, watch, cancel."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from rich.text import Text
 
+from ganclinic.cli import comparisons
 from ganclinic.cli.bars import display_for
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import run_details, runs_table
@@ -14,10 +17,11 @@ from ganclinic.cli.words import verdict_text
 from ganclinic.client import Client
 from ganclinic.errors import InvalidInput, NotFound
 from ganclinic.request import batch_from, request_from
-from ganclinic.views import RunView
+from ganclinic.views import ComparisonView, RunView
 
 OK = 0
 RUN_FAILED = 1
+SomeRun = TypeVar("SomeRun", bound=RunView)
 
 
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
@@ -57,7 +61,9 @@ def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 def show(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic show`."""
-    found = client.get_run(options.run)
+    found = _either(client.get_run, client.get_comparison, options.run)
+    if isinstance(found, ComparisonView):
+        return comparisons.show(output, found)
     diagnosis = evaluation = None
     if found.epochs_done:
         try:
@@ -89,9 +95,21 @@ def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
     ids = _named(client, options)
     if not ids:
         raise InvalidInput("Which runs? `ganclinic ls --status running` lists those that are trained now.")
-    asked = [client.cancel(run_id) for run_id in ids]
+    asked = [_either(client.cancel, client.cancel_comparison, run_id) for run_id in ids]
     output.result([r.model_dump(mode="json") for r in asked], "\n".join(f"{r.id} {_cancel_words(r)}" for r in asked))
     return OK
+
+
+def _either(
+    of_run: Callable[[str], SomeRun], of_comparison: Callable[[str], ComparisonView], job_id: str
+) -> SomeRun | ComparisonView:
+    """What the run of that id gives, or else the comparison."""
+    try:
+        return of_run(job_id)
+    except NotFound as error:
+        with suppress(NotFound):
+            return of_comparison(job_id)
+        raise error from None
 
 
 def _named(client: Client, options: argparse.Namespace) -> list[str]:
@@ -100,9 +118,9 @@ def _named(client: Client, options: argparse.Namespace) -> list[str]:
     return [*options.runs, *(r.id for r in batch)]
 
 
-def _cancel_words(run: RunView) -> str:
+def _cancel_words(run: RunView | ComparisonView) -> str:
     if run.status == "running":
-        return "will end after its current step"
+        return "will end after its current step" if isinstance(run, RunView) else "will end soon"
     return "cancelled" if run.status == "cancelled" else f"was already over: {run.status}"
 
 

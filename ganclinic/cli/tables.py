@@ -14,13 +14,15 @@ from ganclinic.cli.words import (
     duration_words,
     evidence_words,
     ndb_words,
+    null_words,
+    number_words,
     progress_words,
     settings_words,
     shortened,
     status_text,
     verdict_text,
 )
-from ganclinic.views import RunDetails, RunView
+from ganclinic.views import ComparisonView, RunDetails, RunView
 from ganlib.datasets.catalog import DATASETS
 from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.preset import Preset
@@ -131,6 +133,34 @@ def _finding_block(finding: Finding, run: RunView) -> RenderableType:
         )
         rows.append(("", Text(command, style="bold")))
     return Group(Text(f"{finding.name} ({finding.severity})"), fields(rows))
+
+
+def comparison_details(comparison: ComparisonView) -> RenderableType:
+    """What was compared, and every figure beside its null."""
+    rows: list[tuple[str, RenderableType]] = [
+        ("comparison", comparison.id),
+        ("status", comparison.status),
+        ("samples", f"{comparison.n_fake} fakes, {comparison.n_real} reals of the shape {list(comparison.shape)}"),
+        ("space", str(comparison.options.get("space", NONE))),
+    ]
+    if comparison.error:
+        rows.append(("error", Text(comparison.error, style="red")))
+    if comparison.evaluation is None:
+        return fields(rows)
+    return Group(fields(rows), Text(), figures_table(comparison.evaluation))
+
+
+def figures_table(evaluation: Evaluation) -> RenderableType:
+    """Each figure with its null: the mean of what real data scores, with its 5 % and 95 % quantiles."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    table.add_column("figure", no_wrap=True)
+    for head in ("value", "null", "excess"):
+        table.add_column(head, no_wrap=True, justify="right")
+    for name, value in evaluation.values.items():
+        null = evaluation.nulls.get(name)
+        words = (NONE, NONE) if null is None else (null_words(null), number_words(null.excess))
+        table.add_row(name, number_words(value), *words)
+    return table
 
 
 def presets_table(presets: Sequence[Preset]) -> RenderableType:

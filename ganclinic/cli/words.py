@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ganclinic.views import RunView
 from ganlib.diagnose.verdict import Evidence, Remedy
-from ganlib.report import Evaluation
+from ganlib.report import Evaluation, Null
 
 NONE = "–"
 STATUS_STYLES = {
@@ -91,6 +91,11 @@ def ndb_words(evaluation: Evaluation | None) -> str:
     null = evaluation.nulls.get("ndb_over_k")
     own = share_words(evaluation.values.get("ndb_over_k"))
     return f"{own} (null {share_words(null.mean)})" if null is not None else own
+
+
+def null_words(null: Null) -> str:
+    """`.08 (.03 to .12)`: the mean of what real data scores, and where nine of ten draws lie."""
+    return f"{number_words(null.mean)} ({number_words(null.q05)} to {number_words(null.q95)})"
 
 
 def evidence_words(evidence: Evidence) -> str:

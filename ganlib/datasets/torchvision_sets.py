@@ -2,7 +2,6 @@
 
 import fcntl
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +13,16 @@ from numpy.typing import NDArray
 from torchvision.datasets import MNIST, FashionMNIST
 
 from ganlib.datasets.catalog import DatasetUnavailable
+from ganlib.downloads import network_timeout
 
 SETS: dict[str, type[MNIST]] = {"mnist": MNIST, "fashion-mnist": FashionMNIST}
 NETWORK_TIMEOUT_S = 5  # torchvision tries two mirrors of MNIST one after the other: 10 s until the run fails
 
 
 def load_torchvision(
-    name: str, data_dir: Path, mirrors: Sequence[str] | None = None
+    name: str, data_dir: Path, mirrors: Sequence[str] | None = None, *, train: bool = True
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Training images [n, 28, 28] and labels [n].
+    """Images [n, 28, 28] and labels [n] of the training split, or of the test split, which comes with it.
 
     Files are checked against their MD5 sums. Several processes may ask at once: one downloads, the others wait.
     `mirrors` replaces torchvision's own addresses.
@@ -31,16 +31,16 @@ def load_torchvision(
         DatasetUnavailable: naming what to do instead.
     """
     kind = SETS[name]
-    found = _found(kind, data_dir)
+    found = _found(kind, data_dir, train=train)
     if found is None:
         _download(name, kind, data_dir, mirrors)
-        found = kind(root=data_dir, train=True, download=False)
+        found = kind(root=data_dir, train=train, download=False)
     return found.data.numpy(), found.targets.numpy().astype(np.int64)
 
 
-def _found(kind: type[MNIST], data_dir: Path) -> MNIST | None:
+def _found(kind: type[MNIST], data_dir: Path, *, train: bool) -> MNIST | None:
     try:
-        return kind(root=data_dir, train=True, download=False)
+        return kind(root=data_dir, train=train, download=False)
     except RuntimeError:
         return None
 
@@ -48,11 +48,11 @@ def _found(kind: type[MNIST], data_dir: Path) -> MNIST | None:
 def _download(name: str, kind: type[MNIST], data_dir: Path, mirrors: Sequence[str] | None) -> None:
     """Download into a directory beside the final one, then move it there whole."""
     with _exclusive(data_dir, name), tempfile.TemporaryDirectory(dir=data_dir, prefix=f".{name}-") as incoming:
-        if _found(kind, data_dir) is not None:  # another process was quicker
+        if _found(kind, data_dir, train=True) is not None:  # another process was quicker
             return
         source = type(kind.__name__, (kind,), {"mirrors": list(mirrors)}) if mirrors is not None else kind
         try:
-            with _network_timeout(NETWORK_TIMEOUT_S):
+            with network_timeout(NETWORK_TIMEOUT_S):
                 source(root=incoming, train=True, download=True)
         except (OSError, RuntimeError, URLError) as error:
             cause = str(error).strip().splitlines()[-1]
@@ -78,13 +78,3 @@ def _exclusive(data_dir: Path, name: str) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
         yield
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

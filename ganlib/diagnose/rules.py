@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.history import History
-from ganlib.diagnose.signals import Dynamics, Outcome, dynamics, outcome
+from ganlib.diagnose.signals import Dynamics, Outcome, dynamics, judged, outcome
 from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES, Threshold
 from ganlib.diagnose.verdict import SEVERITIES, Comparison, Diagnosis, Evidence, Finding, FindingName, Severity, Verdict
 
@@ -245,7 +245,7 @@ def _finding(name: FindingName, severity: Severity, summary: str, *evidence: Evi
 
 
 def _signals(history: History) -> Signals:
-    trained = [e for e in history.evaluations if e.epoch > 0]
+    trained = [e for e in judged(history) if e.epoch > 0]
     return Signals(
         updates=len(history.steps),
         bce=history.objective in LOSS_LEVELS_COUNT,
@@ -275,7 +275,9 @@ def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, s
     if window.updates < WINDOW_UPDATES or result is None:
         return (
             "undetermined",
-            f"only {signals.updates} updates so far; a verdict needs {WINDOW_UPDATES} and an evaluation",
+            f"only {signals.updates} updates so far; a verdict needs {WINDOW_UPDATES} and an evaluation"
+            if window.updates < WINDOW_UPDATES
+            else "there is no evaluation with the measures ndb, prdc and repetition, which a verdict needs",
         )
     quality = f"precision {result.precision:.2f} and coverage {result.coverage:.2f} of what real data scores"
     if _quality(result) < at.POOR_QUALITY.value:

@@ -9,6 +9,8 @@ from ganlib.diagnose.history import History
 from ganlib.diagnose.thresholds import WINDOW_UPDATES
 from ganlib.report import STEP_COLUMNS, Evaluation
 
+JUDGED = frozenset({"precision", "coverage", "fake_distance", "missing_mass"})
+"""Figures that outcome signals are made of: the measures `ndb`, `prdc` and `repetition`."""
 COLUMN = {name: i for i, name in enumerate(STEP_COLUMNS)}
 
 
@@ -43,8 +45,6 @@ class Outcome:
     """Of the training data, in [0, 1]."""
     noise: float
     """Precision of the untrained generator, as a share of the null's; 0 where it was not evaluated."""
-    ndb_over_k: float
-    ndb_null: float
 
 
 def dynamics(history: History) -> Dynamics:
@@ -67,9 +67,14 @@ def dynamics(history: History) -> Dynamics:
     )
 
 
+def judged(history: History) -> list[Evaluation]:
+    """The evaluations that have every figure which outcome signals need."""
+    return [e for e in history.evaluations if e.values.keys() >= JUDGED]
+
+
 def outcome(history: History, last: Evaluation) -> Outcome:
     """The outcome signals of an evaluation of this history."""
-    untrained = next((e for e in history.evaluations if e.epoch == 0), None)
+    untrained = next((e for e in judged(history) if e.epoch == 0), None)
     return Outcome(
         epoch=last.epoch,
         precision=_share(last, "precision"),
@@ -77,8 +82,6 @@ def outcome(history: History, last: Evaluation) -> Outcome:
         distance=_share(last, "fake_distance"),
         missing_mass=last.values["missing_mass"],
         noise=_share(untrained, "precision") if untrained is not None else 0.0,
-        ndb_over_k=last.values["ndb_over_k"],
-        ndb_null=last.nulls["ndb_over_k"].mean,
     )
 
 

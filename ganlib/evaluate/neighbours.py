@@ -1,27 +1,55 @@
-"""Measures from nearest neighbours: precision (Kynkäänniemi et al. 2019), coverage (Naeem et al. 2020), repetition.
+"""Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020): nearest neighbours.
 
-Distances are computed in blocks of rows, so memory grows with n and not with its square.
+A sample's ball reaches to its k-th nearest neighbour in its own set. Precision and coverage together tell collapse
+from garbage: repeated good samples have precision without coverage, noise has neither. Recall alone does not: wide
+noise makes balls so large that they hold every real, and scores 1.
+
+Where all features are equal, every ball has the radius 0 and is empty, and all four figures are 0.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 2048
+from ganlib.evaluate.blocks import map_blocks
+
+BLOCK = 1024
 Features = NDArray[np.float32]
 Distances = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RealBalls:
-    """Reals with the distance to their k-th nearest neighbour."""
+class Prdc:
+    """The four figures."""
 
-    features: Features
-    """[n, d]."""
-    squared_radii: Distances
-    """[n]."""
+    precision: float
+    """Share of fakes in some real's ball, in [0, 1]."""
+    recall: float
+    """Share of reals in some fake's ball, in [0, 1]."""
+    density: float
+    """Mean number of real balls around a fake, over k: in [0, n / k], about 1 where fakes are real."""
+    coverage: float
+    """Share of reals with a fake in their ball, in [0, 1]."""
+
+
+def prdc(reals: Features, fakes: Features, k: int) -> Prdc:
+    """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each."""
+    real_radii, fake_radii = squared_radii(reals, k), squared_radii(fakes, k)
+
+    def work(rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
+        squares = squared_distances(reals[rows], fakes)
+        inside = squares < real_radii[rows, None]
+        return np.any(inside, 1), inside.sum(0), np.any(squares < fake_radii, 1)
+
+    parts = list(map_blocks(work, len(reals), BLOCK))
+    balls = np.sum([around for _, around, _ in parts], axis=0)
+    return Prdc(
+        precision=float((balls > 0).mean()),
+        recall=float(np.concatenate([recalled for _, _, recalled in parts]).mean()),
+        density=float(balls.mean() / k),
+        coverage=float(np.concatenate([covered for covered, _, _ in parts]).mean()),
+    )
 
 
 def squared_distances(a: Features, b: Features) -> Distances:
@@ -34,30 +62,17 @@ def squared_distances(a: Features, b: Features) -> Distances:
     return np.maximum(squares, 0, out=squares)
 
 
-def real_balls(features: Features, k: int) -> RealBalls:
-    """Balls around reals [n, d] that reach to their k-th nearest other real."""
-    radii = [np.partition(block, k, axis=1)[:, k] for _, block in _blocks(features, features)]
-    return RealBalls(features=features, squared_radii=np.concatenate(radii))
+def squared_radii(features: Features, k: int) -> Distances:
+    """[n] squared distance of each of features [n, d] to its k-th nearest other one."""
 
+    def work(rows: slice) -> Distances:
+        squares = squared_distances(features[rows], features)
+        squares[np.arange(len(squares)), np.arange(rows.start, rows.start + len(squares))] = 0  # itself, exactly
+        return np.partition(squares, k, axis=1)[:, k]
 
-def precision_and_coverage(balls: RealBalls, fakes: Features) -> tuple[float, float]:
-    """Share of fakes inside some real's ball; share of reals with a fake in their ball. Both in [0, 1]."""
-    inside = np.zeros(len(fakes), dtype=bool)
-    covered = np.zeros(len(balls.features), dtype=bool)
-    for rows, block in _blocks(fakes, balls.features):
-        hits = block <= balls.squared_radii[None]
-        inside[rows] = hits.any(1)
-        covered |= hits.any(0)
-    return float(inside.mean()), float(covered.mean())
+    return np.concatenate(list(map_blocks(work, len(features), BLOCK)))
 
 
 def median_nearest_distance(features: Features) -> float:
     """Median over features [n, d] of the distance to the nearest other one; about 0 where samples repeat."""
-    nearest = [np.partition(block, 1, axis=1)[:, 1] for _, block in _blocks(features, features)]
-    return float(np.median(np.sqrt(np.concatenate(nearest))))
-
-
-def _blocks(a: Features, b: Features) -> Iterator[tuple[slice, Distances]]:
-    for first in range(0, len(a), BLOCK):
-        rows = slice(first, first + BLOCK)
-        yield rows, squared_distances(a[rows], b)
+    return float(np.median(np.sqrt(squared_radii(features, 1))))

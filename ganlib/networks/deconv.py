@@ -45,9 +45,13 @@ class Conv(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """[n, channels, side, side] → [n] logits."""
+        return self.last(self.features(samples)).squeeze(1)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """[n, channels, side, side] → [n, d] what the last layer sees."""
         hidden = self.activation(self.norm1(self.down1(samples)))
         hidden = self.activation(self.norm2(self.down2(hidden)))
-        return self.last(hidden.flatten(1)).squeeze(1)
+        return hidden.flatten(1)
 
 
 def _double(spec: DeconvGenerator) -> nn.ConvTranspose2d:

@@ -32,6 +32,10 @@ class MlpD(nn.Module):
         """[n, *shape] → [n] logits."""
         return self.layers(samples.flatten(1)).squeeze(1)
 
+    def features(self, samples: Tensor) -> Tensor:
+        """[n, *shape] → [n, width] what the last layer sees."""
+        return self.layers[:-1](samples.flatten(1))
+
 
 def _layers(inputs: int, spec: MlpGenerator | MlpDiscriminator, outputs: int) -> nn.Sequential:
     hidden: list[nn.Module] = []

@@ -3,6 +3,7 @@
 No worker here but those of the bell's test has a broker: the others find their work by polling.
 """
 
+import io
 import os
 import signal
 import subprocess
@@ -11,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from store import runs
 from store.bell import ring
 from store.db import make_engine, transaction, upgrade
+from store.models import FINAL_STATUSES
 from store.settings import Settings
 from tests.support.worker import EPOCHS, SPEC, Clinic, is_alive, training_of, wait_for_listeners
 
@@ -166,6 +169,27 @@ def test_a_run_without_its_data_fails_before_it_trains_and_names_the_cure(clinic
     assert (run.status, run.error_kind, run.step) == ("failed", "DatasetUnavailable", 0)
     assert "--set dataset.name=mnist-5k" in str(run.error)
     assert outcomes(clinic, run_id) == ["failed"]
+
+
+def test_a_comparison_outlives_its_process(postgres_clinic: Clinic):
+    clinic = postgres_clinic
+    sets = (np.random.default_rng(seed).standard_normal((200, 2)).astype(np.float32) for seed in range(2))
+    files = {name: as_npy(points) for name, points in zip(("real", "fake"), sets, strict=True)}
+    with clinic.worker() as worker, clinic.api() as (_, client):
+        evaluation = client.post("/evaluations", files=files).raise_for_status().json()
+        os.kill(training_of(worker), signal.SIGKILL)
+        while evaluation["status"] not in FINAL_STATUSES:
+            time.sleep(0.05)
+            evaluation = client.get(f"/evaluations/{evaluation['id']}").json()
+    assert evaluation["status"] == "succeeded", evaluation["error"]
+    assert outcomes(clinic, evaluation["id"]) == ["lost", "succeeded"]
+    assert evaluation["evaluation"]["n_fake"] == 200
+
+
+def as_npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def test_one_bell_wakes_every_worker_long_before_its_poll(clinic: Clinic, broker_url: str):

@@ -1,15 +1,19 @@
 """Every command of the README, run as a newcomer would: `make demo` and `make test` themselves are CI's."""
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.processes import running
 
@@ -74,6 +78,20 @@ def test_the_commands_that_talk_to_a_service_do_what_they_say(served, tmp_path):
     shell(preset_run + QUICK, tmp_path, env)
 
 
+def test_two_sets_of_samples_are_compared(served, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "real.npy", rng.integers(0, 256, (60, 8, 8, 3), np.uint8))
+    with zipfile.ZipFile(tmp_path / "fake.zip", "w") as archive:
+        for number in range(60):
+            picture = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(picture, format="PNG")
+            archive.writestr(f"fakes/{number}.png", picture.getvalue())
+    waited, queued = [line for line in commands() if "ganclinic compare" in line]
+    env = environ(tmp_path, GANCLINIC_URL=served)
+    assert re.search(r"^precision +\S+ +\S+ \(\S+ to \S+\)", shell(waited, tmp_path, env), re.MULTILINE)
+    shell(queued, tmp_path, env)
+
+
 def test_the_python_example_runs(served, tmp_path):
     [example] = blocks("python")
     example = example.replace("http://127.0.0.1:8000", served)
@@ -114,6 +132,7 @@ def test_no_command_of_the_readme_is_left_out():
         "ganclinic run",
         "ganclinic presets",
         "ganclinic ls",
+        "ganclinic compare",
         "curl",
         "store.migrate",
         "ganclinic api",

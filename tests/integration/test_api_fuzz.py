@@ -14,7 +14,7 @@ from schemathesis.checks import load_all_checks, negative_data_rejection, positi
 
 from api.openapi import openapi_document
 from store.db import make_engine
-from tests.support.api import TOKEN, make_service, record
+from tests.support.api import TOKEN, make_service, record, record_comparison
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 EXCLUDED = [
@@ -37,6 +37,8 @@ class Target:
     schema: schemathesis.BaseSchema
     run_id: str
     """A run with three epochs, so that more is reached than its absence."""
+    evaluation_id: str
+    """An evaluation that has succeeded."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def target(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory)
     load_all_checks()
     schema = schemathesis.openapi.from_dict(service.app.openapi())
     schema.app = service.app
-    yield Target(schema=schema, run_id=run.id)
+    yield Target(schema=schema, run_id=run.id, evaluation_id=record_comparison(service))
     engine.dispose()
 
 
@@ -66,8 +68,9 @@ def test_every_answer_is_one_that_is_documented(target: Target, path: str, metho
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case[Any]) -> None:
-        if "run_id" in case.path_parameters:
-            case.path_parameters["run_id"] = target.run_id
+        for name in ("run_id", "evaluation_id"):
+            if name in case.path_parameters:
+                case.path_parameters[name] = getattr(target, name)
         case.call_and_validate(headers=HEADERS, excluded_checks=EXCLUDED)
 
     check()

@@ -227,7 +227,7 @@ def test_a_bad_path_is_refused(sqlite_service: Service, empty: str, path: str) -
 def test_evaluations_can_be_read_back(service: Service, recorded: Recorded) -> None:
     items = get(service, f"{recorded.path}/evaluations")["items"]
     assert [item["epoch"] for item in items] == [0, 1, 2, 3]
-    assert items[1]["values"] == {"ndb_over_k": 0.5, "js": None}
+    assert items[1]["values"] == {"ndb_over_k": 0.5, "js": None, "missing_mass": 0.0}
     assert items[1]["nulls"]["ndb_over_k"]["q95"] == 0.5
     assert [b["different"] for b in items[1]["bins"]] == [True, False]
     assert [Evaluation.from_json(item).to_json() for item in items] == items

@@ -8,14 +8,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import BigInteger, inspect
+from sqlalchemy import BigInteger, inspect, text
 
 from store import migrate
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
+from store.epochs import record_comparison
 from store.errors import DatabaseNotMigrated, DatabaseTooNew
 from store.models import Base
-from store.runs import attempts
-from tests.support.store import claim_run
+from store.runs import attempts, list_runs
+from tests.support.comparison import create_comparison
+from tests.support.store import claim_run, create_run, evaluation
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +42,25 @@ def test_every_migration_can_be_undone_and_made_again(database_url: str) -> None
     assert current_revision(engine) is None
     upgrade(engine)
     require_migrated(engine)
+    engine.dispose()
+
+
+def test_the_version_before_comparisons_sees_trainings_alone(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        create_comparison(session)
+        compared = claim_run(session)
+        record_comparison(session, compared.run_id, compared.token, evaluation(1))
+        run_id = create_run(session).id
+    with migrating(engine) as config:
+        command.downgrade(config, "0001")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id FROM runs")).scalars().all() == [run_id]
+        assert connection.execute(text("SELECT run_id FROM evaluations")).all() == []
+    upgrade(engine)
+    with transaction(engine) as session:
+        assert [(run.id, run.kind) for run in list_runs(session).items] == [(run_id, "training")]
     engine.dispose()
 
 
@@ -73,7 +94,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0001; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0002; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

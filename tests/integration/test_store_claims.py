@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, select, update
 
+from ganlib.spec import RunSpec
 from store import leases
 from store.db import now, transaction
 from store.models import Attempt, Run
@@ -28,6 +29,7 @@ def test_a_claim_gives_the_spec_and_makes_the_run_ours(engine: Engine) -> None:
         (attempt,) = attempts(session, run.id)
     assert claimed is not None
     assert (claimed.run_id, claimed.token, claimed.attempt) == (created.id, 1, 1)
+    assert isinstance(claimed.spec, RunSpec)
     assert claimed.spec.steps_per_epoch == run.steps_per_epoch
     assert (run.status, run.attempt, run.token, run.lease_worker) == ("running", 1, 1, "worker-1")
     assert run.lease_expires_at == pytest.approx(clock + 30, abs=5)

@@ -1,5 +1,6 @@
 """The training process's work in this process: what it records, and how it resumes."""
 
+import io
 import json
 import os
 import time
@@ -8,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DatasetUnavailable
+from ganlib.evaluate.extractors import ExtractorUnavailable
 from ganlib.request import RunRequest
 from store import epochs, leases, runs
-from store.db import make_engine, transaction, upgrade
+from store.artifacts import LocalArtifacts
+from store.db import make_engine, reading, transaction, upgrade
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.settings import Settings
 from tests.support.store import LEASE, expire_lease
@@ -238,3 +242,79 @@ def test_losses_that_are_not_finite_are_recorded(scene: Scene) -> None:
     assert scene.clinic.run(run_id).status == "succeeded"
     with transaction(scene.engine) as session:
         assert epochs.history(session, run_id)[0].shape == (8, 7)
+
+
+IMAGES: dict[str, Any] = {
+    "dataset": {"name": "polygons", "size": 120},
+    "generator": {"family": "mlp", "width": 8, "latent_dim": 4},
+    "discriminator": {"family": "mlp", "width": 8},
+}
+
+
+def test_a_run_on_images_keeps_what_its_bins_hold(scene: Scene) -> None:
+    run_id = scene.create_run(**IMAGES)
+    scene.train(scene.claim())
+    with reading(scene.engine) as session:
+        kept = epochs.artifacts(session, run_id, "bins")
+    assert [artifact.epoch for artifact in kept] == [2, 4, 5]
+    assert len({artifact.sha256 for artifact in kept}) == 1  # the bins are the data set's: stored once
+    strip = Image.open(io.BytesIO(LocalArtifacts(scene.settings.artifacts).get(kept[0].sha256)))
+    assert strip.size == (28 * 2, 28)
+
+
+def test_a_run_is_evaluated_in_the_space_of_its_own_discriminator_at_each_epoch(scene: Scene) -> None:
+    run_id = scene.create_run(**IMAGES, **{"evaluation.space": "discriminator"})
+    scene.train(scene.claim())
+    with reading(scene.engine) as session:
+        found = epochs.evaluations(session, run_id)
+        kept = epochs.artifacts(session, run_id, "bins")
+    assert {e.space for e in found} == {"discriminator"}
+    assert found[-1].values.keys() >= {"ndb_over_k", "precision", "exact_recall", "memorisation"}
+    assert found[1].nulls["fake_distance"].mean != found[2].nulls["fake_distance"].mean  # features move with training
+    assert [artifact.epoch for artifact in kept] == [2, 4, 5]
+
+
+def test_a_resume_in_the_space_of_the_discriminator_gives_the_same_bits(scene: Scene) -> None:
+    settings = {**IMAGES, "evaluation.space": "discriminator"}
+    whole, broken = scene.create_run(**settings), scene.create_run(**settings)
+    scene.train(scene.claim())
+    scene.interrupt(scene.claim(), step=14)
+    scene.train(scene.claim())
+    assert scene.clinic.numbers(whole) == scene.clinic.numbers(broken)
+
+
+def test_every_measure_can_be_asked_for_in_an_extractors_space(scene: Scene) -> None:
+    names = ["ndb", "chi_square", "prdc", "repetition", "vendi", "memorisation", "modes", "frechet", "kernel"]
+    chosen = {"evaluation.measures": names, "evaluation.space": "efficientnet-lite0"}
+    run_id = scene.create_run(**IMAGES, **chosen, **{"training.epochs": 1})
+    scene.train(scene.claim())
+    with reading(scene.engine) as session:
+        last = epochs.evaluations(session, run_id)[-1]
+    assert last.space == "efficientnet-lite0"
+    assert {"frechet", "kernel", "vendi"} <= last.values.keys()
+    assert {"frechet", "kernel", "vendi"} <= last.nulls.keys()
+
+
+def written(cache: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in cache.glob("*.npz")}
+
+
+def test_runs_on_the_same_data_share_what_was_computed_of_it(scene: Scene) -> None:
+    for _ in range(2):
+        scene.create_run(**IMAGES)
+    scene.train(scene.claim())
+    made = written(scene.settings.cache)
+    scene.train(scene.claim())
+    assert written(scene.settings.cache) == made
+    assert {name.partition("-")[0] for name in made} >= {"bins", "draws", "unseen"}
+
+
+def test_an_extractor_without_weights_fails_the_run_before_it_trains(scene: Scene, monkeypatch) -> None:
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    scene.create_run(**IMAGES, **{"evaluation.space": "inception-v3"})
+    with pytest.raises(ExtractorUnavailable, match="inception"):
+        scene.train(scene.claim())
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("no network")

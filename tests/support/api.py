@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 
 from api.app import create_app
-from ganlib.report import Bin, Evaluation, Null
+from ganlib.report import NDB_FIGURES, Bin, Evaluation, Null
 from store import epochs
 from store.artifacts import LocalArtifacts
 from store.db import reading, transaction
@@ -19,6 +20,7 @@ from store.leases import Claim
 from store.models import Run
 from store.settings import Settings
 from tests.support import store
+from tests.support.comparison import create_comparison
 from tests.support.store import STEPS, claim_run, diagnosis, epoch_record, evaluation
 
 TOKEN = "correct-horse-battery-staple"
@@ -52,8 +54,8 @@ def count_runs(engine: Engine) -> int:
         return session.scalars(select(func.count()).select_from(Run)).one()
 
 
-def make_service(engine: Engine, home: Path) -> Service:
-    settings = Settings(home=home, token=SecretStr(TOKEN))
+def make_service(engine: Engine, home: Path, **changes: Any) -> Service:
+    settings = Settings(home=home, token=SecretStr(TOKEN), **changes)
     rung: list[int] = []
 
     def ring(_: Settings) -> bool:
@@ -96,10 +98,30 @@ def record(service: Service, num_epochs: int = 3, *, steps: Callable[[int], np.n
     return Recorded(id=claim.run_id, claim=claim)
 
 
+def record_comparison(service: Service) -> str:
+    """The id of a comparison that has succeeded."""
+    with transaction(service.engine) as session:
+        comparison_id = create_comparison(session).id
+        claim = claim_run(session)
+        assert claim.run_id == comparison_id
+        epochs.record_comparison(session, claim.run_id, claim.token, with_bins(1))
+    return comparison_id
+
+
 def with_bins(epoch: int) -> Evaluation:
     """An evaluation of two bins, one of which differs."""
     bins = tuple(
-        Bin(real=0.5, fake=fake, real_se=0.05, fake_se=0.04, z=z, p=p, different=p < 0.05)
+        Bin(
+            real=0.5,
+            fake=fake,
+            real_se=0.05,
+            fake_se=0.04,
+            z=z,
+            p=p,
+            different=p < 0.05,
+            ratio_upper=2 * fake + 0.2,
+            missing=False,
+        )
         for fake, z, p in ((0.8, 4.0, 0.0001), (0.2, -0.1, 0.9))
     )
     return Evaluation(
@@ -107,12 +129,24 @@ def with_bins(epoch: int) -> Evaluation:
         space="pixels",
         n_real=100,
         n_fake=100,
-        n_neighbours=50,
+        n_subset=50,
         num_bins=2,
-        values={"ndb_over_k": 0.5, "js": float("nan")},
-        nulls={"ndb_over_k": Null(mean=0.05, q05=0.0, q95=0.5)},
+        values={"ndb_over_k": 0.5, "js": float("nan"), "missing_mass": 0.0},
+        nulls={name: Null(mean=0.05, q05=0.0, q95=0.5, excess=0.45) for name in NDB_FIGURES},
+        shift={},
         bins=bins,
     )
 
 
-__all__ = ["PICTURE", "STEPS", "TOKEN", "Recorded", "Service", "count_runs", "make_service", "record", "with_bins"]
+__all__ = [
+    "PICTURE",
+    "STEPS",
+    "TOKEN",
+    "Recorded",
+    "Service",
+    "count_runs",
+    "make_service",
+    "record",
+    "record_comparison",
+    "with_bins",
+]

@@ -79,12 +79,39 @@ EVALUATION = Evaluation(
     space="pixels",
     n_real=500,
     n_fake=500,
-    n_neighbours=250,
+    n_subset=250,
     num_bins=20,
     values={"ndb_over_k": 0.98},
-    nulls={"ndb_over_k": Null(mean=0.08, q05=0.0, q95=0.1)},
+    nulls={"ndb_over_k": Null(mean=0.08, q05=0.0, q95=0.1, excess=0.9)},
+    shift={},
     bins=(),
 )
+COMPARISON_ID = "00000000000000cc"
+
+
+def comparison_document(**changes: Any) -> dict[str, Any]:
+    """A comparison as the API answers it."""
+    return {
+        "id": COMPARISON_ID,
+        "status": "queued",
+        "created_at": "2026-11-24T12:00:00Z",
+        "started_at": None,
+        "finished_at": None,
+        "attempt": 0,
+        "cancel_requested": False,
+        "n_real": 60,
+        "n_fake": 70,
+        "shape": [1, 28, 28],
+        "options": {"space": "pixels"},
+        "error": None,
+        "error_kind": None,
+        "evaluation": None,
+        "links": {"self": f"/v1/evaluations/{COMPARISON_ID}"},
+        **changes,
+    }
+
+
+COMPARED = comparison_document(status="succeeded", evaluation={**EVALUATION.to_json(), "a_newer_field": 1})
 DONE: dict[str, Any] = {
     "status": "succeeded",
     "epochs_done": 10,
@@ -103,6 +130,8 @@ class FakeService:
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self.runs: dict[str, deque[dict[str, Any]]] = {}
+        self.comparison: deque[dict[str, Any]] = deque()
+        """States of the only comparison."""
         self.next_answers: deque[httpx.Response | httpx.TransportError] = deque()
         """Given before anything else."""
         self.slept: list[float] = []
@@ -144,6 +173,18 @@ class FakeService:
                 body = json.loads(request.content)
                 runs = [self._create(r) for r in body["runs"]]
                 return httpx.Response(202, json={"id": "ba", "name": body.get("name"), "runs": runs})
+            case "POST", ["evaluations"]:
+                self.comparison.extend([comparison_document(status="running"), COMPARED])
+                return httpx.Response(202, json=comparison_document())
+            case "GET", ["evaluations"]:
+                return httpx.Response(200, json={"items": list(self.comparison), "next_cursor": None})
+            case "GET", ["evaluations", _, "figures", _]:
+                return httpx.Response(200, content=PNG)
+            case "GET", ["evaluations", "00000000000000cc"] if self.comparison:
+                states = self.comparison
+                return httpx.Response(200, json=states.popleft() if len(states) > 1 else states[0])
+            case "POST", ["evaluations", "00000000000000cc", "cancel"] if self.comparison:
+                return httpx.Response(202, json=comparison_document(status="cancelled"))
             case "GET", ["batches", _]:
                 return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
             case "GET", ["runs"]:

@@ -75,10 +75,11 @@ def evaluation(epoch: int) -> Evaluation:
         space="pixels",
         n_real=100,
         n_fake=100,
-        n_neighbours=50,
+        n_subset=50,
         num_bins=2,
         values={"ndb_over_k": epoch / 10, "js": float("nan")},
         nulls={},
+        shift={},
         bins=(),
     )
 

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from api.app import create_app
-from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES
+from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES, UPLOAD_PATH
 from store.settings import Settings
 
 TOKEN = "correct-horse"
+MAX_UPLOAD_BYTES = 2 * 1024**2
 PROBLEM = "application/problem+json"
 
 
@@ -27,7 +28,7 @@ def unconnected_engine() -> Engine:
 
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
-    settings = Settings(home=tmp_path, token=SecretStr(TOKEN))
+    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), max_upload_bytes=MAX_UPLOAD_BYTES)
     return create_app(settings, unconnected_engine(), bell=lambda _: True, broker_answers=lambda _: True)
 
 
@@ -54,7 +55,10 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
         if path == "/v1/health":
             continue
         answer = anonymous.request(
-            method, path.format(run_id="a" * 16, batch_id="b" * 16, epoch=1, format="png", name="x")
+            method,
+            path.format(
+                run_id="a" * 16, batch_id="b" * 16, evaluation_id="c" * 16, epoch=1, format="png", name="x", index=0
+            ),
         )
         assert answer.status_code == 401, (method, path)
         assert answer.headers["content-type"] == PROBLEM
@@ -113,19 +117,31 @@ def test_without_a_token_in_the_settings_one_is_made_that_only_its_owner_can_rea
 
 def chunks(size: int) -> Iterator[bytes]:
     """So many bytes without a declared length."""
-    yield b'"'
     for _ in range(size // 65_536):
         yield b"x" * 65_536
 
 
-@pytest.mark.parametrize("path", ["/v1/runs", "/v1/batches"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/runs", "application/json"),
+        ("/v1/batches", "application/json"),
+        ("/v1/evaluations", "multipart/form-data; boundary=b"),
+    ],
+)
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_that_is_too_large_is_refused(client: TestClient, path: str, declared: bool) -> None:
-    size = LARGER_BODY_BYTES.get(path, MAX_BODY_BYTES) + 65_536
-    content = b"".join(chunks(size)) if declared else chunks(size)
-    answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+def test_a_body_that_is_too_large_is_refused(client: TestClient, path: str, kind: str, declared: bool) -> None:
+    limit = {**LARGER_BODY_BYTES, UPLOAD_PATH: MAX_UPLOAD_BYTES}.get(path, MAX_BODY_BYTES)
+    start = b'--b\r\nContent-Disposition: form-data; name="real"; filename="x"\r\n\r\n' if path == UPLOAD_PATH else b'"'
+    parts = [start, *chunks(limit + 65_536)]
+    answer = client.post(path, content=b"".join(parts) if declared else iter(parts), headers={"Content-Type": kind})
     assert (answer.status_code, answer.headers["content-type"]) == (413, PROBLEM)
-    assert f"{LARGER_BODY_BYTES.get(path, MAX_BODY_BYTES):,} bytes" in answer.json()["detail"]
+    assert f"{limit:,} bytes" in answer.json()["detail"]
+
+
+def test_uploads_may_be_larger_than_anything_else_and_nothing_else_may(client: TestClient) -> None:
+    assert client.post("/v1/evaluations/x/cancel", content=bytes(MAX_BODY_BYTES + 1)).status_code == 413
+    assert client.post("/v1/evaluations", content=bytes(MAX_BODY_BYTES + 1)).status_code == 415
 
 
 def test_a_batch_may_be_larger_than_a_run(client: TestClient) -> None:

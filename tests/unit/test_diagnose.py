@@ -29,10 +29,11 @@ def evaluation(epoch: int, **values: float) -> Evaluation:
         space="pixels",
         n_real=500,
         n_fake=1000,
-        n_neighbours=250,
+        n_subset=250,
         num_bins=20,
+        shift={},
         values={"js": 0.1, "spread": 0.3, **GOOD, **values},
-        nulls={name: Null(mean=v, q05=v, q95=v) for name, v in NULLS.items()},
+        nulls={name: Null(mean=v, q05=v, q95=v, excess=0.0) for name, v in NULLS.items()},
         bins=(),
     )
 
@@ -228,3 +229,11 @@ def test_every_remedy_is_a_valid_spec_that_differs(preset, finding):
 )
 def test_the_first_remedy_undoes_the_published_mistake(preset, finding, patch):
     assert prescribe(finding, get_preset(preset).spec)[0].patch == patch
+
+
+def test_without_the_measures_that_it_needs_no_outcome_is_judged():
+    past = history()
+    bare = tuple(replace(e, values={"vendi": 3.0}, nulls={}) for e in past.evaluations)
+    found = diagnose(replace(past, evaluations=bare))
+    assert (found.verdict, found.findings) == ("undetermined", ())
+    assert "ndb, prdc and repetition" in found.reason

@@ -1,99 +1,162 @@
-"""Nearest-neighbour measures against the package prdc, and the evaluation as a whole."""
+"""The evaluation as a whole: figures, nulls, what fakes of every kind score."""
+
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from prdc import compute_prdc
+import torch
 
-from ganlib.evaluate import neighbours
-from ganlib.evaluate.evaluation import evaluate, prepare_reference
+from ganlib.datasets.load import DataArrays
+from ganlib.datasets.mixtures import draw_mixture
+from ganlib.evaluate import measures
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
+from ganlib.evaluate.measures import SUBSET_MEASURES, Context
+from ganlib.evaluate.modes import mode_counter
 from ganlib.report import Evaluation
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.spec import Comparison, MixtureDataset
 
-
-def ring_spec(**evaluation: object) -> RunSpec:
-    document = {
-        "dataset": {"name": "ring8", "size": 2000},
-        "generator": {"family": "mlp"},
-        "discriminator": {"family": "mlp"},
-        "evaluation": {"num_samples": 400, **evaluation},
-    }
-    return RunRequest(spec=document).resolve()
-
-
-@given(seed=st.integers(0, 1000), d=st.integers(1, 40), k=st.integers(1, 7), shift=st.floats(0, 2))
-@settings(deadline=None, max_examples=25)
-def test_precision_and_coverage_are_those_of_prdc(seed, d, k, shift):
-    rng = np.random.default_rng(seed)
-    real = rng.normal(size=(90, d)).astype(np.float32)
-    fake = (rng.normal(size=(70, d)) + shift).astype(np.float32)
-    expected = compute_prdc(real, fake, k)
-    precision, coverage = neighbours.precision_and_coverage(neighbours.real_balls(real, k), fake)
-    assert precision == pytest.approx(expected["precision"], abs=1e-6)
-    assert coverage == pytest.approx(expected["coverage"], abs=1e-6)
-
-
-def test_blocks_change_nothing(monkeypatch):
-    rng = np.random.default_rng(0)
-    real, fake = (rng.normal(size=(60, 5)).astype(np.float32) for _ in range(2))
-    whole = neighbours.precision_and_coverage(neighbours.real_balls(real, 5), fake)
-    distance = neighbours.median_nearest_distance(fake)
-    monkeypatch.setattr(neighbours, "BLOCK", 7)
-    assert neighbours.precision_and_coverage(neighbours.real_balls(real, 5), fake) == whole
-    assert neighbours.median_nearest_distance(fake) == distance
-
-
-def test_repeated_samples_have_distance_zero():
-    assert neighbours.median_nearest_distance(np.ones((50, 3), dtype=np.float32)) == 0
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def ring() -> np.ndarray:
-    from ganlib.datasets.mixtures import draw_mixture
-
     return draw_mixture("ring8", 2000, np.random.default_rng(0))[0]
 
 
-def test_real_data_as_fakes_score_as_the_null_says(ring):
-    from ganlib.datasets.mixtures import draw_mixture
+def reference_of(reals: np.ndarray, num_samples: int = 400, cache: Cache | None = None, **options: Any) -> Reference:
+    points = DataArrays(samples=reals, labels=np.zeros(len(reals), np.int64))
+    modes = mode_counter(MixtureDataset(name="ring8"), points, Cache(None), CPU)
+    context = Context(options=Comparison(**options), device=CPU, modes=modes)
+    return prepare_reference(reals, context, flat, num_samples=num_samples, cache=cache or Cache(None))
 
+
+@pytest.fixture(scope="module")
+def reference(ring: np.ndarray) -> Reference:
+    return reference_of(ring)
+
+
+def test_real_data_as_fakes_score_as_the_null_says(reference):
     fresh = draw_mixture("ring8", 400, np.random.default_rng(9))[0]
-    result = evaluate(prepare_reference(ring, ring_spec()), fresh, epoch=1)
-    for name in ("precision", "coverage", "fake_distance", "spread"):
+    result = evaluate(reference, fresh, epoch=1)
+    for name in ("precision", "recall", "coverage", "fake_distance", "spread", "high_quality", "memorisation"):
         assert result.values[name] == pytest.approx(result.nulls[name].mean, rel=0.12), name
     assert result.values["missing_mass"] == 0
     assert result.values["ndb_over_k"] <= 0.25
-    assert (result.n_real, result.n_fake, result.n_neighbours, result.num_bins) == (2000, 400, 400, 16)
+    assert result.values["chi_square_p"] > 0.001
+    assert result.values["modes_captured"] == 8
+    assert (result.n_real, result.n_fake, result.n_subset, result.num_bins) == (2000, 400, 400, 16)
 
 
-def test_one_repeated_point_is_seen_by_every_measure(ring):
-    result = evaluate(prepare_reference(ring, ring_spec()), np.tile(ring[:1], (400, 1)), epoch=1)
+def test_held_out_reals_fall_inside_the_null_nine_times_of_ten():
+    names = ("precision", "recall", "coverage", "fake_distance", "spread", "memorisation")
+    inside = []
+    for seed in range(60):
+        points = draw_mixture("ring8", 450, np.random.default_rng(100 + seed))[0]
+        result = evaluate(
+            reference_of(points[:300], 150, measures=("prdc", "repetition", "memorisation")), points[300:], 1
+        )
+        inside.append([result.nulls[n].q05 <= result.values[n] <= result.nulls[n].q95 for n in names])
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.05)  # 60 trials of 6 figures that move together
+
+
+def test_an_excess_is_the_distance_from_the_null(reference, ring):
+    result = evaluate(reference, ring[:400] * 0.5, epoch=1)
+    for name, null in result.nulls.items():
+        assert null.excess == pytest.approx(result.values[name] - null.mean, nan_ok=True), name
+
+
+def test_one_repeated_point_is_seen_by_every_measure(reference, ring):
+    result = evaluate(reference, np.tile(ring[:1], (400, 1)), epoch=1)
     assert result.values["precision"] == 1
     assert result.values["coverage"] < 0.05
     assert result.values["fake_distance"] == result.values["spread"] == 0
+    assert result.values["near_duplicates"] == 1
+    assert result.values["support_size"] == 1
     assert result.values["missing_mass"] > 0.8
+    assert result.values["modes_captured"] == 1
+    assert result.values["memorisation"] == 1
+    assert result.values["chi_square_p"] < 1e-9
 
 
-def test_fakes_that_are_not_finite_score_nothing_and_raise_nothing(ring):
-    result = evaluate(prepare_reference(ring, ring_spec()), np.full((400, 2), np.nan, dtype=np.float32), epoch=1)
-    assert (result.values["precision"], result.values["coverage"]) == (0, 0)
-    assert all(np.isfinite(v) for v in result.values.values())
+def test_copies_of_the_training_data_are_memorisation_and_nothing_else(reference, ring):
+    result = evaluate(reference, ring[400:800], epoch=1)
+    assert result.values["memorisation"] == 1
+    assert result.values["copies"] == 1
+    assert result.values["ndb_over_k"] <= 0.25
 
 
-def test_an_evaluation_survives_json(ring):
-    result = evaluate(prepare_reference(ring, ring_spec()), ring[:400], epoch=3)
-    assert Evaluation.from_json(result.to_json()) == result
+def test_fakes_that_are_not_finite_score_nothing_and_raise_nothing(reference):
+    result = evaluate(reference, np.full((400, 2), np.nan, dtype=np.float32), epoch=1)
+    assert (result.values["precision"], result.values["coverage"], result.values["high_quality"]) == (0, 0, 0)
+    assert result.to_json()["values"]["mode_kl"] is None
 
 
-def test_an_evaluation_is_bit_identical_when_made_again(ring):
-    one, two = (evaluate(prepare_reference(ring, ring_spec()), ring[:400] * 0.9, epoch=1) for _ in range(2))
-    assert one == two
+def test_an_evaluation_survives_json(reference, ring):
+    result = evaluate(reference, ring[:400] * 0.9, epoch=3)
+    again = Evaluation.from_json(result.to_json())
+    assert again.to_json() == result.to_json()
+    assert again.bins == result.bins
 
 
-def test_the_seed_of_the_null_depends_on_the_epoch_alone(ring):
-    reference = prepare_reference(ring, ring_spec())
+def test_an_evaluation_is_bit_identical_when_made_again_or_from_the_cache(ring, reference, tmp_path):
+    cached = [reference_of(ring, cache=Cache(tmp_path)) for _ in range(2)]
+    one, two = (evaluate(r, ring[:400] * 0.9, epoch=1) for r in cached)
+    assert one.to_json() == two.to_json()
+    assert one.values["js"] == evaluate(reference, ring[:400] * 0.9, epoch=1).values["js"]
+
+
+def test_the_draws_of_the_null_depend_on_the_epoch_alone(reference, ring):
     one, two = evaluate(reference, ring[:400], epoch=1), evaluate(reference, ring[:400], epoch=2)
     assert one.nulls["js"] != two.nulls["js"]
     assert one.values == two.values
+
+
+@pytest.mark.parametrize("name", [*SUBSET_MEASURES, "ndb", "chi_square", "memorisation"])
+def test_each_measure_works_alone(name, ring):
+    result = evaluate(reference_of(ring[:600], 200, measures=(name,)), ring[:200], epoch=1)
+    assert bool(result.values) == (name != "diversity")  # which needs images
+    assert bool(result.bins) == (name == "ndb")
+
+
+def digits(count: int, seed: int) -> np.ndarray:
+    """Images of one bright bar each, uint8: quick to make, and none like another."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 30, (count, 1, 28, 28)).astype(np.uint8)
+    for image, row in zip(images, rng.integers(2, 24, count), strict=True):
+        image[0, row : row + 3] = 255
+    return images
+
+
+def test_two_sets_of_images_are_compared_by_every_measure(monkeypatch):
+    monkeypatch.setattr(measures, "DIVERSITY_PAIRS", 20)
+    names = (*SUBSET_MEASURES, "ndb", "chi_square", "memorisation")
+    options = Comparison(measures=names, neighbours=3)
+    result = compare(digits(120, 0), digits(60, 1), options, seed=0, device=CPU, cache=Cache(None))
+    for name in ("ndb_over_k", "chi_square", "precision", "vendi", "memorisation", "frechet", "kernel", "ms_ssim"):
+        assert np.isfinite(result.values[name]), name
+        assert name in result.nulls, name
+    assert "fid" not in result.values
+    assert (result.n_real, result.n_fake, result.n_subset) == (120, 60, 60)
+
+
+def test_an_extractor_is_named_and_its_distances_are_not_called_fid():
+    options = Comparison(measures=("frechet", "prdc"), space="efficientnet-lite0", neighbours=3)
+    result = compare(digits(60, 0), digits(50, 1), options, seed=0, device=CPU, cache=Cache(None))
+    assert result.space == "efficientnet-lite0"
+    assert set(result.values) == {"frechet", "precision", "recall", "density", "coverage"}
+
+
+@pytest.mark.parametrize(
+    ("reals", "fakes", "options", "message"),
+    [
+        (digits(60, 0), digits(60, 0)[:, :, :20], {}, r"^fake: .*\(1, 20, 28\).*\(1, 28, 28\)"),
+        (digits(60, 0), digits(60, 1), {"space": "discriminator"}, "^options.space: "),
+        (np.zeros((60, 5), np.float32), np.ones((60, 5), np.float32), {"space": "efficientnet-lite0"}, "needs images"),
+        (digits(60, 0), digits(60, 1), {"neighbours": 30}, "^options.neighbours: .* more than 60 reals"),
+        (digits(200, 0), digits(60, 1), {"num_bins": 8}, "^options.num_bins: 8 bins need at least 200"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_by_field(reals, fakes, options, message):
+    with pytest.raises(InvalidComparison, match=message):
+        compare(reals, fakes, Comparison(**options), seed=0, device=CPU, cache=Cache(None))

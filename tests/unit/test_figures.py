@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib import figures
-from ganlib.figures import FigureFormat, loss_figure, ndb_figure
+from ganlib.figures import drawing, losses
+from ganlib.figures.bins import ndb_figure
+from ganlib.figures.drawing import FigureFormat
+from ganlib.figures.losses import loss_figure
+from ganlib.pictures import bin_strip
 from ganlib.report import STEP_COLUMNS, Bin, Evaluation, Null
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,7 +26,22 @@ def steps(number: int = 450, level: float = 0.7) -> np.ndarray:
 
 def ndb_bin(real: float, fake: float, *, different: bool = False) -> Bin:
     z = 4.0 if fake > real else -4.0
-    return Bin(real=real, fake=fake, real_se=0.002, fake_se=0.01, z=z if different else 0.1, p=0.5, different=different)
+    return Bin(
+        real=real,
+        fake=fake,
+        real_se=0.002,
+        fake_se=0.01,
+        z=z if different else 0.1,
+        p=0.5,
+        different=different,
+        ratio_upper=1.0,
+        missing=False,
+    )
+
+
+def strip(number: int, side: int = 14) -> bytes:
+    means = np.linspace(-1, 1, number, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, side, side), np.float32)
+    return bin_strip(means, np.arange(number), number)
 
 
 def evaluation(bins: tuple[Bin, ...], epoch: int = 3) -> Evaluation:
@@ -33,10 +51,11 @@ def evaluation(bins: tuple[Bin, ...], epoch: int = 3) -> Evaluation:
         space="pixels",
         n_real=5851,
         n_fake=1000,
-        n_neighbours=1000,
+        n_subset=1000,
         num_bins=len(bins),
         values={"ndb_over_k": share},
-        nulls={"ndb_over_k": Null(mean=0.08, q05=0.02, q95=0.12)},
+        nulls={"ndb_over_k": Null(mean=0.08, q05=0.02, q95=0.12, excess=share - 0.08)},
+        shift={},
         bins=bins,
     )
 
@@ -49,6 +68,7 @@ Draw = Callable[[FigureFormat, str], bytes]
 DRAWN: dict[str, Draw] = {
     "losses": lambda format, title: loss_figure(steps(), 45, format, title),
     "ndb": lambda format, title: ndb_figure(evaluation(bins()), format, title),
+    "ndb with images": lambda format, title: ndb_figure(evaluation(bins()), format, title, strip(40)),
 }
 
 
@@ -97,7 +117,7 @@ def test_no_title_breaks_a_figure(draw: Draw, title: str) -> None:
 def test_a_title_is_shortened_to_one_line() -> None:
     shown = texts(loss_figure(steps(10), 5, "svg", "one\n" + "x" * 500))
     assert "one xxx" in shown
-    assert "x" * figures.TITLE_CHARACTERS not in shown
+    assert "x" * drawing.TITLE_CHARACTERS not in shown
 
 
 def test_losses_are_drawn_on_a_linear_axis_where_that_shows_them() -> None:
@@ -126,14 +146,14 @@ def test_a_run_without_any_finite_step_is_drawn() -> None:
 def test_a_spike_of_one_step_in_a_long_run_is_drawn() -> None:
     values = np.ones(1_000_000)
     values[123_456] = 9.0
-    numbers, drawn = figures._envelope(values)
-    assert len(drawn) == 2 * figures.MAX_DRAWN_BUCKETS
+    numbers, drawn = losses._envelope(values)
+    assert len(drawn) == 2 * losses.MAX_DRAWN_BUCKETS
     assert drawn.max() == 9.0
-    assert abs(numbers[drawn.argmax()] - 123_457) <= len(values) / figures.MAX_DRAWN_BUCKETS
+    assert abs(numbers[drawn.argmax()] - 123_457) <= len(values) / losses.MAX_DRAWN_BUCKETS
 
 
 def test_the_thick_line_is_the_mean_of_each_epoch() -> None:
-    centres, means = figures._epoch_means(np.array([1.0, 3.0, 5.0, 7.0, 9.0]), 2)
+    centres, means = losses._epoch_means(np.array([1.0, 3.0, 5.0, 7.0, 9.0]), 2)
     assert centres.tolist() == [1.5, 3.5, 5.0]
     assert means.tolist() == [2.0, 6.0, 9.0]
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ganlib.pictures import sample_grid
+from ganlib.pictures import bin_strip, sample_grid
 
 
 def decoded(png: bytes) -> Image.Image:
@@ -38,3 +38,18 @@ def test_points_are_drawn_where_they_are_with_y_upwards():
 def test_samples_that_are_not_finite_are_drawn_all_the_same():
     assert decoded(sample_grid(np.full((4, 1, 28, 28), np.nan, dtype=np.float32))).size == (118, 118)
     assert decoded(sample_grid(np.full((4, 2), np.inf, dtype=np.float32))).size == (448, 448)
+
+
+def test_a_strip_holds_the_mean_image_of_each_bin():
+    images = np.array([-1, -1, 1, 0, 0.5], dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 3, 3), np.float32)
+    pixels = np.asarray(Image.open(io.BytesIO(bin_strip(images, np.array([2, 0, 0, 1, 1]), 4))))
+    assert pixels.shape == (3, 12)
+    assert pixels[1, ::3].tolist() == [128, 159, 0, 0]  # means 0, .25 and -1; the last bin has no image
+
+
+def test_a_strip_keeps_colours():
+    images = np.zeros((2, 3, 4, 4), np.float32)
+    images[0, 0], images[1, 2] = 1, 1
+    pixels = np.asarray(Image.open(io.BytesIO(bin_strip(images, np.array([0, 1]), 2))))
+    assert pixels[0, 0].tolist() == [255, 128, 128]
+    assert pixels[0, 4].tolist() == [128, 128, 255]

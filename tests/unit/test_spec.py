@@ -70,6 +70,27 @@ def test_presets_have_exactly_the_published_numbers(name):
         ("digit8-stable", {"generator.kernel_size": 29}, "generator.kernel_size", "up to 28"),
         ("digit8-stable", {"discriminator.kernel_size": 40}, "discriminator.kernel_size", "up to 28"),
         ("digit8-stable", {"generator.last_kernel_size": 4}, "generator.last_kernel_size", "odd"),
+        ("digit8-stable", {"evaluation.measures": ["ndb", "fid"]}, "evaluation.measures.1", "'frechet'"),
+        ("digit8-stable", {"evaluation.measures": ["ndb", "ndb"]}, "evaluation.measures", "once"),
+        ("digit8-stable", {"evaluation.measures": []}, "evaluation.measures", "at least 1"),
+        ("digit8-stable", {"evaluation.space": "vgg"}, "evaluation.space", "'efficientnet-lite0'"),
+        (
+            "digit8-stable",
+            {
+                "dataset": {"name": "ring8"},
+                "generator": {"family": "mlp"},
+                "discriminator": {"family": "mlp"},
+                "evaluation.space": "efficientnet-lite0",
+            },
+            "evaluation.space",
+            "'pixels', 'discriminator'",
+        ),
+        (
+            "mnist-stable",
+            {"dataset.limit": 60, "training.batch_size": 20, "evaluation.neighbours": 30},
+            "evaluation.neighbours",
+            "1 to 29",
+        ),
         ("digit8-stable", {"generator.widht": 3}, "generator.widht", "allowed: family, latent_dim, width"),
         ("digit8-stable", {"colour": "red"}, "colour", "allowed: spec_version, seed"),
         ("digit8-stable", {"generator.family": "unet"}, "generator.family", "'deconv', 'mlp'"),
@@ -82,6 +103,8 @@ def test_presets_have_exactly_the_published_numbers(name):
         ("digit8-stable", {"training.epochs.x": 3}, "training.epochs.x", "not an object"),
         ("digit8-stable", {"spec_version": 2}, "spec_version", "1"),
         ("digit8-stable", {"dataset": {"name": "ring8"}}, "generator.family", "allowed: 'mlp'"),
+        ("digit8-stable", {"dataset": {"name": "polygons", "size": 49}}, "dataset.size", "50"),
+        ("digit8-stable", {"dataset": {"name": "polygons", "limit": 100}}, "dataset.limit", "allowed: name, size"),
     ],
 )
 def test_a_bad_field_is_named_with_what_is_allowed(preset, changes, field, words):
@@ -118,6 +141,11 @@ def test_equal_specs_have_equal_hashes_however_they_were_written():
     assert spec_hash(RunSpec.model_validate(short.model_dump(mode="json"))) == spec_hash(short)
     assert spec_hash(RunSpec.model_validate_json(short.model_dump_json())) == spec_hash(short)
     assert spec_hash(short.model_copy(update={"seed": 1})) != spec_hash(short)
+
+
+def test_polygons_train_the_networks_for_images():
+    spec = RunRequest(preset="digit8-stable", set={"dataset": {"name": "polygons"}}).resolve()
+    assert (spec.dataset.size, spec.data.shape, spec.generator.family) == (10_000, (1, 28, 28), "deconv")
 
 
 def test_a_spec_is_frozen():

@@ -84,3 +84,24 @@ def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
         list(pool.map(write, contents * 2))
         assert all(reader.result() for reader in readers)
     assert len(files(tmp_path)) == len(contents)
+
+
+def test_a_large_file_is_stored_as_its_content_would_be(tmp_path: Path) -> None:
+    artifacts = LocalArtifacts(tmp_path / "artifacts")
+    content = bytes(range(256)) * 20_000
+    with (tmp_path / "upload").open("w+b") as upload:
+        upload.write(content)
+        stored = artifacts.put_file(upload, "application/octet-stream")
+        assert artifacts.put_file(upload, "application/octet-stream") == stored
+    assert stored == artifacts.put(content, "application/octet-stream")
+    assert artifacts.get(stored.sha256) == content
+    assert len(files(tmp_path / "artifacts")) == 1
+
+
+def test_a_file_that_cannot_be_stored_leaves_nothing(tmp_path: Path) -> None:
+    artifacts = LocalArtifacts(tmp_path / "artifacts")
+    with (tmp_path / "upload").open("w+b") as upload:
+        upload.write(bytes(5000))
+        with full_disk(), pytest.raises(OSError, match="too large"):
+            artifacts.put_file(upload, "application/octet-stream")
+    assert files(tmp_path / "artifacts") == []

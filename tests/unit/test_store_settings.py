@@ -24,6 +24,8 @@ def test_everything_has_a_default_below_home(tmp_path: Path, monkeypatch: pytest
     assert settings.broker == f"redis+socket://{home}/run/broker.sock"
     assert (settings.data, settings.artifacts) == (home / "data", home / "artifacts")
     assert (settings.checkpoints, settings.logs) == (home / "checkpoints", home / "logs")
+    assert (settings.uploads, settings.cache) == (home / "uploads", home / "cache")
+    assert (settings.max_upload_bytes, settings.max_unpacked_bytes) == (2**30, 2**31)
     assert not home.exists()
 
 

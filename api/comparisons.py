@@ -1,0 +1,167 @@
+"""Evaluations of uploaded samples: two sets in, every measure out. Inside, such a job is called a comparison."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, BinaryIO, cast
+
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.deps import EvaluationId, IdempotencyKey, Reader, Services, ServicesDep, Writer
+from api.errors import NotRecorded, documented
+from api.figures import MEDIA_TYPES, RESPONSES
+from api.images import REVALIDATE, image_response
+from api.requests import ComparisonQuery
+from api.schemas import ComparisonDetail, ComparisonPage, ComparisonView, EvaluationView, comparison_path
+from api.uploads import Form, receive_form
+from ganlib.datasets.archives import ACCEPTED, InvalidUpload, Limits, Samples, read_samples, save_npy
+from ganlib.figures.bins import ndb_figure
+from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.request import ComparisonOptions, InvalidRequest, StoredSamples
+from store import comparisons
+from store.artifacts import hash_file
+from store.db import reading, transaction
+from store.models import Run
+
+FILE: dict[str, Any] = {
+    "type": "string",
+    "format": "binary",
+    "description": f"{ACCEPTED}: an array of uint8 images or of floats, or pictures (PNG, JPEG, BMP, WEBP).",
+}
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["real", "fake"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "real": FILE,
+                        "fake": FILE,
+                        "options": {"$ref": "#/components/schemas/ComparisonOptions"},
+                    },
+                },
+                "encoding": {"options": {"contentType": "application/json"}},
+            }
+        },
+    }
+}
+
+router = APIRouter(prefix="/evaluations", tags=["evaluations"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=FORM,
+    responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 409, 413, 415, 422)},
+)
+async def create_evaluation(
+    request: Request,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> ComparisonView:
+    """Queue the comparison of two sets of samples. It is stored, with its samples, when this is answered."""
+    async with receive_form(request, services.settings.uploads, ("real", "fake"), ("options",)) as form:
+        run = await run_in_threadpool(_create, form, services, idempotency_key)
+    background.add_task(services.bell, services.settings)  # runs after the response
+    response.headers["Location"] = comparison_path(run.id)
+    return ComparisonView.of(run)
+
+
+def _create(form: Form, services: Services, key: str | None) -> Run:
+    """The comparison that the form asks for, stored; nothing is stored unless all of it is valid."""
+    options = ComparisonOptions.from_json(form.texts.get("options", "{}"))
+    real, fake = _read(form, services)
+    with _as_npy(real, services) as reals, _as_npy(fake, services) as fakes:
+        spec = options.spec(_described(real, reals), _described(fake, fakes))
+        if key is not None:
+            with reading(services.engine) as session:
+                before = comparisons.made_before(session, spec, key)
+            if before is not None:
+                return before
+        for file in (reals, fakes):  # before the row, which may not name what is not there
+            services.artifacts.put_file(file, "application/octet-stream")
+    with transaction(services.engine) as session:
+        return comparisons.create(session, spec, idempotency_key=key)
+
+
+def _read(form: Form, services: Services) -> tuple[Samples, Samples]:
+    """The real and the fake samples, which fit together."""
+    settings = services.settings
+    limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
+    sets: dict[str, Samples] = {}
+    problems: dict[str, str] = {}
+    for field, file in form.files.items():
+        try:
+            sets[field] = read_samples(file, limits)
+        except InvalidUpload as error:
+            problems[field] = str(error)
+    if not problems and _words(sets["real"]) != _words(sets["fake"]):
+        problems["fake"] = f"holds {_words(sets['fake'])}, real holds {_words(sets['real'])}; both need the same"
+    if problems:
+        raise InvalidRequest(problems)
+    return sets["real"], sets["fake"]
+
+
+def _words(samples: Samples) -> str:
+    kind = "images" if samples.array.dtype == "uint8" else "floats"
+    return f"{kind} of the shape {list(samples.shape)}"
+
+
+@contextmanager
+def _as_npy(samples: Samples, services: Services) -> Iterator[BinaryIO]:
+    """A file without a name that holds the samples as they will be stored."""
+    with tempfile.TemporaryFile(dir=services.settings.uploads) as temporary:
+        file = cast("BinaryIO", temporary)
+        save_npy(samples.array, file)
+        yield file
+
+
+def _described(samples: Samples, file: BinaryIO) -> StoredSamples:
+    return StoredSamples(sha256=hash_file(file), count=len(samples.array), shape=samples.shape)
+
+
+@router.get("", responses=documented(422))
+def list_evaluations_of_uploads(session: Reader, query: Annotated[ComparisonQuery, Query()]) -> ComparisonPage:
+    """List the evaluations of uploaded samples, newest first."""
+    page = comparisons.list_comparisons(session, status=query.status, limit=query.limit, cursor=query.cursor)
+    return ComparisonPage(items=[ComparisonView.of(run) for run in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/{evaluation_id}", responses=documented(404))
+def get_evaluation(evaluation_id: EvaluationId, session: Reader) -> ComparisonDetail:
+    """Look at an evaluation of uploaded samples, with what it found."""
+    run = comparisons.get(session, evaluation_id)
+    found = comparisons.result(session, run.id)
+    view = None if found is None else EvaluationView.model_validate(found.to_json())
+    return ComparisonDetail.of(run, evaluation=view)
+
+
+@router.post("/{evaluation_id}/cancel", status_code=202, responses=documented(404))
+def cancel_evaluation(evaluation_id: EvaluationId, session: Writer) -> ComparisonView:
+    """Ask for the end of an evaluation. A queued one ends at once; one that is over stays as it is."""
+    return ComparisonView.of(comparisons.cancel(session, evaluation_id))
+
+
+@router.get("/{evaluation_id}/figures/ndb.{format}", response_class=Response, responses=RESPONSES)
+def get_ndb_figure_of_evaluation(
+    evaluation_id: EvaluationId, format: FigureFormat, session: Reader, request: Request
+) -> Response:
+    """Draw the NDB bins: shares of the real samples and of the fakes."""
+    run = comparisons.get(session, evaluation_id)
+    found = comparisons.result(session, run.id)
+    if found is None or not found.bins:
+        raise NotRecorded("NDB yet" if found is None else "NDB, which its options leave out", "evaluation")
+    return image_response(
+        request,
+        lambda: ndb_figure(found, format, run.id),
+        media_type=MEDIA_TYPES[format],
+        tag=f"ndb-{FIGURES_VERSION}-{run.id}",
+        cache_control=REVALIDATE,
+    )

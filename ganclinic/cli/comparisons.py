@@ -1,0 +1,35 @@
+"""`ganclinic compare`: two sets of samples in, every measure out."""
+
+import argparse
+
+from ganclinic.cli.output import Output
+from ganclinic.cli.tables import comparison_details
+from ganclinic.client import Client
+from ganclinic.request import parse_settings
+from ganclinic.views import ComparisonView
+
+OK = 0
+FAILED = 1
+
+
+def compare(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic compare`."""
+    made = client.compare(options.real, options.fake, **parse_settings(options.set))
+    if not options.wait:
+        output.result(made.to_json(), made.id)
+        output.note(f"Queued. What it finds: ganclinic show {made.id}")
+        return OK
+    try:
+        over = client.wait_for_comparison(made.id)
+    except KeyboardInterrupt:
+        output.note(
+            f"Stopped waiting; it goes on.\n  again: ganclinic show {made.id}\n  end it: ganclinic cancel {made.id}"
+        )
+        raise
+    return show(output, over)
+
+
+def show(output: Output, comparison: ComparisonView) -> int:
+    """Writes what is known of the comparison; exit status 1 where it came to nothing."""
+    output.result(comparison.to_json(), comparison_details(comparison))
+    return FAILED if comparison.status in {"failed", "cancelled"} else OK

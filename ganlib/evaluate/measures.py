@@ -1,0 +1,138 @@
+"""The measures that compare as many fakes as reals, by name: each a function of two sets of the same size.
+
+Their null is the same function of two disjoint sets of reals (`evaluation.py`). NDB, χ² and memorisation use all
+reals, and have nulls of their own.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganlib.evaluate.diversity import ms_ssim_diversity, perceptual_diversity
+from ganlib.evaluate.extractors import Extractor, load_extractor
+from ganlib.evaluate.frechet import frechet_distance, kernel_distance
+from ganlib.evaluate.modes import ModeCounter
+from ganlib.evaluate.neighbours import median_nearest_distance, prdc
+from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
+from ganlib.evaluate.vendi import vendi_score
+from ganlib.seeding import Stream, numpy_generator
+from ganlib.spec import Comparison, MeasureName
+
+DIVERSITY_PAIRS = 200  # the standard error of a mean is then a fourteenth of the spread between pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSet:
+    """Samples and what the space makes of them."""
+
+    samples: NDArray[np.float32]
+    """[n, *shape]; images in [-1, 1]."""
+    features: NDArray[np.float32]
+    """[n, d]."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, chosen: NDArray[np.int64] | slice) -> "SampleSet":
+        """The chosen samples."""
+        return SampleSet(samples=self.samples[chosen], features=self.features[chosen])
+
+    @property
+    def are_images(self) -> bool:
+        """Whether samples have channels, height and width."""
+        return self.samples.ndim == 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What measures need besides the two sets."""
+
+    options: Comparison
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    modes: ModeCounter | None = None
+    """Counts the modes of the data set; None where it has none that are known."""
+
+
+Measure = Callable[[SampleSet, SampleSet, Context], dict[str, float]]
+
+
+def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    found = prdc(reals.features, fakes.features, context.options.neighbours)
+    return {
+        "precision": found.precision,
+        "recall": found.recall,
+        "density": found.density,
+        "coverage": found.coverage,
+    }
+
+
+def _repetition(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    radius = duplicate_radius(reals.features)
+    return {
+        "fake_distance": median_nearest_distance(fakes.features),
+        "near_duplicates": near_duplicate_rate(fakes.features, radius),
+        "support_size": support_size(fakes.features, radius),
+        "spread": float(fakes.features.std(axis=0, dtype=np.float64).mean()),
+    }
+
+
+def _vendi(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    return {"vendi": vendi_score(fakes.features)}
+
+
+def _modes(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    return {} if context.modes is None else context.modes(fakes.samples)
+
+
+def _frechet(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    name = "fid" if context.options.space == "inception-v3" else "frechet"
+    return {name: frechet_distance(reals.features, fakes.features)}
+
+
+def _kernel(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    name = "kid" if context.options.space == "inception-v3" else "kernel"
+    return {name: kernel_distance(reals.features, fakes.features, _rng(0))}
+
+
+def _diversity(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    if not fakes.are_images:
+        return {}
+    images = fakes.samples.clip(-1, 1)
+    return {
+        "ms_ssim": ms_ssim_diversity(images, _rng(1), DIVERSITY_PAIRS),
+        "perceptual": perceptual_diversity(images, _perceptual(context.device), _rng(1), DIVERSITY_PAIRS),
+    }
+
+
+@functools.cache
+def _perceptual(device: torch.device) -> Extractor:
+    return load_extractor("efficientnet-lite0", None, device)
+
+
+def _rng(index: int) -> np.random.Generator:
+    """The same draws at every epoch, so that a figure moves only where the fakes do."""
+    return numpy_generator(0, Stream.EVALUATION, index)
+
+
+SUBSET_MEASURES: dict[MeasureName, Measure] = {
+    "prdc": _prdc,
+    "repetition": _repetition,
+    "vendi": _vendi,
+    "modes": _modes,
+    "frechet": _frechet,
+    "kernel": _kernel,
+    "diversity": _diversity,
+}
+
+
+def measure_subset(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
+    """Every figure that the options name."""
+    figures: dict[str, float] = {}
+    for name in context.options.measures:
+        if name in SUBSET_MEASURES:
+            figures |= SUBSET_MEASURES[name](reals, fakes, context)
+    return figures

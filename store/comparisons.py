@@ -1,0 +1,83 @@
+"""Comparisons of two uploaded sets of samples: create, look up, list, cancel.
+
+Each is a row of `runs` of its own kind, with one epoch of one step: a worker claims, loses and requeues it as any run.
+"""
+
+from sqlalchemy.orm import Session
+
+from ganlib.report import Evaluation
+from ganlib.spec import ComparisonSpec, spec_hash
+from store.epochs import evaluations
+from store.errors import ComparisonNotFound
+from store.models import Run, Status
+from store.runs import Page, ask_to_stop, clock, find, hash_request, insert, made_with, new_id, page_of
+
+
+def create(session: Session, spec: ComparisonSpec, *, idempotency_key: str | None = None) -> Run:
+    """A new queued comparison, or the one that the same request with the same idempotency key made.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    run = Run(
+        id=new_id(),
+        kind="comparison",
+        spec=spec.model_dump(mode="json"),
+        spec_hash=spec_hash(spec),
+        seed=spec.seed,
+        status="queued",
+        priority=0,
+        request_hash=hash_request(spec),
+        created_at=clock(session),
+        epochs_total=1,
+        steps_per_epoch=1,
+    )
+    return insert(session, run, idempotency_key)
+
+
+def made_before(session: Session, spec: ComparisonSpec, idempotency_key: str) -> Run | None:
+    """The comparison that this request with this idempotency key made; None where the key is new.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    return made_with(session, idempotency_key, hash_request(spec))
+
+
+def get(session: Session, comparison_id: str) -> Run:
+    """The comparison of that id, as the database has it now.
+
+    Raises:
+        ComparisonNotFound: there is none.
+    """
+    run = find(session, comparison_id)
+    if run is None or run.kind != "comparison":
+        raise ComparisonNotFound(comparison_id)
+    return run
+
+
+def result(session: Session, comparison_id: str) -> Evaluation | None:
+    """What the comparison found; None before its success."""
+    return next(iter(evaluations(session, comparison_id)), None)
+
+
+def list_comparisons(
+    session: Session, *, status: Status | None = None, limit: int = 50, cursor: str | None = None
+) -> Page:
+    """The comparisons of that status, newest first; those made meanwhile shift no later page.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this list.
+    """
+    filters: dict[str, str] = {} if status is None else {"status": status}
+    return page_of(session, "comparison", limit=limit, cursor=cursor, **filters)
+
+
+def cancel(session: Session, comparison_id: str) -> Run:
+    """The comparison after it was asked to stop, as `runs.cancel` does it.
+
+    Raises:
+        ComparisonNotFound: there is no such comparison.
+    """
+    ask_to_stop(session, "comparison", comparison_id)
+    return get(session, comparison_id)

@@ -1,0 +1,81 @@
+# pyright: standard
+"""The training process's other work: one attempt of a comparison of two stored sets of samples."""
+
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import compare
+from ganlib.spec import ComparisonSpec
+from store import comparisons, epochs, leases, runs
+from store.artifacts import LocalArtifacts
+from store.db import reading
+from store.errors import ArtifactNotFound
+from store.models import Attempt
+from store.settings import Settings
+from worker.line import Line
+from worker.machine import choose_device, set_threads, this_machine
+from worker.protocol import Ticket, Working
+from worker.recorder import persist
+
+logger = logging.getLogger("worker.comparison")
+
+
+def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
+    """Compares, and records what was found together with the success.
+
+    Raises:
+        Stopped: the worker said so.
+        LeaseLost: the comparison is no longer this attempt's.
+        ArtifactNotFound: the samples are gone.
+        InvalidComparison: the samples cannot be compared so.
+        ExtractorUnavailable: the weights of the extractor are not there.
+    """
+    spec, attempts = _read(engine, ticket.run_id)
+    line.tell(Working(on="loading samples"))
+    device = choose_device("auto", ticket.device)
+    machine = this_machine(device, set_threads(settings.threads, attempts))
+    persist(
+        engine,
+        lambda session: leases.describe_attempt(
+            session, ticket.run_id, ticket.token, **asdict(machine), resumed_from_epoch=None, identical=None
+        ),
+    )
+    artifacts = LocalArtifacts(settings.artifacts)
+    reals, fakes = (_load(artifacts.path(sha256), sha256) for sha256 in (spec.reals, spec.fakes))
+    line.obey()
+    line.tell(Working(on="comparing"))
+    started_at = time.monotonic()
+    evaluation = compare(
+        reals,
+        fakes,
+        spec.comparison,
+        seed=spec.seed,
+        device=device,
+        cache=Cache(settings.cache),
+        data_dir=settings.data,
+    )
+    logger.info("compared in %.2f s on %s", time.monotonic() - started_at, machine)
+    line.obey()
+    persist(engine, lambda session: epochs.record_comparison(session, ticket.run_id, ticket.token, evaluation))
+
+
+def _read(engine: Engine, comparison_id: str) -> tuple[ComparisonSpec, list[Attempt]]:
+    with reading(engine) as session:
+        spec = ComparisonSpec.model_validate(comparisons.get(session, comparison_id).spec)
+        return spec, runs.attempts(session, comparison_id)
+
+
+def _load(path: Path, sha256: str) -> NDArray[Any]:
+    """A stored array, which stays in its file until it is read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256) from None
