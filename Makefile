@@ -6,15 +6,18 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGES := api bench ganclinic ganlib migrations store tests worker
 
+# Benches on full MNIST look in GANCLINIC_DATA_DIR, as the service does.
+BENCH_DATA := $(if $(GANCLINIC_DATA_DIR),--data-dir '$(GANCLINIC_DATA_DIR)')
+
 # The installed versions change only when one of these does.
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo serve test check format bench-demo bench-published compose-env clean
+.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-thresholds bench-evaluate bench-calibrate
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
 	$(BIN)/ganclinic demo
@@ -42,7 +45,16 @@ bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 
 	$(BIN)/python -m bench.demo_verdicts
 
 bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
-	$(BIN)/python -m bench.published
+	$(BIN)/python -m bench.published $(BENCH_DATA)
+
+bench-thresholds: $(VENV)/installed ## between which values the signals lie that thresholds were set on: half an hour
+	$(BIN)/python -m bench.threshold_ranges
+
+bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 minutes
+	$(BIN)/python -m bench.evaluate $(BENCH_DATA)
+
+bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the truth is known: about 20 minutes
+	$(BIN)/python -m bench.calibrate $(BENCH_DATA)
 
 compose-env: .env ## make the passwords that docker compose asks for
 

@@ -19,7 +19,7 @@ from ganlib.datasets.archives import ACCEPTED, InvalidUpload, Limits, Samples, r
 from ganlib.figures.bins import ndb_figure
 from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.request import ComparisonOptions, InvalidRequest, StoredSamples
-from store import comparisons
+from store import comparisons, epochs
 from store.artifacts import hash_file
 from store.db import reading, transaction
 from store.models import Run
@@ -151,16 +151,22 @@ def cancel_evaluation(evaluation_id: EvaluationId, session: Writer) -> Compariso
 
 @router.get("/{evaluation_id}/figures/ndb.{format}", response_class=Response, responses=RESPONSES)
 def get_ndb_figure_of_evaluation(
-    evaluation_id: EvaluationId, format: FigureFormat, session: Reader, request: Request
+    evaluation_id: EvaluationId, format: FigureFormat, session: Reader, services: ServicesDep, request: Request
 ) -> Response:
-    """Draw the NDB bins: shares of the real samples and of the fakes."""
+    """Draw the NDB bins: shares of the real samples and of the fakes, and the bins' mean images."""
     run = comparisons.get(session, evaluation_id)
     found = comparisons.result(session, run.id)
     if found is None or not found.bins:
         raise NotRecorded("NDB yet" if found is None else "NDB, which its options leave out", "evaluation")
+    images = epochs.artifact(session, run.id, "bins", 1)
+
+    def draw() -> bytes:
+        strip = None if images is None else services.artifacts.get(images.sha256)
+        return ndb_figure(found, format, f"comparison {run.id}", strip, of_run=False)
+
     return image_response(
         request,
-        lambda: ndb_figure(found, format, run.id),
+        draw,
         media_type=MEDIA_TYPES[format],
         tag=f"ndb-{FIGURES_VERSION}-{run.id}",
         cache_control=REVALIDATE,

@@ -270,7 +270,17 @@ Space = Literal["pixels", "discriminator", "efficientnet-lite0", "inception-v3"]
 last layer. `efficientnet-lite0`, `inception-v3`: an extractor trained on ImageNet; images only."""
 
 MeasureName = Literal[
-    "ndb", "chi_square", "prdc", "repetition", "vendi", "memorisation", "modes", "frechet", "kernel", "diversity"
+    "ndb",
+    "chi_square",
+    "prdc",
+    "repetition",
+    "vendi",
+    "memorisation",
+    "modes",
+    "frechet",
+    "kernel",
+    "diversity",
+    "paired",
 ]
 CHEAP_MEASURES: tuple[MeasureName, ...] = ("ndb", "chi_square", "prdc", "repetition", "memorisation", "modes")
 
@@ -279,7 +289,8 @@ class Comparison(Part):
     """How two sets of samples are compared, fakes with reals."""
 
     measures: tuple[MeasureName, ...] = Field(default=CHEAP_MEASURES, min_length=1)
-    """What is measured. `modes` needs labels or a mixture, `diversity` images; elsewhere they are left out."""
+    """What is measured. `modes` needs known modes or labels, `diversity` images; elsewhere they are left out. `paired`
+    compares each fake with the real of its number, in two uploaded sets of images."""
     space: Space = "pixels"
     """Feature space of all measures."""
     num_bins: int | None = Field(default=None, ge=2, le=1000)
@@ -449,6 +460,8 @@ def _check_evaluation(spec: RunSpec) -> None:
         raise ValueError(
             f"dataset: {spec.dataset.size} samples cannot be evaluated; at least {2 * SAMPLES_PER_BIN} are needed"
         )
+    if "paired" in spec.evaluation.measures:
+        raise ValueError("evaluation.measures: 'paired' needs data whose samples have a counterpart each")
     subset = min(spec.evaluation.num_samples, spec.dataset.size // 2)
     if spec.evaluation.neighbours >= subset:
         raise ValueError(
@@ -474,6 +487,8 @@ def _check_comparison(spec: ComparisonSpec) -> None:
             f"comparison.neighbours: {comparison.neighbours} needs more than {2 * comparison.neighbours} samples on "
             f"either side, the smaller has {min(spec.n_real, spec.n_fake)}"
         )
+    if "paired" in comparison.measures and (not images or spec.n_real != spec.n_fake):
+        raise ValueError("comparison.measures: 'paired' needs as many real images as fake ones, in the same order")
     if comparison.num_bins is not None and "ndb" in comparison.measures:
         check_num_bins(comparison.num_bins, spec.n_real, spec.n_fake, "comparison.num_bins")
 

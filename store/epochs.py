@@ -56,7 +56,13 @@ def record_epoch(session: Session, record: EpochRecord) -> None:
     session.flush()
 
 
-def record_comparison(session: Session, run_id: str, token: int, evaluation: Evaluation) -> None:
+def record_comparison(
+    session: Session,
+    run_id: str,
+    token: int,
+    evaluation: Evaluation,
+    artifacts: Mapping[ArtifactKind, StoredArtifact] | None = None,
+) -> None:
     """Adds what a comparison found and its success to the transaction: its one epoch, without a diagnosis.
 
     Raises:
@@ -64,6 +70,7 @@ def record_comparison(session: Session, run_id: str, token: int, evaluation: Eva
     """
     update_held(session, run_id, token, epochs_done=1, step=1)
     session.add(EvaluationRow(run_id=run_id, epoch=1, document=replace(evaluation, epoch=1).to_json()))
+    session.add_all(_artifact_rows(run_id, 1, artifacts or {}))
     finish(session, run_id, token, "succeeded")
 
 
@@ -119,10 +126,21 @@ def _rows(record: EpochRecord) -> list[Base]:
             document=diagnosis.to_json(),
         ),
         *(EvaluationRow(**of_run, epoch=e.epoch, document=e.to_json()) for e in record.evaluations),
-        *(
-            Artifact(**of_epoch, kind=kind, sha256=stored.sha256, media_type=stored.media_type, size=stored.size)
-            for kind, stored in record.artifacts.items()
-        ),
+        *_artifact_rows(record.run_id, record.epoch, record.artifacts),
+    ]
+
+
+def _artifact_rows(run_id: str, epoch: int, artifacts: Mapping[ArtifactKind, StoredArtifact]) -> list[Artifact]:
+    return [
+        Artifact(
+            run_id=run_id,
+            epoch=epoch,
+            kind=kind,
+            sha256=stored.sha256,
+            media_type=stored.media_type,
+            size=stored.size,
+        )
+        for kind, stored in artifacts.items()
     ]
 
 

@@ -23,7 +23,7 @@ from store.settings import Settings
 from worker.line import Line
 from worker.machine import choose_device, set_threads, this_machine
 from worker.protocol import Ticket, Working
-from worker.recorder import persist
+from worker.recorder import persist, put_bin_images
 
 logger = logging.getLogger("worker.comparison")
 
@@ -53,7 +53,7 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
     line.obey()
     line.tell(Working(on="comparing"))
     started_at = time.monotonic()
-    evaluation = compare(
+    evaluation, reference = compare(
         reals,
         fakes,
         spec.comparison,
@@ -64,7 +64,10 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
     )
     logger.info("compared in %.2f s on %s", time.monotonic() - started_at, machine)
     line.obey()
-    persist(engine, lambda session: epochs.record_comparison(session, ticket.run_id, ticket.token, evaluation))
+    pictures = put_bin_images(reference, artifacts)
+    persist(
+        engine, lambda session: epochs.record_comparison(session, ticket.run_id, ticket.token, evaluation, pictures)
+    )
 
 
 def _read(engine: Engine, comparison_id: str) -> tuple[ComparisonSpec, list[Attempt]]:

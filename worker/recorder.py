@@ -19,7 +19,7 @@ from ganlib.diagnose.prescribe import with_remedies
 from ganlib.diagnose.rules import diagnose
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import Embed, evaluate
+from ganlib.evaluate.evaluation import Embed, Reference, evaluate
 from ganlib.evaluate.run import run_reference
 from ganlib.pictures import bin_strip, sample_grid
 from ganlib.report import EpochReport, Evaluation
@@ -73,6 +73,15 @@ class Past:
         return cls(steps=steps, evaluations=tuple(evaluations), diagnosis=epochs.diagnosis(session, run_id))
 
 
+def put_bin_images(reference: Reference, artifacts: LocalArtifacts) -> dict[ArtifactKind, StoredArtifact]:
+    """Stores the mean image of each bin; nothing where there are no bins, or no images."""
+    reals, bins = reference.reals, reference.bins
+    if bins is None or not reals.are_images:
+        return {}
+    strip = bin_strip(reals.samples, bins.assign(reals.features), len(bins.counts))
+    return {"bins": artifacts.put(strip, "image/png")}
+
+
 class Recorder:
     """Records the epochs of one attempt, each with its evaluation and the diagnosis of the run up to it."""
 
@@ -101,7 +110,7 @@ class Recorder:
             embed=features,
         )
         self._reference = self._refer()
-        self._bin_images: dict[ArtifactKind, StoredArtifact] = self._put_bin_images()
+        self._bin_images = put_bin_images(self._reference, self._artifacts)
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
         if not past.evaluations:
@@ -142,7 +151,7 @@ class Recorder:
             return self._untrained
         if self._spec.evaluation.space == "discriminator":
             self._reference = self._refer()
-            self._bin_images = self._put_bin_images()
+            self._bin_images = put_bin_images(self._reference, self._artifacts)
         return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
 
     def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
@@ -151,13 +160,6 @@ class Recorder:
             "samples": self._artifacts.put(sample_grid(report.samples), "image/png")
         }
         return samples if report.fakes is None else samples | self._bin_images
-
-    def _put_bin_images(self) -> dict[ArtifactKind, StoredArtifact]:
-        reals, bins = self._reference.reals, self._reference.bins
-        if bins is None or not reals.are_images:
-            return {}
-        strip = bin_strip(reals.samples, bins.assign(reals.features), len(bins.counts))
-        return {"bins": self._artifacts.put(strip, "image/png")}
 
     def _with(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> Past:
         """The past with this epoch, diagnosed."""

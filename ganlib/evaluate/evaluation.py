@@ -19,7 +19,14 @@ from ganlib.evaluate import ndb
 from ganlib.evaluate.cache import Arrays, Cache
 from ganlib.evaluate.extractors import INCEPTION_FILE, load_extractor
 from ganlib.evaluate.measures import Context, SampleSet, measure_subset
-from ganlib.evaluate.memorisation import leave_one_out_distances, memorisation, memorisation_null, nearest_distances
+from ganlib.evaluate.memorisation import (
+    copies_null,
+    leave_one_out_distances,
+    memorisation,
+    memorisation_null,
+    nearest_distances,
+)
+from ganlib.evaluate.paired import WINDOW, l1, ssim
 from ganlib.report import Evaluation, Null
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec import IMAGE_SPACES, Comparison, Space
@@ -124,8 +131,10 @@ def compare(
     device: torch.device,
     cache: Cache,
     data_dir: Path | None = None,
-) -> Evaluation:
-    """The measures of two sets of samples: images [n, channels, height, width] as uint8, or any float32 [n, ...].
+) -> tuple[Evaluation, Reference]:
+    """The measures of two sets of samples, images [n, channels, height, width] as uint8 or any float32 [n, ...].
+
+    The reference is what the reals gave, for a picture of its bins.
 
     Raises:
         InvalidComparison: saying what does not fit.
@@ -137,6 +146,12 @@ def compare(
         raise InvalidComparison("options.space: there is no discriminator here; allowed: 'pixels' and the extractors")
     if options.space in IMAGE_SPACES and reals.ndim != 4:
         raise InvalidComparison(f"options.space: '{options.space}' needs images; for other samples use 'pixels'")
+    if "paired" in options.measures and (
+        reals.shape != fakes.shape or reals.ndim != 4 or min(reals.shape[2:]) < WINDOW
+    ):
+        raise InvalidComparison(
+            f"options.measures: 'paired' needs as many real images as fake ones, of at least {WINDOW} x {WINDOW} pixels"
+        )
     if min(len(reals) // 2, len(fakes)) <= options.neighbours:
         raise InvalidComparison(
             f"options.neighbours: {options.neighbours} needs more than {options.neighbours} fakes and more than "
@@ -149,7 +164,20 @@ def compare(
     except ndb.TooFewSamples as error:
         raise InvalidComparison(f"options.num_bins: {error}") from None
     order = numpy_generator(seed, Stream.EVALUATION).permutation(len(fakes))  # an archive is sorted by class
-    return evaluate(reference, as_float(fakes)[order], 1)
+    found = evaluate(reference, as_float(fakes)[order], 1)
+    if "paired" in options.measures:
+        found = _with_pairs(found, as_float(reals), as_float(fakes))
+    return found, reference
+
+
+def _with_pairs(found: Evaluation, reals: Samples, fakes: Samples) -> Evaluation:
+    """With what each fake scores beside the real of its number; real data as fakes are those reals themselves."""
+    values = {"ssim": ssim(reals, fakes), "l1": l1(reals, fakes)}
+    nulls = {
+        name: Null(mean=best, q05=best, q95=best, excess=values[name] - best)
+        for name, best in (("ssim", 1.0), ("l1", 0.0))
+    }
+    return replace(found, values=found.values | values, nulls=found.nulls | nulls)
 
 
 def as_float(samples: NDArray[np.uint8] | Samples) -> Samples:
@@ -306,7 +334,10 @@ def _few_bin_figures(bins: ndb.Bins | None, fakes: SampleSet) -> Figures:
     degrees = len(bins.counts) - 1
     low, high = chdtri(degrees, [0.95, 0.05])
     null = Null(mean=float(degrees), q05=float(low), q95=float(high), excess=statistic - degrees)
-    return {"chi_square": statistic, "chi_square_p": p}, {"chi_square": null}
+    return {"chi_square": statistic, "chi_square_p": p}, {
+        "chi_square": null,
+        "chi_square_p": Null(mean=0.5, q05=0.05, q95=0.95, excess=p - 0.5),
+    }
 
 
 def _subset_figures(reference: Reference, fakes: SampleSet) -> Figures:
@@ -321,6 +352,10 @@ def _memorisation_figures(reference: Reference, fakes: SampleSet) -> Figures:
         return {}, {}
     distances = nearest_distances(fakes.features, reference.reals.features)
     found = memorisation(distances, reference.unseen)
-    mean, low, high = memorisation_null(len(distances), len(reference.unseen))
-    null = Null(mean=mean, q05=low, q95=high, excess=found.score - mean)
-    return {"memorisation": found.score, "copies": found.copies}, {"memorisation": null}
+    values = {"memorisation": found.score, "copies": found.copies}
+    counts = len(distances), len(reference.unseen)
+    expected = {"memorisation": memorisation_null(*counts), "copies": copies_null(*counts)}
+    return values, {
+        name: Null(mean=mean, q05=low, q95=high, excess=values[name] - mean)
+        for name, (mean, low, high) in expected.items()
+    }

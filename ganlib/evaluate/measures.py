@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganlib.evaluate.diversity import ms_ssim_diversity, perceptual_diversity
+from ganlib.evaluate.diversity import WINDOW, ms_ssim_diversity, perceptual_diversity
 from ganlib.evaluate.extractors import Extractor, load_extractor
 from ganlib.evaluate.frechet import frechet_distance, kernel_distance
 from ganlib.evaluate.modes import ModeCounter
@@ -22,7 +22,7 @@ from ganlib.evaluate.vendi import vendi_score
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec import Comparison, MeasureName
 
-DIVERSITY_PAIRS = 200  # the standard error of a mean is then a fourteenth of the spread between pairs
+DIVERSITY_PAIRS = 100  # the standard error of a mean is then a tenth of the spread between pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class SampleSet:
 
     @property
     def are_images(self) -> bool:
-        """Whether samples have channels, height and width."""
-        return self.samples.ndim == 4
+        """Whether samples are gray or coloured pictures."""
+        return self.samples.ndim == 4 and self.samples.shape[1] in (1, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _kernel(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, f
 
 
 def _diversity(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    if not fakes.are_images:
+    if not fakes.are_images or min(fakes.samples.shape[2:]) < WINDOW:
         return {}
     images = fakes.samples.clip(-1, 1)
     return {

@@ -72,6 +72,19 @@ def memorisation_null(n: int, m: int) -> tuple[float, float, float]:
     return 0.5, float(max(0.0, 0.5 - reach)), float(min(1.0, 0.5 + reach))
 
 
+def copies_null(n: int, m: int) -> tuple[float, float, float]:
+    """Mean, 5 % and 95 % quantile of the copies among n fakes that are real data, against m unseen reals.
+
+    As many of n further draws as lie below the r-th of m are beta-binomial(n, r, m + 1 - r); the quantiles are those of
+    2,000 draws from it, always the same.
+    """
+    rank = 1 + COPY_QUANTILE * (m - 1)
+    rng = np.random.default_rng(0)
+    shares = rng.binomial(n, rng.beta(rank, m + 1 - rank, 2000)) / n
+    low, high = np.quantile(shares, [0.05, 0.95])
+    return rank / (m + 1), float(low), float(high)
+
+
 def _nearest(queries: Features, train: Features, own: NDArray[np.int64]) -> Distances:
     """Distances [m] to the nearest training sample other than one's own (-1: none)."""
     nearest = np.full(len(queries), np.inf)

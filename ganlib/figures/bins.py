@@ -42,11 +42,14 @@ CLIP_RATIO = 5.0  # real bars keep at least a fifth of the height when a collaps
 Z_95 = 1.96
 
 
-def ndb_figure(evaluation: Evaluation, format: FigureFormat, title: str, strip: bytes | None = None) -> bytes:
+def ndb_figure(
+    evaluation: Evaluation, format: FigureFormat, title: str, strip: bytes | None = None, *, of_run: bool = True
+) -> bytes:
     """Share of the training data and of the fakes in each NDB bin, with 95 % intervals; bins that differ stand out.
 
     A bar that would dwarf the training data's is cut off and labelled with its share. `strip` is what
-    `ganlib.pictures.bin_strip` made of the same bins: their mean images are drawn below the bars.
+    `ganlib.pictures.bin_strip` made of the same bins: their mean images are drawn below the bars. Uploaded samples are
+    not `of_run`: they have no epoch.
 
     Raises:
         ValueError: the evaluation has no bins.
@@ -65,7 +68,7 @@ def ndb_figure(evaluation: Evaluation, format: FigureFormat, title: str, strip: 
         if images:
             room = (LEFT, 0.5 * STRIP_MARGIN_INCHES / height, RIGHT - LEFT, rows * cell * CELL_HEIGHT / height)
             _draw_bin_images(figure.add_axes(room), evaluation.bins, images, columns)
-        write_title(figure, title, *_ndb_lines(evaluation))
+        write_title(figure, title, *_ndb_lines(evaluation, of_run))
         return render(figure, format)
 
 
@@ -186,13 +189,16 @@ def _bin_legend() -> list[Any]:
     ]
 
 
-def _ndb_lines(evaluation: Evaluation) -> tuple[str, ...]:
+def _ndb_lines(evaluation: Evaluation, of_run: bool) -> tuple[str, ...]:
     flagged = sum(b.different for b in evaluation.bins)
     null = evaluation.nulls.get("ndb_over_k")
     expected = f"; null {null.mean:.2f} (90 % within {null.q05:.2f} to {null.q95:.2f})" if null is not None else ""
     score = evaluation.values.get("ndb_over_k", float("nan"))
     epoch = f"epoch {evaluation.epoch}" if evaluation.epoch else "before training"
+    against = f"{evaluation.n_fake:,} fakes against {evaluation.n_real:,}"
     return (
         f"NDB/K {score:.2f}: {flagged} of {evaluation.num_bins} bins differ at p < .05{expected}",
-        f"{epoch}, {evaluation.n_fake:,} fakes against {evaluation.n_real:,} training samples, in {evaluation.space}",
+        f"{epoch}, {against} training samples, in {evaluation.space}"
+        if of_run
+        else f"{against} reals, in {evaluation.space}",
     )

@@ -231,6 +231,7 @@ def test_sets_that_do_not_fit_together_are_refused(sqlite_service: Service, fake
 @pytest.mark.parametrize(
     ("options", "field", "words"),
     [
+        ({"measures": ["paired"]}, "options.measures", "as many real images as fake ones"),
         ({"num_bins": 3}, "options.num_bins", "3 bins need at least 75 fakes and 75 reals (25 a bin)"),
         ({"num_bins": 1}, "options.num_bins", "greater than or equal to 2, not 1"),
         ({"neighbours": 30}, "options.neighbours", "needs more than 60 samples on either side"),

@@ -192,9 +192,16 @@ def test_the_ndb_figure_is_that_of_the_epoch_asked_for(sqlite_service: Service) 
     assert "epoch 2, " in second
 
 
+def test_the_ndb_figure_shows_what_the_bins_hold(sqlite_service: Service) -> None:
+    figure = sqlite_service.client.get(f"{record(sqlite_service).path}/figures/ndb.svg").text
+    assert "<image " in figure
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        "ndb",
+        "ndb?epoch=1",
         "figures/losses.png",
         "figures/ndb.svg",
         "figures/ndb.svg?epoch=1",
@@ -231,6 +238,19 @@ def test_evaluations_can_be_read_back(service: Service, recorded: Recorded) -> N
     assert items[1]["nulls"]["ndb_over_k"]["q95"] == 0.5
     assert [b["different"] for b in items[1]["bins"]] == [True, False]
     assert [Evaluation.from_json(item).to_json() for item in items] == items
+
+
+def test_the_bins_of_ndb_come_with_flags_null_and_picture(service: Service, recorded: Recorded) -> None:
+    last, second = (get(service, f"{recorded.path}/ndb", **query) for query in ({}, {"epoch": 2}))
+    assert (last["epoch"], second["epoch"]) == (3, 2)
+    assert (last["alpha"], last["num_bins"], last["n_real"], last["n_fake"]) == (0.05, 2, 100, 100)
+    assert (last["different"], last["missing"]) == ([1], [])
+    assert last["values"] == {"ndb_over_k": 0.5, "js": None, "missing_mass": 0.0}
+    assert last["nulls"]["js"]["excess"] == 0.45
+    assert [b["z"] for b in last["bins"]] == [4.0, -0.1]
+    assert service.client.get(second["figure"]).content[:4] == b"\x89PNG"
+    assert get(service, recorded.path)["links"]["ndb"] == f"{recorded.path}/ndb"
+    assert service.client.get(f"{recorded.path}/ndb", params={"epoch": 0}).status_code == 404  # evaluated without bins
 
 
 def test_the_diagnosis_is_the_last_or_that_of_an_epoch(service: Service, recorded: Recorded) -> None:

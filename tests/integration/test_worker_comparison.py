@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy import Engine
 
 from ganlib.evaluate.evaluation import InvalidComparison
 from ganlib.report import Evaluation
-from store import comparisons, leases, runs
+from store import comparisons, epochs, leases, runs
 from store.artifacts import LocalArtifacts
 from store.db import reading, transaction
 from store.errors import ArtifactNotFound, LeaseLost
@@ -116,6 +117,14 @@ def test_a_comparison_records_what_it_found_and_its_success(scene: Scene, make: 
     assert (found.epoch, found.space, found.n_fake) == (1, "pixels", 120)
     assert {"ndb_over_k", "precision", "coverage"} <= set(found.values)
     assert len(found.bins) == found.num_bins > 1
+
+
+def test_a_comparison_of_images_keeps_what_its_bins_hold(scene: Scene) -> None:
+    ticket = scene.create(images(0), images(1))
+    scene.compare(ticket)
+    with reading(scene.engine) as session:
+        (kept,) = epochs.artifacts(session, ticket.run_id, "bins")
+    assert Image.open(io.BytesIO(scene.artifacts.get(kept.sha256))).size == (6 * 4, 6)  # K = 4 of 120 samples
 
 
 def test_the_same_comparison_finds_the_same(scene: Scene) -> None:

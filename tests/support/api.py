@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 
 from api.app import create_app
+from ganlib.pictures import bin_strip
 from ganlib.report import NDB_FIGURES, Bin, Evaluation, Null
 from store import epochs
 from store.artifacts import LocalArtifacts
@@ -25,6 +26,7 @@ from tests.support.store import STEPS, claim_run, diagnosis, epoch_record, evalu
 
 TOKEN = "correct-horse-battery-staple"
 PICTURE = b"\x89PNG\r\n\x1a\n of epoch %d"
+STRIP = bin_strip(np.zeros((2, 1, 4, 4), np.float32), np.arange(2), 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,10 @@ def record(service: Service, num_epochs: int = 3, *, steps: Callable[[int], np.n
                 "steps": steps(epoch),
                 "evaluations": evaluated,
                 "diagnosis": diagnosis(epoch, **collapse),
-                "artifacts": {"samples": artifacts.put(PICTURE % epoch, "image/png")},
+                "artifacts": {
+                    "samples": artifacts.put(PICTURE % epoch, "image/png"),
+                    "bins": artifacts.put(STRIP, "image/png"),
+                },
             }
             epochs.record_epoch(session, epoch_record(claim, epoch, **changes))
     return Recorded(id=claim.run_id, claim=claim)

@@ -132,7 +132,8 @@ def test_two_sets_of_images_are_compared_by_every_measure(monkeypatch):
     monkeypatch.setattr(measures, "DIVERSITY_PAIRS", 20)
     names = (*SUBSET_MEASURES, "ndb", "chi_square", "memorisation")
     options = Comparison(measures=names, neighbours=3)
-    result = compare(digits(120, 0), digits(60, 1), options, seed=0, device=CPU, cache=Cache(None))
+    result, reference = compare(digits(120, 0), digits(60, 1), options, seed=0, device=CPU, cache=Cache(None))
+    assert reference.bins is not None
     for name in ("ndb_over_k", "chi_square", "precision", "vendi", "memorisation", "frechet", "kernel", "ms_ssim"):
         assert np.isfinite(result.values[name]), name
         assert name in result.nulls, name
@@ -142,9 +143,18 @@ def test_two_sets_of_images_are_compared_by_every_measure(monkeypatch):
 
 def test_an_extractor_is_named_and_its_distances_are_not_called_fid():
     options = Comparison(measures=("frechet", "prdc"), space="efficientnet-lite0", neighbours=3)
-    result = compare(digits(60, 0), digits(50, 1), options, seed=0, device=CPU, cache=Cache(None))
+    result, _ = compare(digits(60, 0), digits(50, 1), options, seed=0, device=CPU, cache=Cache(None))
     assert result.space == "efficientnet-lite0"
     assert set(result.values) == {"frechet", "precision", "recall", "density", "coverage"}
+
+
+def test_pairs_are_compared_in_their_own_order():
+    reals, options = digits(60, 0), Comparison(measures=("paired",), neighbours=3)
+    same, _ = compare(reals, reals, options, seed=5, device=CPU, cache=Cache(None))
+    assert same.values == pytest.approx({"ssim": 1, "l1": 0}, abs=1e-6)
+    other, _ = compare(reals, reals[::-1].copy(), options, seed=5, device=CPU, cache=Cache(None))
+    assert other.values["ssim"] < 0.9
+    assert other.nulls["l1"].excess == other.values["l1"] > 0.05
 
 
 @pytest.mark.parametrize(
@@ -154,6 +164,7 @@ def test_an_extractor_is_named_and_its_distances_are_not_called_fid():
         (digits(60, 0), digits(60, 1), {"space": "discriminator"}, "^options.space: "),
         (np.zeros((60, 5), np.float32), np.ones((60, 5), np.float32), {"space": "efficientnet-lite0"}, "needs images"),
         (digits(60, 0), digits(60, 1), {"neighbours": 30}, "^options.neighbours: .* more than 60 reals"),
+        (digits(60, 0), digits(50, 1), {"measures": ("paired",)}, "^options.measures: 'paired' needs as many"),
         (digits(200, 0), digits(60, 1), {"num_bins": 8}, "^options.num_bins: 8 bins need at least 200"),
     ],
 )

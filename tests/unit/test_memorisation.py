@@ -7,6 +7,7 @@ from scipy.stats import mannwhitneyu
 
 from ganlib.evaluate import memorisation as module
 from ganlib.evaluate.memorisation import (
+    copies_null,
     leave_one_out_distances,
     memorisation,
     memorisation_null,
@@ -25,6 +26,14 @@ def blocks(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("blocks")
+def test_copies_of_real_data_are_as_many_as_their_null_says():
+    rng = np.random.default_rng(0)
+    draws = [memorisation(rng.random(500), rng.random(300)).copies for _ in range(1000)]
+    mean, low, high = copies_null(500, 300)
+    assert np.mean(draws) == pytest.approx(mean, abs=0.001)  # standard error .0003
+    assert np.mean((np.array(draws) >= low) & (np.array(draws) <= high)) == pytest.approx(0.92, abs=0.04)
+
+
 def test_nearest_distances_are_those_of_all_pairs():
     queries, train = points(0, 40), points(1, 90)
     expected = cdist(queries.astype(np.float64), train.astype(np.float64)).min(1)
