@@ -5,9 +5,9 @@ Most iterations run on a sample of the rows, where they cost a fraction, and the
 (docs/evaluation.md); plain mini-batches are as fast but end 2 % worse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from ganlib.evaluate.blocks import map_blocks, one_blas_thread
 
 BLOCK = 4096
-STAGES = ((16, 60), (4, 20), (1, 8))
+STAGES = ((16, 60), (4, 20), (1, 4))
 """(one row in so many, iterations at most)."""
 SMALLEST_STAGE = 30  # rows a centre: fewer and the coarse centres are noise
 TOLERANCE = 1e-4  # of the inertia: a stage ends when an iteration gains less
@@ -45,7 +45,7 @@ def fit_clusters(features: Features, num_clusters: int, rng: np.random.Generator
 
 def nearest_centres(features: Features, centres: Features) -> NDArray[np.int64]:
     """[n] the nearest centre of each row; ties go to the first."""
-    return np.concatenate([nearest for nearest, _ in _assign(features, centres)])
+    return np.concatenate([part.nearest for part in _assign(features, _row_squares(features), centres)])
 
 
 def _fit_once(features: Features, num_clusters: int, rng: np.random.Generator) -> Clusters:
@@ -65,57 +65,67 @@ def _fit_once(features: Features, num_clusters: int, rng: np.random.Generator) -
     return Clusters(centres=centres, inertia=inertia)
 
 
+class _Part(NamedTuple):
+    """What one block of rows says of the centres."""
+
+    nearest: NDArray[np.int64]
+    distances: NDArray[np.float32]
+    """Squared, to the nearest."""
+    sums: NDArray[np.float32]
+    """[K, d] of the rows of each centre."""
+
+
 def _lloyd(features: Features, centres: Features, iterations: int) -> tuple[Features, float]:
-    before = np.inf
+    own, before = _row_squares(features), np.inf
     for _ in range(iterations):
-        blocks = list(_assign(features, centres))
-        nearest = np.concatenate([n for n, _ in blocks])
-        distances = np.concatenate([d for _, d in blocks])
-        inertia = float(distances.sum(dtype=np.float64))
-        centres = _means(features, nearest, distances, centres)
+        parts = list(_assign(features, own, centres))
+        inertia = _inertia(parts)
+        centres = _means(features, parts)
         if before - inertia <= TOLERANCE * inertia:
             break
         before = inertia
-    final = sum(float(d.sum(dtype=np.float64)) for _, d in _assign(features, centres))
-    return centres, final
+    return centres, _inertia(_assign(features, own, centres))
 
 
-def _assign(features: Features, centres: Features) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Per block of rows: the nearest centre, and the squared distance to it.
+def _inertia(parts: Iterable[_Part]) -> float:
+    return sum(float(part.distances.sum(dtype=np.float64)) for part in parts)
 
-    In float32 and less the rows' own squares, which no comparison of centres needs.
+
+def _row_squares(features: Features) -> NDArray[np.float32]:
+    return np.einsum("nd,nd->n", features, features)
+
+
+def _assign(features: Features, own: NDArray[np.float32], centres: Features) -> Iterator[_Part]:
+    """One pass over the rows, a block at a time: each is read once, for its assignment and for the sums.
+
+    In float32, and the rows' own squares are added after the comparison of centres, which does not need them.
     """
     squares = (centres.astype(np.float64) ** 2).sum(1).astype(np.float32)
+    num = len(centres)
 
-    def work(rows: slice) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def work(rows: slice) -> _Part:
         block = features[rows]
         scores = squares - 2 * (block @ centres.T)
         nearest = scores.argmin(1)
-        own = np.einsum("nd,nd->n", block, block)
-        return nearest, np.maximum(own + scores[np.arange(len(block)), nearest], 0)
+        distances = np.maximum(own[rows] + scores[np.arange(len(block)), nearest], 0)
+        ones = np.ones(len(block), dtype=np.float32)
+        members = csr_array((ones, (nearest, np.arange(len(block)))), shape=(num, len(block)))
+        return _Part(nearest, distances, np.asarray(cast("NDArray[np.float32]", members @ block)))
 
     return map_blocks(work, len(features), BLOCK)
 
 
-def _means(
-    features: Features, nearest: NDArray[np.int64], distances: NDArray[np.float32], centres: Features
-) -> Features:
+def _means(features: Features, parts: list[_Part]) -> Features:
     """[K, d] mean of each centre's rows; a centre without rows moves to a row that is far from its own."""
-    num = len(centres)
-    counts = np.bincount(nearest, minlength=num)
-
-    def work(rows: slice) -> NDArray[np.float32]:
-        block = nearest[rows]
-        ones = np.ones(len(block), dtype=np.float32)
-        members = csr_array((ones, (block, np.arange(len(block)))), shape=(num, len(block)))
-        return np.asarray(cast("NDArray[np.float32]", members @ features[rows]))
-
-    sums = np.zeros(centres.shape, dtype=np.float64)
-    for part in map_blocks(work, len(features), BLOCK):
-        sums += part
+    nearest = np.concatenate([part.nearest for part in parts])
+    sums = np.zeros(parts[0].sums.shape, dtype=np.float64)
+    for part in parts:
+        sums += part.sums
+    counts = np.bincount(nearest, minlength=len(sums))
     means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     empty = np.flatnonzero(counts == 0)
     if len(empty):
+        distances = np.concatenate([part.distances for part in parts])
         means[empty] = features[np.argsort(-distances, kind="stable")[: len(empty)]]
     return means
 
@@ -123,7 +133,7 @@ def _means(
 def _plus_plus(features: Features, num_clusters: int, rng: np.random.Generator) -> Features:
     """[K, d] rows, each drawn with a chance that grows with its squared distance to those before."""
     chosen = [int(rng.integers(len(features)))]
-    own = np.einsum("nd,nd->n", features, features)
+    own = _row_squares(features)
     distances = np.full(len(features), np.inf, dtype=np.float32)
     while len(chosen) < num_clusters:
         last = features[chosen[-1]]
