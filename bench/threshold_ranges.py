@@ -45,8 +45,9 @@ def ranges(plans: list[Planned], data_dir: Path) -> dict[str, Any]:
     ]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {"evaluations": len(rows)} | {
-        name: [round(float(np.nanmin(values)), 3), round(float(np.nanmax(values)), 3)]
+        name: [round(float(extreme(values[np.isfinite(values)])), 3) for extreme in (np.min, np.max)]
         for name, values in columns.items()
+        if np.isfinite(values).any()
     }
 
 
