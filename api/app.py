@@ -23,6 +23,7 @@ from api import (
     runs,
     samples,
     series,
+    uploads,
 )
 from api.deps import Services
 from api.guard import LimitBody, RequireToken, bearer
@@ -43,6 +44,7 @@ NOUNS = (
     comparisons,
     presets,
     datasets,
+    uploads,
     documents,
 )
 DESCRIPTION = """Trains GANs from run specs, watches every run, and says early, with evidence, what goes wrong.

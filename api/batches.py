@@ -29,7 +29,8 @@ def create_batch(
     idempotency_key: IdempotencyKey = None,
 ) -> BatchView:
     """Queue many runs: all of them, or none where one is not valid."""
-    batch = batches.create_batch(session, resolve_all(request.runs), name=request.name, idempotency_key=idempotency_key)
+    resolved = resolve_all(request.runs, session)
+    batch = batches.create_batch(session, resolved, name=request.name, idempotency_key=idempotency_key)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     return BatchView.of(batch)

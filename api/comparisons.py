@@ -1,21 +1,20 @@
 """Evaluations of uploaded samples: two sets in, every measure out. Inside, such a job is called a comparison."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.arrays import FILE, as_npy
 from api.deps import EvaluationId, IdempotencyKey, Reader, Services, ServicesDep, Writer
 from api.errors import NotRecorded, documented
 from api.figures import MEDIA_TYPES, RESPONSES
+from api.forms import Form, receive_form
 from api.images import REVALIDATE, image_response
+from api.record_schemas import EvaluationView
 from api.requests import ComparisonQuery
-from api.schemas import ComparisonDetail, ComparisonPage, ComparisonView, EvaluationView, comparison_path
-from api.uploads import Form, receive_form
-from ganlib.datasets.archives import ACCEPTED, InvalidUpload, Limits, Samples, read_samples, save_npy
+from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
+from ganlib.datasets.archives import InvalidUpload, Limits, Samples, read_samples
 from ganlib.figures.bins import ndb_figure
 from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.request import ComparisonOptions, InvalidRequest, StoredSamples
@@ -24,11 +23,6 @@ from store.artifacts import hash_file
 from store.db import reading, transaction
 from store.models import Run
 
-FILE: dict[str, Any] = {
-    "type": "string",
-    "format": "binary",
-    "description": f"{ACCEPTED}: an array of uint8 images or of floats, or pictures (PNG, JPEG, BMP, WEBP).",
-}
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -78,7 +72,8 @@ def _create(form: Form, services: Services, key: str | None) -> Run:
     """The comparison that the form asks for, stored; nothing is stored unless all of it is valid."""
     options = ComparisonOptions.from_json(form.texts.get("options", "{}"))
     real, fake = _read(form, services)
-    with _as_npy(real, services) as reals, _as_npy(fake, services) as fakes:
+    folder = services.settings.uploads
+    with as_npy(real.array, folder) as reals, as_npy(fake.array, folder) as fakes:
         spec = options.spec(_described(real, reals), _described(fake, fakes))
         if key is not None:
             with reading(services.engine) as session:
@@ -112,15 +107,6 @@ def _read(form: Form, services: Services) -> tuple[Samples, Samples]:
 def _words(samples: Samples) -> str:
     kind = "images" if samples.array.dtype == "uint8" else "floats"
     return f"{kind} of the shape {list(samples.shape)}"
-
-
-@contextmanager
-def _as_npy(samples: Samples, services: Services) -> Iterator[BinaryIO]:
-    """A file without a name that holds the samples as they will be stored."""
-    with tempfile.TemporaryFile(dir=services.settings.uploads) as temporary:
-        file = cast("BinaryIO", temporary)
-        save_npy(samples.array, file)
-        yield file
 
 
 def _described(samples: Samples, file: BinaryIO) -> StoredSamples:

@@ -55,6 +55,7 @@ Writer = Annotated[Session, Depends(get_writer, scope="function")]
 
 RunId = Annotated[str, Path(description="Id of the run, 16 hex digits.")]
 EvaluationId = Annotated[str, Path(description="Id of the evaluation, 16 hex digits.")]
+UploadId = Annotated[str, Path(description="Id of the upload, 16 hex digits.")]
 EpochPath = Annotated[int, Path(ge=0, le=MAX_EPOCH)]
 IdempotencyKey = Annotated[
     str | None,

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 
 from api.deps import FoundRun, Reader
 from api.errors import NotRecorded, documented
+from api.record_schemas import DiagnosisList, DiagnosisView
 from api.requests import EpochQuery
-from api.schemas import DiagnosisList, DiagnosisView
 from store import epochs
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])

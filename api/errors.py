@@ -26,6 +26,8 @@ from store.errors import (
     IdempotencyConflict,
     InvalidCursor,
     RunNotFound,
+    UploadInUse,
+    UploadNotFound,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -111,9 +113,11 @@ KINDS: dict[type[Exception], _Kind] = {
     RunNotFound: _Kind(404, "run-not-found", "No such run"),
     BatchNotFound: _Kind(404, "batch-not-found", "No such batch"),
     ComparisonNotFound: _Kind(404, "evaluation-not-found", "No such evaluation"),
+    UploadNotFound: _Kind(404, "upload-not-found", "No such upload"),
     ArtifactNotFound: _Kind(404, "artifact-not-found", "The stored file is missing"),
     UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
     NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
+    UploadInUse: _Kind(409, "upload-in-use", "A run trains on the upload"),
     IdempotencyConflict: _Kind(409, "idempotency-conflict", "Idempotency key used for another request"),
     UnsupportedMediaType: _Kind(415, "unsupported-media-type", "The body must be JSON", {"Accept": "application/json"}),
     NotMultipart: _Kind(415, "unsupported-media-type", "The body must be a form", {"Accept": "multipart/form-data"}),

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.deps import FoundRun, Reader
 from api.errors import documented
-from api.schemas import EvaluationList, EvaluationView
+from api.record_schemas import EvaluationList, EvaluationView
 from store import epochs
 
 router = APIRouter(prefix="/runs/{run_id}/evaluations", tags=["evaluations"])

@@ -13,7 +13,7 @@ from api.errors import http_problem, problem_response
 OPEN_PATHS = frozenset({"/v1/health"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
 MAX_BODY_BYTES = 1024 * 1024
-UPLOAD_PATH = "/v1/evaluations"
+UPLOAD_PATHS = ("/v1/evaluations", "/v1/uploads")
 LARGER_BODY_BYTES = {"/v1/batches": 8 * 1024 * 1024}
 
 bearer = HTTPBearer(
@@ -54,7 +54,7 @@ class LimitBody:
 
     def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
         self._app = app
-        self._larger = {**LARGER_BODY_BYTES, UPLOAD_PATH: max_upload_bytes}
+        self._larger = {**LARGER_BODY_BYTES, **dict.fromkeys(UPLOAD_PATHS, max_upload_bytes)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the request, or refuses it."""

@@ -1,11 +1,13 @@
 """What the API takes, besides the run requests of `ganlib.request`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ganlib.dataset_specs import ImageSide
 from ganlib.diagnose.verdict import Verdict
-from ganlib.request import Name, RunRequest
+from ganlib.request import InvalidRequest, Name, RunRequest, problems_of
 from store.models import Status
 from store.runs import MAX_PAGE
 
@@ -54,6 +56,27 @@ class ComparisonQuery(Parameters):
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
     cursor: Filter | None = None
     """`next_cursor` of the page before."""
+
+
+class UploadOptions(BaseModel):
+    """What comes with an uploaded set, as fields of the form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name | None = None
+    image_size: ImageSide | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Self:
+        """The options in a form's fields.
+
+        Raises:
+            InvalidRequest: with every field that is wrong.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidRequest(problems_of(error, cls)) from None
 
 
 class EpochQuery(Parameters):

@@ -30,7 +30,7 @@ def create_run(
     idempotency_key: IdempotencyKey = None,
 ) -> RunView:
     """Queue a run. It is stored when this is answered."""
-    run = runs.create(session, request, resolve(request), idempotency_key=idempotency_key)
+    run = runs.create(session, request, resolve(request, session), idempotency_key=idempotency_key)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = run_path(run.id)
     return RunView.of(run)

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from api.deps import EpochPath, FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
 from api.images import IMMUTABLE, REVALIDATE, image_response, image_responses
-from api.schemas import SampleList, SampleView
+from api.record_schemas import SampleList, SampleView
 from store import epochs
 from store.models import FINAL_STATUSES
 

@@ -1,142 +1,160 @@
-"""A form with files, streamed to disk while it comes. Its files have no names: they vanish when they are closed."""
+"""Uploads: sets of samples that runs train on."""
 
-import tempfile
-from collections.abc import AsyncIterator, Collection
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, cast
+import io
+from typing import Any
 
-from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+import numpy as np
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from api.errors import NotMultipart
+from api.arrays import FILE, as_npy
+from api.deps import Reader, Services, ServicesDep, UploadId, Writer
+from api.errors import documented
+from api.forms import Form, receive_form
+from api.requests import UploadOptions
+from api.upload_schemas import UploadList, UploadView, upload_path
+from ganlib.dataset_specs import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
+from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
+from ganlib.datasets.samples import blocks
 from ganlib.request import InvalidRequest
+from store import uploads
+from store.artifacts import LocalArtifacts, StoredArtifact
+from store.db import transaction
+from store.models import Upload
+from store.uploads import UploadedSet
 
-MAX_TEXT_BYTES = 64 * 1024  # of a field that is no file
+NPY = "application/octet-stream"
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": FILE,
+                        "name": {"type": "string", "description": "A name for people."},
+                        "image_size": {
+                            "type": "integer",
+                            "minimum": SMALLEST_SIDE,
+                            "maximum": LARGEST_SIDE,
+                            "description": "Keep the centre square of each picture, resized to so many pixels a side; "
+                            "pictures may then have different sizes.",
+                        },
+                    },
+                },
+            }
+        },
+    }
+}
+
+router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The fields that came, each once."""
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=FORM,
+    responses={201: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 413, 415, 422)},
+)
+async def create_upload(request: Request, services: ServicesDep, response: Response) -> UploadView:
+    """Store a set of samples for runs to train on. The same set is stored once, whatever its name."""
+    async with receive_form(request, services.settings.uploads, ("file",), ("name", "image_size")) as form:
+        upload = await run_in_threadpool(_create, form, services)
+    response.headers["Location"] = upload_path(upload.id)
+    return UploadView.of(upload)
 
-    files: dict[str, BinaryIO]
-    """Open, at any position."""
-    texts: dict[str, str]
+
+def _create(form: Form, services: Services) -> Upload:
+    """The upload that the form holds, stored; nothing is stored unless all of it is valid."""
+    options = UploadOptions.of(form.texts)
+    samples = _read(form, options, services)
+    counts = [len(samples.array)] if samples.labels is None else np.bincount(samples.labels).tolist()
+    artifacts = LocalArtifacts(services.settings.uploaded)
+    labels = None if samples.labels is None else _packed(samples.labels)
+    with as_npy(samples.array, services.settings.uploads) as file:
+
+        def put() -> UploadedSet:
+            return UploadedSet(
+                kind="images" if samples.array.dtype == np.uint8 else "points",
+                shape=samples.shape,
+                class_counts=tuple(counts),
+                class_names=tuple(_printable(name) for name in samples.class_names),
+                samples=artifacts.put_file(file, NPY),
+                labels=None if labels is None else artifacts.put(labels, NPY),
+            )
+
+        uploaded = put()  # before the row, which may not name what is not there
+        with transaction(services.engine) as session:
+            upload = uploads.create(session, uploaded, name=options.name)
+            if not all(artifacts.path(part.sha256).exists() for part in _parts(uploaded)):
+                put()  # the same set was deleted meanwhile; the row is ours now
+            return upload
 
 
-@asynccontextmanager
-async def receive_form(
-    request: Request, folder: Path, files: Collection[str], texts: Collection[str]
-) -> AsyncIterator[Form]:
-    """The form in the request, with every field of `files` and perhaps those of `texts`.
+def _read(form: Form, options: UploadOptions, services: Services) -> Samples:
+    settings = services.settings
+    limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
+    try:
+        samples = read_samples(form.files["file"], limits, options.image_size)
+        _check(samples)
+    except DifferentSizes as error:
+        cure = "or send image_size, to which the centre square of each is resized"
+        raise InvalidRequest({"file": f"{error}, {cure}"}) from None
+    except InvalidUpload as error:
+        raise InvalidRequest({"file": str(error)}) from None
+    return samples
+
+
+def _check(samples: Samples) -> None:
+    """Returns where a run can be trained on the samples.
 
     Raises:
-        NotMultipart: the body is not declared to be one.
-        HTTPException: 400, it is not what it is declared to be.
-        InvalidRequest: a field is missing, unknown, given twice or too long.
+        InvalidUpload: it cannot.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise NotMultipart
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        reader = _Reader(options[b"boundary"], folder, stack, files, texts)
-        try:
-            async for chunk in request.stream():
-                await run_in_threadpool(reader.read, chunk)
-        except ClientDisconnect:
-            raise _malformed("it ends too early") from None
-        yield reader.form()
+    if len(samples.class_names) > MAX_CLASSES:
+        raise InvalidUpload(
+            f"has pictures in {len(samples.class_names):,} folders, and each is a class; allowed: {MAX_CLASSES:,}. "
+            "Put them into fewer, or into one"
+        )
+    if samples.array.dtype == np.uint8:
+        return
+    if samples.array.ndim != 2:
+        raise InvalidUpload("holds floats that are no points [n, d]; images have to be uint8, 0 to 255")
+    if max(float(np.abs(block).max()) for block in blocks(samples.array)) > 1:
+        raise InvalidUpload("holds points beyond -1 to 1; scale them, as generators begin there")
 
 
-class _Reader:
-    """Takes a form's bytes as they come."""
-
-    def __init__(
-        self, boundary: bytes, folder: Path, stack: ExitStack, files: Collection[str], texts: Collection[str]
-    ) -> None:
-        self._folder, self._stack = folder, stack
-        self._names = (files, texts)
-        self._files: dict[str, BinaryIO] = {}
-        self._texts: dict[str, bytearray] = {}
-        self._header_name, self._header_value = bytearray(), bytearray()
-        self._field = ""
-        """Name of the part that is read."""
-        self._is_complete = False
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
-                    "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._open,
-                    "on_part_data": lambda data, start, end: self._add(data[start:end]),
-                    "on_end": self._end,
-                },
-            )
-        except FormParserError as error:
-            raise _malformed(str(error)) from None
-
-    def read(self, chunk: bytes) -> None:
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            raise _malformed(str(error)) from None
-
-    def form(self) -> Form:
-        if not self._is_complete:
-            raise _malformed("it ends too early")
-        missing = [name for name in self._names[0] if name not in self._files]
-        if missing:
-            raise InvalidRequest(dict.fromkeys(missing, "is missing; send it as a file"))
-        for file in self._files.values():
-            file.flush()
-        texts = {name: text.decode("utf-8", "replace") for name, text in self._texts.items()}
-        return Form(files=self._files, texts=texts)
-
-    def _begin(self) -> None:
-        self._field = ""
-
-    def _end_header(self) -> None:
-        if bytes(self._header_name).lower() == b"content-disposition":
-            options = parse_options_header(bytes(self._header_value))[1]
-            self._field = options.get(b"name", b"").decode("utf-8", "replace")
-        self._header_name.clear()
-        self._header_value.clear()
-
-    def _open(self) -> None:
-        files, texts = self._names
-        if self._field in self._files or self._field in self._texts:
-            raise InvalidRequest({self._field: "is given twice"})
-        if self._field in files:
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  the stack closes it
-            self._files[self._field] = cast("BinaryIO", self._stack.enter_context(file))
-        elif self._field in texts:
-            self._texts[self._field] = bytearray()
-        else:
-            raise InvalidRequest(
-                {self._field or "body": f"is not a field here; allowed: {', '.join([*files, *texts])}"}
-            )
-
-    def _add(self, content: bytes) -> None:
-        if self._field in self._files:
-            self._files[self._field].write(content)
-            return
-        text = self._texts[self._field]
-        if len(text) + len(content) > MAX_TEXT_BYTES:
-            raise InvalidRequest({self._field: f"is too long; allowed: {MAX_TEXT_BYTES:,} bytes"})
-        text.extend(content)
-
-    def _end(self) -> None:
-        self._is_complete = True
+def _packed(labels: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, labels, allow_pickle=False)
+    return file.getvalue()
 
 
-def _malformed(why: str) -> HTTPException:
-    return HTTPException(400, f"The body is not a form: {why}.")
+def _printable(name: str) -> str:
+    """A folder's name, short and without what would reach into terminals."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)[:200]
+
+
+def _parts(uploaded: UploadedSet) -> list[StoredArtifact]:
+    return [part for part in (uploaded.samples, uploaded.labels) if part is not None]
+
+
+@router.get("")
+def list_uploads(session: Reader) -> UploadList:
+    """List the uploaded sets, newest first."""
+    return UploadList(items=[UploadView.of(upload) for upload in uploads.list_uploads(session)])
+
+
+@router.get("/{upload_id}", responses=documented(404))
+def get_upload(upload_id: UploadId, session: Reader) -> UploadView:
+    """Look at an uploaded set."""
+    return UploadView.of(uploads.get(session, upload_id))
+
+
+@router.delete("/{upload_id}", status_code=204, responses=documented(404, 409))
+def delete_upload(upload_id: UploadId, session: Writer, services: ServicesDep) -> None:
+    """Delete an uploaded set with its files. One that a queued or running run trains on stays."""
+    uploads.delete(session, upload_id, LocalArtifacts(services.settings.uploaded))

@@ -66,7 +66,7 @@ def record(planned: Planned, data_dir: Path) -> None:
         "request": np.array(planned.request.model_dump_json()),
         "seconds": np.array(time.perf_counter() - started),
         "steps": np.concatenate([r.steps for r in reports]),
-        "fakes_0": packed(untrained_fakes(spec, device)),
+        "fakes_0": packed(untrained_fakes(spec, device, data)),
         **{f"fakes_{r.epoch}": packed(r.fakes) for r in reports if r.fakes is not None},
     }
     planned.path.parent.mkdir(parents=True, exist_ok=True)

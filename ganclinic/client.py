@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from ganclinic.config import Surroundings, find_service
 from ganclinic.errors import GanClinicError, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
 from ganclinic.transport import Query, Transport, document_of
-from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView, Series, View
+from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView, Series, UploadView, View
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.report import Evaluation
 from ganlib.request import RunRequest
@@ -31,6 +31,7 @@ POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds
 OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
 PAGE_SIZE = 100
 COMPARISONS = "/v1/evaluations"
+UPLOADS = "/v1/uploads"
 
 Figure = Literal["losses", "ndb"]
 SomeView = TypeVar("SomeView", bound=View)
@@ -125,6 +126,30 @@ class Client:
         )
         return self._view(ComparisonView, answer)
 
+    def upload(self, file: str | Path, *, name: str | None = None, image_size: int | None = None) -> UploadView:
+        """Stores a set of samples for runs to train on: .npy, .npz, or .zip, .tar or .tar.gz of pictures.
+
+        With an `image_size`, pictures may have different sizes: the centre square of each is resized to it. Its name
+        is by default that of the file. The same set is stored once.
+
+        Raises:
+            InvalidInput: the file cannot be read.
+            InvalidSpec: with what is wrong: `file`, `name` or `image_size`.
+        """
+        shown = "".join(letter for letter in Path(file).name if letter.isprintable())
+        fields = {"name": name or shown[:200] or "upload"}
+        if image_size is not None:
+            fields["image_size"] = str(image_size)
+        return self._view(UploadView, self._transport.upload(UPLOADS, {"file": Path(file)}, fields=fields))
+
+    def delete_upload(self, upload_id: str) -> None:
+        """Deletes an uploaded set.
+
+        Raises:
+            Conflict: a run that is queued or running trains on it.
+        """
+        self._transport.delete(f"{UPLOADS}/{quote(upload_id, safe='')}")
+
     def cancel_comparison(self, comparison_id: str) -> ComparisonView:
         """Asks for the end of a comparison; one that is over stays as it is."""
         return self._view(ComparisonView, self._transport.post(f"{_comparison_path(comparison_id)}/cancel"))
@@ -163,6 +188,14 @@ class Client:
     def list_comparisons(self, *, status: str | None = None) -> Iterator[ComparisonView]:
         """Comparisons, newest first, without what they found; further pages are fetched as they are reached."""
         return self._pages(ComparisonView, COMPARISONS, {"status": status})
+
+    def get_upload(self, upload_id: str) -> UploadView:
+        """An uploaded set."""
+        return self._view(UploadView, self._transport.get(f"{UPLOADS}/{quote(upload_id, safe='')}"))
+
+    def uploads(self) -> list[UploadView]:
+        """All uploaded sets, newest first."""
+        return [self._parsed(UploadView, item) for item in self._items(UPLOADS)]
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""

@@ -72,8 +72,14 @@ class Transport:
         """The answer to a POST that may be repeated: it has an idempotency key, or repeating it changes nothing."""
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
 
-    def upload(self, path: str, files: Mapping[str, Path], *, fields: Mapping[str, str], key: str) -> httpx.Response:
-        """The answer to a form with files, which are read while they are sent.
+    def delete(self, path: str) -> None:
+        """Deletes what has that path. Where an answer was lost and the request repeated, it may be gone already."""
+        self._send("DELETE", path)
+
+    def upload(
+        self, path: str, files: Mapping[str, Path], *, fields: Mapping[str, str], key: str | None = None
+    ) -> httpx.Response:
+        """The answer to a form with files, which are read while they are sent; it may be repeated, as for `post`.
 
         Raises:
             InvalidInput: a file cannot be read.
@@ -84,7 +90,7 @@ class Transport:
                 opened = {field: (file.name, stack.enter_context(file.open("rb"))) for field, file in files.items()}
             except OSError as error:
                 raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}.") from None
-            headers = {"Idempotency-Key": key}
+            headers = {"Idempotency-Key": key} if key else {}
             return self._send("POST", path, files=opened, data=dict(fields), headers=headers, timeout=timeout)
 
     def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:

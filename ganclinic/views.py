@@ -142,6 +142,24 @@ class ComparisonView(View):
         return {**self.model_dump(mode="json", exclude={"evaluation"}), "evaluation": found}
 
 
+class UploadView(View):
+    """A set of samples that runs may train on, with `dataset.name=upload` and `dataset.upload=<id>`."""
+
+    id: str
+    name: str | None = None
+    kind: str
+    """images or points."""
+    count: int
+    shape: tuple[int, ...]
+    """Of one sample: (channels, height, width) for images, (d,) for points."""
+    class_names: tuple[str, ...] = ()
+    """In the order of their labels; empty where nothing tells classes apart."""
+    class_counts: tuple[int, ...]
+    size: int
+    """Of the stored files, in bytes."""
+    created_at: datetime
+
+
 class BatchView(View):
     """Runs that were made together, in the order of the request."""
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from ganlib.train import TrainingState
 
 FORMAT = "ganclinic-checkpoint-1"
-PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "remedies")
 
 
 class CheckpointUnreadable(ValueError):

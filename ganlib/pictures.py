@@ -12,15 +12,31 @@ IMAGE_ZOOM = 2  # 28-pixel digits are hard to see one to one
 POINTS_SIDE_PX = 448
 POINTS_REACH = 1.2  # data reach ±.8 or so; what lies further out is drawn at the edge
 POINT_RADIUS_PX = 2
+COLUMNS = 56  # of a histogram, 8 pixels each
 
 
 def sample_grid(samples: NDArray[np.float32]) -> bytes:
-    """PNG of samples: images [n, channels, height, width] in [-1, 1] as a grid, points [n, 2] as a scatter.
+    """PNG of samples: images [n, channels, height, width] in [-1, 1] as a grid, points [n, d] as a scatter.
 
-    Values that are not finite are drawn black.
+    Of points on a line it is a histogram, of others the first two coordinates are drawn. Values that are not finite
+    are drawn black, or as -1 or 1.
     """
     finite = np.nan_to_num(samples, nan=-1.0, posinf=1.0, neginf=-1.0)
-    return _png(_image_grid(finite) if finite.ndim == 4 else _scatter(finite))
+    if finite.ndim == 4:
+        return _png(_image_grid(finite))
+    return _png(_histogram(finite[:, 0]) if finite.shape[1] == 1 else _scatter(finite[:, :2]))
+
+
+def pair_grid(inputs: NDArray[np.float32], outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> bytes:
+    """PNG of triplets side by side, input, output and target: images [n, channels, height, width] in [-1, 1].
+
+    Inputs may have one channel where the others have three.
+    """
+    channels = max(images.shape[1] for images in (inputs, outputs, targets))
+    alike = [
+        np.broadcast_to(images, (len(images), channels, *images.shape[2:])) for images in (inputs, outputs, targets)
+    ]
+    return sample_grid(np.concatenate(alike, axis=3))
 
 
 def bin_strip(images: NDArray[np.float32], bins: NDArray[np.int64], num_bins: int) -> bytes:
@@ -41,7 +57,7 @@ def bin_strip(images: NDArray[np.float32], bins: NDArray[np.int64], num_bins: in
 def _image_grid(samples: NDArray[np.float32]) -> NDArray[np.uint8]:
     """[rows·(height + gap), columns·(width + gap), channels], as near to a square as it gets."""
     n, channels, height, width = samples.shape
-    columns = math.ceil(math.sqrt(n))
+    columns = math.ceil(math.sqrt(n * height / width))
     rows = math.ceil(n / columns)
     pixels = _pixels(samples).repeat(IMAGE_ZOOM, axis=2).repeat(IMAGE_ZOOM, axis=3)
     high, wide = height * IMAGE_ZOOM + GAP_PX, width * IMAGE_ZOOM + GAP_PX
@@ -67,6 +83,16 @@ def _scatter(points: NDArray[np.float32]) -> NDArray[np.uint8]:
         row = POINTS_SIDE_PX - 1 - y
         paper[row - margin : row + margin + 1, x - margin : x + margin + 1] = 40
     return paper
+
+
+def _histogram(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[side, side, 1]: white paper, dark columns over -1.2 to 1.2, the fullest one as high as the paper."""
+    reach = values.clip(-POINTS_REACH, POINTS_REACH)
+    counts, _ = np.histogram(reach, bins=COLUMNS, range=(-POINTS_REACH, POINTS_REACH))
+    heights = np.ceil(counts / counts.max() * POINTS_SIDE_PX).astype(int)
+    rows = np.arange(POINTS_SIDE_PX, 0, -1)[:, None]  # height of each row's upper edge over the bottom
+    columns = np.where(rows <= heights, 40, 255).astype(np.uint8)
+    return columns.repeat(POINTS_SIDE_PX // COLUMNS, axis=1)[:, :, None]
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

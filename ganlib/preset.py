@@ -22,9 +22,9 @@ class Preset:
     name: str
     title: str
     reports: str
-    """What the article reports."""
+    """What the article reports; or what was measured here, where it gives no numbers."""
     deviations: tuple[str, ...]
-    """Where this differs from the article, as far as known."""
+    """Where this differs from the article, as far as known, and how it does what its title says."""
     spec: RunSpec
 
 

@@ -44,9 +44,13 @@ class EpochReport:
     steps: NDArray[np.float32]
     """[steps_per_epoch, len(STEP_COLUMNS)]."""
     samples: NDArray[np.float32]
-    """[count, *shape] in [-1, 1], from the run's fixed latents."""
+    """[count, *shape] in [-1, 1], from the run's fixed latents, or from the first of the held-out inputs."""
     fakes: NDArray[np.float32] | None
     """[num_samples, *shape] for evaluation; None in an epoch without one."""
+    inputs: NDArray[np.float32] | None = None
+    """[count, channels, height, width] in [-1, 1], what the samples were made from; None without pairs."""
+    targets: NDArray[np.float32] | None = None
+    """[count, *shape] in [-1, 1], what the samples were to be; None without pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,16 @@
 """What the API accepts: a request for a run (a preset or a spec, plus dotted changes), or options of a comparison."""
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ganlib.network_plugins import NetworkNotInstalled, NetworkUnavailable, Role, find_network, options_of
+from ganlib.network_specs import Discriminator, Generator, PluginDiscriminator, PluginGenerator
 from ganlib.preset import get_preset
-from ganlib.spec import Comparison, ComparisonSpec, RunSpec, with_settings
+from ganlib.spec import UNPAIRED_MEASURES, Comparison, ComparisonSpec, MeasureName, RunSpec, with_settings
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """A name for people: no control characters, which would reach their terminals."""
@@ -21,6 +24,10 @@ class StoredSamples:
     count: int
     shape: tuple[int, ...]
     """Of one sample."""
+
+
+Document = dict[str, Any]
+"""A spec that is not validated yet."""
 
 
 class InvalidRequest(ValueError):
@@ -49,24 +56,34 @@ class RunRequest(BaseModel):
             raise ValueError("preset: give either 'preset' or 'spec'")
         return self
 
-    def resolve(self) -> RunSpec:
-        """The spec that this request asks for.
+    def resolve(self, complete: Callable[[Document], Document] | None = None) -> RunSpec:
+        """The spec that this request asks for; `complete` fills in what only the service knows.
 
         Raises:
             InvalidRequest: with every field that is wrong.
         """
         try:
             base = self.spec if self.spec is not None else get_preset(str(self.preset)).spec.model_dump(mode="json")
-            return RunSpec.model_validate(with_settings(base, self.set))
+            document = with_settings(base, self.set)
+            spec = RunSpec.model_validate(document if complete is None else complete(document))
+        except InvalidRequest:
+            raise
         except ValidationError as error:
             raise InvalidRequest(problems_of(error)) from None
         except ValueError as error:  # UnknownPreset and with_settings name their field first
             raise InvalidRequest(dict([_named(str(error), "preset")])) from None
+        if problems := _plugin_problems("generator", spec.generator) | _plugin_problems(
+            "discriminator", spec.discriminator
+        ):
+            raise InvalidRequest(problems)
+        return spec
 
 
 class ComparisonOptions(Comparison):
     """How two uploaded sets of samples are compared."""
 
+    measures: tuple[MeasureName, ...] = Field(default=UNPAIRED_MEASURES, min_length=1)
+    """What is measured; by default all but `paired`. What the samples do not allow is left out."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seeds every choice that the measures make."""
 
@@ -116,6 +133,23 @@ def _uploaded(field: str) -> str:
     """A field of a `ComparisonSpec`, as the request calls it."""
     first, dot, rest = field.partition(".")
     return {"comparison": "options", "n_real": "real", "n_fake": "fake"}.get(first, first) + dot + rest
+
+
+def _plugin_problems(role: Role, part: Generator | Discriminator) -> dict[str, str]:
+    """What is wrong with a plugin's options; nothing can be said where the plugin is not installed."""
+    if not isinstance(part, PluginGenerator | PluginDiscriminator):
+        return {}
+    try:
+        network = find_network(role, part)
+    except NetworkNotInstalled:
+        return {}
+    except NetworkUnavailable as error:
+        return dict([_named(str(error), role)])
+    try:
+        options_of(network, part)
+    except ValidationError as error:
+        return {f"{role}.options.{field}": text for field, text in problems_of(error, network.schema).items()}
+    return {}
 
 
 def problems_of(error: ValidationError, root: type[BaseModel] = RunSpec) -> dict[str, str]:
@@ -188,6 +222,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _tags(model: type[BaseModel]) -> list[str]:
     """Values of the field that tells this member of a union from the others."""
     for field in ("name", "family", "kind"):
-        if field in model.model_fields:
-            return [str(v) for v in getattr(model.model_fields[field].annotation, "__args__", ())]
+        values = getattr(model.model_fields[field].annotation, "__args__", ()) if field in model.model_fields else ()
+        if values:  # a plugin's `name` is any text: its `family` tells it apart
+            return [str(v) for v in values]
     return []

@@ -21,6 +21,19 @@ class Stream(IntEnum):
     EVALUATION_LATENTS = 7
     DATASET = 8
     EVALUATION = 9
+    GENERATOR_POWER = 10
+    DISCRIMINATOR_POWER = 11
+    GENERATOR_DROPOUT = 12
+    DISCRIMINATOR_DROPOUT = 13
+    GENERATORS_REALS = 20
+    INTERPOLATION = 21
+    INSTANCE_NOISE = 22
+    REPLAY = 23
+    DIFF_AUGMENT = 24
+    ADAPTIVE_AUGMENT = 25
+    MORE_GENERATORS = 26
+    IDENTITY_WEIGHTS = 27
+    HELD_OUT = 28
 
 
 def numpy_generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
@@ -37,3 +50,10 @@ def torch_generator(seed: int, stream: Stream, index: int = 0) -> torch.Generato
 def latents(seed: int, stream: Stream, index: int, shape: tuple[int, int]) -> torch.Tensor:
     """[n, latent_dim] float32 from N(0, 1), on the CPU."""
     return torch.randn(shape, generator=torch_generator(seed, stream, index))
+
+
+def member_seed(seed: int, number: int) -> int:
+    """The seed of generator `number` among several: the first one's is the run's own."""
+    if number == 0:
+        return seed
+    return int(numpy_generator(seed, Stream.MORE_GENERATORS, number).integers(2**63))

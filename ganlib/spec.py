@@ -10,225 +10,32 @@ cannot work is refused before it is queued. This module imports no torch: the cl
 import hashlib
 import json
 import math
-from typing import Annotated, Any, Literal, Self, cast
+from copy import deepcopy
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from ganlib.datasets.catalog import DATASETS, DatasetInfo
+from ganlib.dataset_specs import Dataset as Dataset
+from ganlib.dataset_specs import EdgesDataset as EdgesDataset
+from ganlib.dataset_specs import ImageDataset as ImageDataset
+from ganlib.dataset_specs import MixtureDataset as MixtureDataset
+from ganlib.dataset_specs import PolygonDataset as PolygonDataset
+from ganlib.dataset_specs import StackedDataset as StackedDataset
+from ganlib.dataset_specs import UploadDataset as UploadDataset
+from ganlib.datasets.catalog import DatasetInfo
+from ganlib.network_checks import Surroundings, check_networks, sees_without_class
+from ganlib.network_specs import Discriminator, Generator
+from ganlib.objective_specs import BceObjective, Objective, Penalties, all_penalties, check_objective, with_usual
+from ganlib.optimizer_specs import Adam, Optimizer
+from ganlib.pair_checks import check_pairs
+from ganlib.part import Part
+from ganlib.remedy_checks import check_remedies
+from ganlib.remedy_specs import Remedies
 
 SPEC_VERSION = 1
 
 
-class Part(BaseModel):
-    """A frozen part of a spec: unknown fields are refused, numbers must be finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-# --- data -------------------------------------------------------------------------------------------------------
-
-
-class ImageDataset(Part):
-    """Labelled images with pixel values scaled to [-1, 1]."""
-
-    name: Literal["mnist", "fashion-mnist", "mnist-5k"]
-    """`mnist` and `fashion-mnist` are found in GANCLINIC_DATA_DIR or downloaded; `mnist-5k` needs no network."""
-    classes: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(default=None, min_length=1)
-    """Keep only these classes, e.g. `[8]`; null keeps all of them."""
-    limit: int | None = Field(default=None, ge=2)
-    """Keep only the first this many images (after the choice of classes); null keeps all of them."""
-
-    @model_validator(mode="after")
-    def _classes_exist(self) -> Self:
-        known = len(DATASETS[self.name].class_counts)
-        if self.classes is not None:
-            unknown = [c for c in self.classes if c >= known]
-            if unknown:
-                raise ValueError(f"classes: {self.name} has no class {unknown[0]}; allowed: 0 to {known - 1}")
-            if len(set(self.classes)) != len(self.classes):
-                raise ValueError("classes: each class may be named once")
-        return self
-
-    @property
-    def size(self) -> int:
-        """Number of training images that this choice keeps."""
-        counts = DATASETS[self.name].class_counts
-        chosen = sum(counts[c] for c in self.classes) if self.classes is not None else sum(counts)
-        return chosen if self.limit is None else min(chosen, self.limit)
-
-
-class MixtureDataset(Part):
-    """Points in the plane from a Gaussian mixture with known modes, scaled into [-1, 1]."""
-
-    name: Literal["ring8", "grid25"]
-    """`ring8`: 8 modes on a circle; `grid25`: 25 modes on a 5 x 5 grid."""
-    size: int = Field(default=10_000, ge=50, le=1_000_000)
-    """Number of training points drawn."""
-
-
-class PolygonDataset(Part):
-    """Images of convex polygons, drawn with replacement from the 4,017 whose corners lie on 12 points of a circle."""
-
-    name: Literal["polygons"] = "polygons"
-    """`polygons`: a finite set, so that precision and recall of fakes are exact."""
-    size: int = Field(default=10_000, ge=50, le=100_000)
-    """Number of training images drawn."""
-
-
-Dataset = Annotated[ImageDataset | MixtureDataset | PolygonDataset, Field(discriminator="name")]
-
-
-# --- networks ---------------------------------------------------------------------------------------------------
-
-
-class BatchNorm(Part):
-    """Batch normalisation after every hidden (transposed) convolution."""
-
-    kind: Literal["batch"] = "batch"
-    eps: float = Field(default=1e-5, gt=0, le=1)
-    """Added to the variance. Keras uses 1e-3."""
-    momentum: float = Field(default=0.1, gt=0, le=1)
-    """Share of the new batch in the moving statistics. Keras' momentum .99 is .01 here."""
-
-
-class NoNorm(Part):
-    """No normalisation."""
-
-    kind: Literal["none"] = "none"
-
-
-Norm = Annotated[BatchNorm | NoNorm, Field(discriminator="kind")]
-
-
-class NormalInit(Part):
-    """Weights from N(0, std), biases 0, as in DCGAN."""
-
-    kind: Literal["normal"] = "normal"
-    std: float = Field(default=0.02, gt=0, le=10)
-    """Standard deviation of the weights."""
-
-
-class FanInInit(Part):
-    """PyTorch's default: weights and biases uniform within ±1/sqrt(fan in)."""
-
-    kind: Literal["fan_in"] = "fan_in"
-
-
-Init = Annotated[NormalInit | FanInInit, Field(discriminator="kind")]
-Slope = Annotated[float, Field(ge=0, lt=1)]
-Width = Annotated[int, Field(ge=1, le=2048)]
-
-
-class DeconvGenerator(Part):
-    """Linear latent → width·7·7, two transposed convolutions (stride 2), one convolution, tanh."""
-
-    family: Literal["deconv"] = "deconv"
-    latent_dim: int = Field(default=128, ge=1, le=4096)
-    """Entries of the latent, drawn from N(0, 1)."""
-    width: Width = 128
-    """Channels of every hidden layer."""
-    kernel_size: int = Field(default=4, ge=2)
-    """Kernel of the transposed convolutions."""
-    last_kernel_size: int = Field(default=3, ge=1)
-    """Kernel of the last convolution; odd, so that the image keeps its size."""
-    norm: Norm = NoNorm()
-    """Normalisation after every hidden (transposed) convolution."""
-    init: Init = FanInInit()
-    """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
-
-    @model_validator(mode="after")
-    def _last_kernel_is_odd(self) -> Self:
-        if self.last_kernel_size % 2 == 0:
-            raise ValueError(f"last_kernel_size: {self.last_kernel_size} is even; allowed: odd sizes")
-        return self
-
-
-class MlpGenerator(Part):
-    """Fully connected layers with LeakyReLU; for points it is the only family."""
-
-    family: Literal["mlp"] = "mlp"
-    latent_dim: int = Field(default=2, ge=1, le=4096)
-    """Entries of the latent, drawn from N(0, 1)."""
-    width: Width = 128
-    """Units of every hidden layer."""
-    layers: int = Field(default=2, ge=1, le=32)
-    """Number of hidden layers."""
-    init: Init = FanInInit()
-    """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
-
-
-class ConvDiscriminator(Part):
-    """Two convolutions (stride 2) with LeakyReLU, then Linear → one logit."""
-
-    family: Literal["conv"] = "conv"
-    width: Width = 64
-    """Channels of every hidden layer."""
-    kernel_size: int = Field(default=4, ge=2)
-    """Kernel of the convolutions."""
-    norm: Norm = NoNorm()
-    """Normalisation after every hidden (transposed) convolution."""
-    init: Init = FanInInit()
-    """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
-
-
-class MlpDiscriminator(Part):
-    """Fully connected layers with LeakyReLU, then one logit."""
-
-    family: Literal["mlp"] = "mlp"
-    width: Width = 128
-    """Units of every hidden layer."""
-    layers: int = Field(default=2, ge=1, le=32)
-    """Number of hidden layers."""
-    init: Init = FanInInit()
-    """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
-
-
-Generator = Annotated[DeconvGenerator | MlpGenerator, Field(discriminator="family")]
-Discriminator = Annotated[ConvDiscriminator | MlpDiscriminator, Field(discriminator="family")]
-
-
 # --- how it is trained ------------------------------------------------------------------------------------------
-
-
-class BceObjective(Part):
-    """Non-saturating binary cross-entropy, computed from logits (stable at any logit)."""
-
-    name: Literal["bce"] = "bce"
-
-
-class ClampedBceObjective(Part):
-    """Binary cross-entropy on a sigmoid with its logarithms clamped at -100, as torch.nn.BCELoss does.
-
-    In float32 the sigmoid saturates to exactly 0 or 1, and its gradient to 0: the published runs with a
-    learning rate of .2 depend on that.
-    """
-
-    name: Literal["clamped-bce"] = "clamped-bce"
-
-
-Objective = Annotated[BceObjective | ClampedBceObjective, Field(discriminator="name")]
-
-
-class Adam(Part):
-    """Adam (Kingma & Ba 2015)."""
-
-    name: Literal["adam"] = "adam"
-    learning_rate: float = Field(default=2e-4, gt=0, le=10)
-    """Step size. Adam's authors suggest 1e-3, DCGAN's 2e-4."""
-    beta1: float = Field(default=0.5, ge=0, lt=1)
-    """Decay of the first moment. Adam's authors suggest .9, DCGAN's .5."""
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    """Decay of the second moment."""
-    eps: float = Field(default=1e-8, gt=0, le=1)
-    """Added to the root of the second moment. Keras uses 1e-7."""
 
 
 DiscriminatorUpdate = Literal["together", "half_batches", "joined_batch"]
@@ -246,7 +53,7 @@ class Training(Part):
     discriminator_batch_size: int | None = Field(default=None, ge=1, le=65_536)
     """Reals, and as many fakes, in a discriminator update; null: `batch_size`."""
     discriminator_steps: int = Field(default=1, ge=1, le=100)
-    """Discriminator updates before each generator update (k)."""
+    """Discriminator updates before each generator update (k). Where it is missing, the objective's usual number."""
     discriminator_update: DiscriminatorUpdate = "together"
     """`together`: reals and fakes pass separately, one optimizer step on both losses. `half_batches`: a step on
     the reals, then a step on the fakes. `joined_batch`: one pass over reals and fakes joined in a batch."""
@@ -282,6 +89,7 @@ MeasureName = Literal[
     "diversity",
     "paired",
 ]
+UNPAIRED_MEASURES: tuple[MeasureName, ...] = tuple(name for name in get_args(MeasureName) if name != "paired")
 CHEAP_MEASURES: tuple[MeasureName, ...] = ("ndb", "chi_square", "prdc", "repetition", "memorisation", "modes")
 
 
@@ -290,7 +98,7 @@ class Comparison(Part):
 
     measures: tuple[MeasureName, ...] = Field(default=CHEAP_MEASURES, min_length=1)
     """What is measured. `modes` needs known modes or labels, `diversity` images; elsewhere they are left out. `paired`
-    compares each fake with the real of its number, in two uploaded sets of images."""
+    compares each fake with the real of its number, in two uploaded sets of images, or with the target of its input."""
     space: Space = "pixels"
     """Feature space of all measures."""
     num_bins: int | None = Field(default=None, ge=2, le=1000)
@@ -372,11 +180,16 @@ class RunSpec(Part):
     """The network that tells reals from fakes."""
     objective: Objective = BceObjective()
     """The adversarial loss."""
-    optimizer: Adam = Adam()
-    """Of the generator, and of the discriminator unless `discriminator_optimizer` is given."""
-    discriminator_optimizer: Adam | None = None
-    """Of the discriminator alone; null: `optimizer`."""
+    penalties: Penalties = Penalties()
+    """On the discriminator's gradient, beside the objective's own."""
+    optimizer: Optimizer = Adam()
+    """Of the generator, and of the discriminator unless `discriminator_optimizer` is given. Without it, or null, the
+    objective's usual one; without its `name`, the usual one with changes."""
+    discriminator_optimizer: Optimizer | None = None
+    """Of the discriminator alone; null: `optimizer`; without its `name`: `optimizer` with changes. Two time scales
+    (TTUR, Heusel et al. 2017) are rates of 1e-4 for the generator and 4e-4 here (SAGAN, Zhang et al. 2019)."""
     training: Training = Training()
+    remedies: Remedies = Remedies()
     samples: Samples = Samples()
     evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
@@ -384,7 +197,33 @@ class RunSpec(Part):
     @property
     def data(self) -> DatasetInfo:
         """Shape and classes of the data set."""
-        return DATASETS[self.dataset.name]
+        return self.dataset.info
+
+    @property
+    def all_penalties(self) -> Penalties:
+        """The objective's own penalties and the added ones."""
+        return all_penalties(self.objective, self.penalties)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that are trained on; 0 where there are no labels."""
+        return len(self.dataset.kept_classes)
+
+    @property
+    def packing(self) -> int:
+        """Samples that the discriminator sees at once."""
+        return self.remedies.packing.samples if self.remedies.packing is not None else 1
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the images that samples are made from; 0 where they are made from latents."""
+        return self.dataset.input_channels if isinstance(self.dataset, EdgesDataset) else 0
+
+    @property
+    def discriminator_shape(self) -> tuple[int, ...]:
+        """Shape of what the discriminator sees: a sample, behind its input if any, or a pack, along the channels."""
+        channels, *rest = self.data.shape
+        return (self.packing * (self.input_channels + channels), *rest)
 
     @property
     def discriminator_batch_size(self) -> int:
@@ -403,12 +242,18 @@ class RunSpec(Part):
         """Generator updates of the whole run."""
         return self.steps_per_epoch * self.training.epochs
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_of_the_objective(cls, document: Any) -> Any:
+        return with_usual(cast("dict[str, Any]", document)) if isinstance(document, dict) else document
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
+        check_objective(self.objective, self.penalties, self.training.discriminator_update)
         _check_batch(self)
-        _check_families(self)
-        _check_kernels(self)
+        check_networks(self.generator, self.discriminator, _surroundings(self))
         _check_evaluation(self)
+        check_remedies(self)
         return self
 
 
@@ -425,28 +270,20 @@ def _check_batch(spec: RunSpec) -> None:
         )
 
 
-def _check_families(spec: RunSpec) -> None:
-    images = len(spec.data.shape) == 3
-    if not images:
-        for part, family in (("generator", spec.generator.family), ("discriminator", spec.discriminator.family)):
-            if family != "mlp":
-                raise ValueError(
-                    f"{part}.family: '{family}' needs images, {spec.dataset.name} has points; allowed: 'mlp'"
-                )
-
-
-def _check_kernels(spec: RunSpec) -> None:
-    side = spec.data.shape[-1]
-    kernels = {
-        "generator.kernel_size": getattr(spec.generator, "kernel_size", 0),
-        "generator.last_kernel_size": getattr(spec.generator, "last_kernel_size", 0),
-        "discriminator.kernel_size": getattr(spec.discriminator, "kernel_size", 0),
-    }
-    for field, kernel in kernels.items():
-        if kernel > side:
-            raise ValueError(
-                f"{field}: {kernel} is larger than the image ({side} x {side} pixels); allowed: up to {side}"
-            )
+def _surroundings(spec: RunSpec) -> Surroundings:
+    batch, size = spec.discriminator_batch_size, spec.dataset.size
+    left = size % batch if spec.training.sampling == "without_replacement" else 0
+    joined = 2 if spec.training.discriminator_update == "joined_batch" else 1
+    generators, packs = spec.training.batch_size // spec.packing, (left or batch) // spec.packing
+    return Surroundings(
+        data=spec.dataset.name,
+        shape=spec.data.shape,
+        num_classes=spec.num_classes,
+        generator_batch=min(spec.training.batch_size, left or batch),
+        discriminator_batch=max(spec.training.batch_size, joined * batch),
+        smallest_batch=min(generators, joined * packs),
+        paired=spec.input_channels > 0,
+    )
 
 
 def _check_evaluation(spec: RunSpec) -> None:
@@ -455,13 +292,14 @@ def _check_evaluation(spec: RunSpec) -> None:
             f"evaluation.space: '{spec.evaluation.space}' needs images, {spec.dataset.name} has points; allowed: "
             f"'pixels', 'discriminator'"
         )
+    if spec.evaluation.space == "discriminator" and not sees_without_class(spec.discriminator):
+        raise ValueError("evaluation.space: 'discriminator' needs the class of every sample; allowed: 'pixels'")
     smallest = min(spec.evaluation.num_samples, spec.dataset.size)
     if smallest < 2 * SAMPLES_PER_BIN:
         raise ValueError(
             f"dataset: {spec.dataset.size} samples cannot be evaluated; at least {2 * SAMPLES_PER_BIN} are needed"
         )
-    if "paired" in spec.evaluation.measures:
-        raise ValueError("evaluation.measures: 'paired' needs data whose samples have a counterpart each")
+    check_pairs(spec)
     subset = min(spec.evaluation.num_samples, spec.dataset.size // 2)
     if spec.evaluation.neighbours >= subset:
         raise ValueError(
@@ -534,5 +372,5 @@ def with_settings(document: dict[str, Any], settings: dict[str, Any]) -> dict[st
             if not isinstance(inner, dict):
                 raise ValueError(f"{path}: '{key}' is not an object that has fields")
             part = cast("dict[str, Any]", inner)
-        part[last] = value
+        part[last] = deepcopy(value)  # a later path may lead into it
     return changed

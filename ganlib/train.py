@@ -9,7 +9,8 @@ for report in training.epochs():
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -18,12 +19,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganlib.datasets.load import DataArrays
-from ganlib.losses import LOSSES
+from ganlib.descent import Descent
+from ganlib.held_out import HeldOut, held_out_of
 from ganlib.networks.build import build_discriminator, build_generator
+from ganlib.objective_specs import WassersteinObjective
+from ganlib.objectives.penalties import one_centred, zero_centred
+from ganlib.objectives.table import loss_of
+from ganlib.objectives.wasserstein import clip_weights
+from ganlib.remedies.remedy import Judge, Move, Seen, Setting
+from ganlib.remedies.table import build_remedies
 from ganlib.report import STEP_COLUMNS, EpochReport
-from ganlib.seeding import Stream, latents, numpy_generator
-from ganlib.spec import Adam, RunSpec, spec_hash
-from ganlib.step import DiscriminatorOutcome, GeneratorOutcome, update_discriminator, update_generator
+from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
+from ganlib.spec import RunSpec, spec_hash
+from ganlib.step import (
+    Batch,
+    DiscriminatorOutcome,
+    GeneratorOutcome,
+    Term,
+    Terms,
+    beside,
+    logits_of,
+    update_discriminator,
+    update_generator,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +58,8 @@ class TrainingState:
     discriminator: dict[str, Any]
     generator_optimizer: dict[str, Any]
     discriminator_optimizer: dict[str, Any]
+    remedies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name, of remedies whose future depends on their past."""
 
 
 class SpecMismatch(ValueError):
@@ -59,11 +79,24 @@ class Training:
         """
         self.spec, self.device = spec, device
         self.data = torch.from_numpy(data.samples).to(device)
-        self.loss = LOSSES[spec.objective.name]
+        self.inputs = None if data.inputs is None else torch.from_numpy(data.inputs).to(device)
+        self.held_out = held_out_of(data)
+        self.labels = _class_numbers(data, device) if spec.generator.condition != "none" else None
+        self.loss, self.penalties = loss_of(spec), spec.all_penalties
         self.generator = build_generator(spec, device)
         self.discriminator = build_discriminator(spec, device)
-        self.generator_optimizer = _optimizer(self.generator, spec.optimizer)
-        self.discriminator_optimizer = _optimizer(self.discriminator, spec.discriminator_optimizer or spec.optimizer)
+        steps = spec.total_steps
+        self.generator_descent = Descent(self.generator, spec.optimizer, steps)
+        self.discriminator_descent = Descent(self.discriminator, spec.discriminator_optimizer or spec.optimizer, steps)
+        self.remedies = build_remedies(
+            Setting(
+                spec=spec,
+                generator=self.generator,
+                discriminator=self.discriminator,
+                discriminator_descent=self.discriminator_descent,
+                loss=self.loss,
+            )
+        )
         self.epoch = self.step = 0
         if state is not None:
             self._restore(state)
@@ -78,8 +111,9 @@ class Training:
                 epoch=self.epoch,
                 first_step=first,
                 steps=np.array(rows, dtype=np.float32).reshape(-1, len(STEP_COLUMNS)),
-                samples=sample(self.generator, self.spec, Stream.SAMPLE_LATENTS, self.spec.samples.count),
+                samples=self._sample(Stream.SAMPLE_LATENTS, self.spec.samples.count),
                 fakes=self._fakes() if evaluation_is_due(self.spec, self.epoch) else None,
+                **self._shown_pairs(),
             )
 
     def state(self) -> TrainingState:
@@ -90,9 +124,16 @@ class Training:
             step=self.step,
             generator=self.generator.state_dict(),
             discriminator=self.discriminator.state_dict(),
-            generator_optimizer=self.generator_optimizer.state_dict(),
-            discriminator_optimizer=self.discriminator_optimizer.state_dict(),
+            generator_optimizer=self.generator_descent.state_dict(),
+            discriminator_optimizer=self.discriminator_descent.state_dict(),
+            remedies={name: state for name, remedy in self.remedies.items() if (state := remedy.state())},
         )
+
+    @property
+    def sampled(self) -> nn.Module:
+        """The generator that pictures and evaluation take."""
+        own = [remedy.sampled for remedy in self.remedies.values() if remedy.sampled is not None]
+        return own[0] if own else self.generator
 
     @torch.no_grad()
     def discriminator_features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,8 +151,10 @@ class Training:
         self.epoch, self.step = state.epoch, state.step
         self.generator.load_state_dict(state.generator)
         self.discriminator.load_state_dict(state.discriminator)
-        _restore_optimizer(self.generator_optimizer, state.generator_optimizer)
-        _restore_optimizer(self.discriminator_optimizer, state.discriminator_optimizer)
+        self.generator_descent.load_state_dict(state.generator_optimizer)
+        self.discriminator_descent.load_state_dict(state.discriminator_optimizer)
+        for name, values in state.remedies.items():
+            self.remedies[name].restore(values)
 
     def _step(self, on_step: Callable[[int], None] | None) -> list[float]:
         training = self.spec.training
@@ -119,42 +162,127 @@ class Training:
             self._update_discriminator(self.step * training.discriminator_steps + k)
             for k in range(training.discriminator_steps)
         ]
-        outcome = update_generator(
-            self.generator,
-            self.discriminator,
-            self.generator_optimizer,
-            self.loss,
-            self._latents(Stream.GENERATOR_LATENTS, self.step, training.batch_size),
-        )
+        outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
         self.step += 1
+        for remedy in self.remedies.values():
+            remedy.after_step(self.step)
         row = _row(updates, outcome)
         if on_step is not None:
             on_step(self.step)
         return row
 
     def _update_discriminator(self, draw: int) -> DiscriminatorOutcome:
-        reals = self._reals(draw)
-        latent = self._latents(Stream.DISCRIMINATOR_LATENTS, draw, len(reals))
-        fakes = make_fakes(self.generator, latent, self.spec.training.fake_statistics)
-        return update_discriminator(
+        reals = self._reals(batch_indices(self.spec, draw))
+        given = self._given(Stream.DISCRIMINATOR_LATENTS, draw, len(reals), reals.inputs)
+        # of the reals' classes, so that no pair and no point between them has two
+        fakes = make_fakes(self.generator, given, self.spec.training.fake_statistics, reals.labels)
+        fakes = beside(reals.inputs, fakes)
+        for remedy in self.remedies.values():
+            fakes = remedy.shown(fakes, draw)
+        seen_reals = self._view(reals, Seen.REALS, draw)
+        seen_fakes = self._view(Batch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
+        outcome = update_discriminator(
             self.spec.training.discriminator_update,
-            self.discriminator,
-            self.discriminator_optimizer,
+            self.discriminator_descent,
             self.loss,
-            reals,
-            fakes,
+            seen_reals,
+            seen_fakes,
+            step=self.step,
+            terms=self._terms(seen_reals, seen_fakes, draw),
+        )
+        if isinstance(self.spec.objective, WassersteinObjective):
+            clip_weights(self.discriminator, self.spec.objective.clip)
+        for remedy in self.remedies.values():
+            remedy.after_discriminator(outcome, count=len(reals), step=self.step)
+        return outcome
+
+    def _terms(self, reals: Batch, fakes: Batch, draw: int) -> Terms:
+        """The penalties and the remedies' terms of discriminator update number `draw`."""
+        penalties, on_reals, on_fakes, both = self.penalties, [], [], list[Term]()
+        if penalties.r1 is not None:
+            on_reals.append(partial(self._zero_centred, penalties.r1, reals))
+        if penalties.r2 is not None:
+            on_fakes.append(partial(self._zero_centred, penalties.r2, fakes))
+        if penalties.gradient is not None:
+            both.append(partial(self._one_centred, penalties.gradient, reals, fakes, draw))
+        both += [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
+        return Terms(reals=tuple(on_reals), fakes=tuple(on_fakes), both=tuple(both))
+
+    def _zero_centred(self, gamma: float, batch: Batch) -> Tensor:
+        return gamma * zero_centred(self._judge(batch.labels), batch.samples)
+
+    def _one_centred(self, weight: float, reals: Batch, fakes: Batch, draw: int) -> Tensor:
+        generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
+        shares = torch.rand(len(reals), generator=generator).to(self.device)
+        return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
+
+    def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        return lambda samples: logits_of(self.discriminator, Batch(samples=samples, labels=labels))
+
+    def _generator_losses(self) -> tuple[Tensor, Tensor]:
+        """The generator's adversarial loss, and what it minimises."""
+        move = self._move()
+        judge = self._opponent(move)
+        logits = judge(move.fakes)
+        if self.loss.paired and move.reals is not None:
+            _, logits = self.loss.compare(judge(move.reals), logits)
+        adversarial = self.loss.generator(logits)
+        terms = [t for remedy in self.remedies.values() if (t := remedy.generator_term(move)) is not None]
+        replaced = any(remedy.replaces_loss for remedy in self.remedies.values())
+        return adversarial, sum(terms[1:], terms[0]) if replaced else sum(terms, adversarial)
+
+    def _move(self) -> Move:
+        """The generator's next update, as the discriminator will see it."""
+        count, step = self.spec.training.batch_size, self.step
+        needed = self.loss.paired or any(remedy.needs_reals for remedy in self.remedies.values())
+        reals, labels, inputs, targets = None, None, None, None
+        if needed or self.labels is not None or self.inputs is not None:
+            rng = numpy_generator(self.spec.seed, Stream.GENERATORS_REALS, step)
+            chosen = self._reals(rng.integers(0, len(self.data), count))
+            labels, inputs = chosen.labels, chosen.inputs
+            targets = None if inputs is None else chosen.samples
+            reals = self._view(chosen, Seen.GENERATORS_REALS, step) if needed else None
+        fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
+        seen = self._view(Batch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
+        return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
+
+    def _opponent(self, move: Move) -> Judge:
+        """The discriminator that the generator plays against."""
+        others = [judge for remedy in self.remedies.values() if (judge := remedy.opponent(move)) is not None]
+        return others[0] if others else partial(logits_of, self.discriminator)
+
+    def _view(self, batch: Batch, seen: Seen, index: int) -> Batch:
+        """What the discriminator sees of a batch."""
+        samples = beside(batch.inputs, batch.samples)
+        for remedy in self.remedies.values():
+            samples = remedy.view(samples, seen, index)
+        return Batch(samples=samples, labels=batch.labels)
+
+    def _reals(self, indices: NDArray[np.int64]) -> Batch:
+        """The training samples of these numbers."""
+        chosen = torch.from_numpy(indices).to(self.device)
+        return Batch(
+            samples=scale(self.data[chosen]),
+            labels=None if self.labels is None else self.labels[chosen],
+            inputs=None if self.inputs is None else scale(self.inputs[chosen]),
         )
 
-    def _reals(self, draw: int) -> Tensor:
-        """The reals of one discriminator update: [batch, *shape] float32 in [-1, 1]."""
-        indices = torch.from_numpy(batch_indices(self.spec, draw)).to(self.device)
-        return scale(self.data[indices])
-
-    def _latents(self, stream: Stream, index: int, count: int) -> Tensor:
+    def _given(self, stream: Stream, index: int, count: int, inputs: Tensor | None) -> Tensor:
+        """What the generator makes samples from: the inputs where there are any, else latents."""
+        if inputs is not None:
+            return inputs
         return latents(self.spec.seed, stream, index, (count, self.spec.generator.latent_dim)).to(self.device)
 
     def _fakes(self) -> NDArray[np.float32]:
-        return sample(self.generator, self.spec, Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
+        return self._sample(Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
+
+    def _sample(self, stream: Stream, count: int) -> NDArray[np.float32]:
+        return sample(self.sampled, self.spec, stream, count, self.held_out)
+
+    def _shown_pairs(self) -> dict[str, NDArray[np.float32]]:
+        """Inputs and targets of the samples in the picture; nothing without pairs."""
+        pairs, count = self.held_out, self.spec.samples.count
+        return {} if pairs is None else {"inputs": pairs.inputs[:count], "targets": pairs.targets[:count]}
 
 
 def train(
@@ -169,9 +297,13 @@ def train(
     return Training(spec, data, device=device, state=state).epochs(on_step)
 
 
-def untrained_fakes(spec: RunSpec, device: torch.device) -> NDArray[np.float32]:
-    """[num_samples, *shape] from the spec's generator before its first update: the noise floor of evaluation."""
-    return sample(build_generator(spec, device), spec, Stream.EVALUATION_LATENTS, spec.evaluation.num_samples)
+def untrained_fakes(spec: RunSpec, device: torch.device, data: DataArrays | None = None) -> NDArray[np.float32]:
+    """[num_samples, *shape] from the spec's generator before its first update: the noise floor of evaluation.
+
+    Where samples are made from images, `data` has them.
+    """
+    generator, count = build_generator(spec, device), spec.evaluation.num_samples
+    return sample(generator, spec, Stream.EVALUATION_LATENTS, count, None if data is None else held_out_of(data))
 
 
 def evaluation_is_due(spec: RunSpec, epoch: int) -> bool:
@@ -199,41 +331,59 @@ def scale(samples: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def make_fakes(generator: nn.Module, latent: Tensor, statistics: str) -> Tensor:
+def make_fakes(generator: nn.Module, latent: Tensor, statistics: str, labels: Tensor | None = None) -> Tensor:
     """[n, *shape] without a graph, with the batch's own or the moving batch-norm statistics."""
     if statistics == "moving":
         generator.eval()
-        fakes = generator(latent)
+        fakes = made(generator, latent, labels)
         generator.train()
         return fakes
-    return generator(latent)
+    return made(generator, latent, labels)
+
+
+def made(generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
+    """[n, *shape] from latents [n, latent_dim], and from labels [n] where the generator is conditional."""
+    return generator(latent) if labels is None else generator(latent, labels)
 
 
 SAMPLE_BATCH = 500  # fakes at a time when sampling for evaluation: bounds memory, not results of seeded draws
 
 
-def sample(generator: nn.Module, spec: RunSpec, stream: Stream, count: int) -> NDArray[np.float32]:
-    """[count, *shape] from the stream's latents; leaves the generator and its moving statistics untouched."""
-    latent = latents(spec.seed, stream, 0, (count, spec.generator.latent_dim))
+def sample(
+    generator: nn.Module, spec: RunSpec, stream: Stream, count: int, held_out: HeldOut | None = None
+) -> NDArray[np.float32]:
+    """[count, *shape] from the stream's latents, or from the first held-out inputs where there are any.
+
+    Leaves the generator and its moving statistics untouched. A conditional generator makes the classes in turn,
+    0, 1, … and again, as many of each; of inputs, those that they belong to.
+    """
+    if held_out is None:
+        given = latents(spec.seed, stream, 0, (count, spec.generator.latent_dim))
+    else:
+        given = torch.from_numpy(held_out.inputs[:count])
+    classes = _classes_shown(spec, count, held_out)
     device = next(generator.parameters()).device
     buffers = {name: b.clone() for name, b in generator.named_buffers()}
-    parts = [make_fakes(generator, z.to(device), spec.evaluation.fake_statistics) for z in latent.split(SAMPLE_BATCH)]
+    parts: list[Tensor] = []
+    for first in range(0, count, SAMPLE_BATCH):
+        part = slice(first, first + SAMPLE_BATCH)
+        labels = None if classes is None else classes[part].to(device)
+        parts.append(make_fakes(generator, given[part].to(device), spec.evaluation.fake_statistics, labels))
     for name, buffer in generator.named_buffers():
         buffer.copy_(buffers[name])
     return torch.cat(parts).float().cpu().numpy()
 
 
-def _optimizer(network: nn.Module, spec: Adam) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), eps=spec.eps)
+def _classes_shown(spec: RunSpec, count: int, held_out: HeldOut | None) -> Tensor | None:
+    """[count] class of each sample that is made; None where the generator is told none."""
+    if spec.generator.condition == "none":
+        return None
+    return torch.arange(count) % spec.num_classes if held_out is None else torch.from_numpy(held_out.classes[:count])
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load the state and lay its tensors out as their weights are: the same update, bit by bit, needs both."""
-    optimizer.load_state_dict(state)
-    for parameter, values in optimizer.state.items():
-        for name, value in values.items():
-            if value.shape == parameter.shape:
-                values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
+    """[n] class of each sample, the chosen classes numbered from 0 by rising label."""
+    return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
 
 
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> list[float]:

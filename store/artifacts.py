@@ -67,6 +67,10 @@ class LocalArtifacts:
             raise ArtifactNotFound(sha256)
         return self._root / sha256[:2] / sha256[2:]
 
+    def delete(self, sha256: str) -> None:
+        """Deletes the content of that hash, where it is stored."""
+        self.path(sha256).unlink(missing_ok=True)
+
     def _store(self, sha256: str, write: Callable[[BinaryIO], object]) -> None:
         path = self.path(sha256)
         if not path.exists():

@@ -4,6 +4,8 @@ StoreError
 ├── RunNotFound             no run has this id
 ├── BatchNotFound           no batch has this id
 ├── ComparisonNotFound      no comparison has this id
+├── UploadNotFound          no upload has this id
+├── UploadInUse             a run that is not over trains on the upload
 ├── ArtifactNotFound        no stored file has this hash
 ├── IdempotencyConflict     the key was used for another request
 ├── InvalidCursor           the cursor was not made by this list
@@ -41,6 +43,23 @@ class ComparisonNotFound(StoreError):
     def __init__(self, comparison_id: str) -> None:
         super().__init__(f"there is no evaluation '{comparison_id}'")
         self.comparison_id = comparison_id
+
+
+class UploadNotFound(StoreError):
+    """No upload has this id."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"there is no upload '{upload_id:.80}'")
+        self.upload_id = upload_id
+
+
+class UploadInUse(StoreError):
+    """A run that is queued or running trains on the upload."""
+
+    def __init__(self, upload_id: str, run_id: str) -> None:
+        super().__init__(f"the run '{run_id}' trains on the upload '{upload_id}'; cancel it first, or wait for its end")
+        self.upload_id = upload_id
+        self.run_id = run_id
 
 
 class ArtifactNotFound(StoreError):

@@ -23,6 +23,7 @@ FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled
 AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "lost", "handed over"]
 ArtifactKind = Literal["samples", "bins"]
 Kind = Literal["training", "comparison"]
+UploadKind = Literal["images", "points"]
 
 
 class AnyText(TypeDecorator[str]):
@@ -161,6 +162,30 @@ class Epoch(Base):
     checkpoint: Mapped[str | None]
     """File name; null where the epoch has none."""
     recorded_at: Mapped[float]
+
+
+class Upload(Base):
+    """A set of samples that runs may train on. Its arrays are stored files, named by their hashes."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Follows from samples, labels and names of classes: the same set has the same id."""
+    name: Mapped[str | None]
+    kind: Mapped[UploadKind] = mapped_column(Text)
+    count: Mapped[int]
+    """Samples."""
+    shape: Mapped[list[int]] = mapped_column(JSON)
+    """Of one sample: (channels, height, width) for images, (d,) for points."""
+    class_names: Mapped[list[str]] = mapped_column(JSON)
+    """Empty where nothing tells classes apart."""
+    class_counts: Mapped[list[int]] = mapped_column(JSON)
+    """Samples in each class; all of them, as one number, where there are no classes."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Of the stored files, in bytes."""
+    samples_sha256: Mapped[str]
+    labels_sha256: Mapped[str | None]
+    created_at: Mapped[float]
 
 
 class SeriesBlock(Base):

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
 
     home: Directory = Path(".ganclinic")
-    """State directory, mode 0700: database, token, data sets, checkpoints, artifacts, logs."""
+    """State directory, mode 0700: database, token, data sets, uploads, checkpoints, artifacts, logs."""
     database_url: str | None = Field(default=None, pattern=r"^(sqlite:///.|postgres(ql(\+psycopg)?)?://)", repr=False)
     """`sqlite:///…` or `postgresql://…`; default: a SQLite file in `home`."""
     broker_url: str | None = Field(default=None, pattern=r"^(rediss?|redis\+socket)://", repr=False)
@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     def uploads(self) -> Path:
         """Directory of what is being uploaded; its files have no names and vanish with their request."""
         return self.home / "uploads"
+
+    @property
+    def uploaded(self) -> Path:
+        """Root of the `LocalArtifacts` of uploaded sets that runs train on."""
+        return self.home / "uploaded"
 
     @property
     def cache(self) -> Path:

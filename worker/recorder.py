@@ -21,7 +21,7 @@ from ganlib.diagnose.verdict import Diagnosis
 from ganlib.evaluate.cache import Cache
 from ganlib.evaluate.evaluation import Embed, Reference, evaluate
 from ganlib.evaluate.run import run_reference
-from ganlib.pictures import bin_strip, sample_grid
+from ganlib.pictures import bin_strip, pair_grid, sample_grid
 from ganlib.report import EpochReport, Evaluation
 from ganlib.spec import RunSpec
 from ganlib.train import TrainingState, untrained_fakes
@@ -82,6 +82,13 @@ def put_bin_images(reference: Reference, artifacts: LocalArtifacts) -> dict[Arti
     return {"bins": artifacts.put(strip, "image/png")}
 
 
+def _picture(report: EpochReport) -> bytes:
+    """PNG of the epoch's samples, each between its input and its target where it has them."""
+    if report.inputs is None or report.targets is None:
+        return sample_grid(report.samples)
+    return pair_grid(report.inputs, report.samples, report.targets)
+
+
 class Recorder:
     """Records the epochs of one attempt, each with its evaluation and the diagnosis of the run up to it."""
 
@@ -114,7 +121,7 @@ class Recorder:
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
         if not past.evaluations:
-            self._untrained = (evaluate(self._reference, untrained_fakes(spec, device), 0),)
+            self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
 
     def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Diagnosis:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
@@ -156,9 +163,7 @@ class Recorder:
 
     def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
         """The samples and, of an epoch with NDB, what its bins hold."""
-        samples: dict[ArtifactKind, StoredArtifact] = {
-            "samples": self._artifacts.put(sample_grid(report.samples), "image/png")
-        }
+        samples: dict[ArtifactKind, StoredArtifact] = {"samples": self._artifacts.put(_picture(report), "image/png")}
         return samples if report.fakes is None else samples | self._bin_images
 
     def _with(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> Past:

@@ -17,14 +17,16 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.datasets.load import DatasetUnavailable, load_dataset
+from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.evaluate.evaluation import InvalidComparison
 from ganlib.evaluate.extractors import ExtractorUnavailable
-from ganlib.spec import RunSpec
+from ganlib.network_plugins import NetworkUnavailable
+from ganlib.spec import Dataset, RunSpec, UploadDataset
 from ganlib.train import Training
-from store import epochs, leases, runs
+from store import epochs, leases, runs, uploads
+from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading
-from store.errors import ArtifactNotFound, LeaseLost
+from store.errors import ArtifactNotFound, LeaseLost, UploadNotFound
 from store.models import Attempt, Epoch, Kind
 from store.settings import Settings
 from worker.checkpoints import Checkpoints
@@ -35,7 +37,15 @@ from worker.machine import DeviceUnavailable, Machine, choose_device, set_thread
 from worker.protocol import Failed, Stepped, Ticket, Working
 from worker.recorder import Past, Recorder, persist
 
-FINAL_ERRORS = (ArtifactNotFound, DatasetUnavailable, DeviceUnavailable, ExtractorUnavailable, InvalidComparison)
+FINAL_ERRORS = (
+    ArtifactNotFound,
+    DatasetUnavailable,
+    DeviceUnavailable,
+    ExtractorUnavailable,
+    InvalidComparison,
+    NetworkUnavailable,
+    UploadNotFound,
+)
 """Another attempt would end the same way."""
 
 logger = logging.getLogger("worker.training")
@@ -85,6 +95,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         Stopped: the worker said so.
         LeaseLost: the run is no longer this attempt's.
         DatasetUnavailable: the data are not there.
+        UploadNotFound: the upload that they are was deleted.
         DeviceUnavailable: the device is not there.
     """
     found = _read(engine, ticket.run_id)
@@ -92,7 +103,8 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
     line.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
-    data = load_dataset(spec.dataset, settings.data, spec.seed)
+    upload = _find_upload(spec.dataset, engine, settings)
+    data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     checkpoints = Checkpoints.of(settings.checkpoints / ticket.run_id, ticket.attempt, found.epochs)
     training = Training(spec, data, device=device, state=checkpoints.load_newest())
     past = _begin(ticket, engine, machine, training.epoch, found)
@@ -120,6 +132,17 @@ def _read(engine: Engine, run_id: str) -> _Found:
             attempts=runs.attempts(session, run_id),
             epochs=epochs.epochs(session, run_id),
         )
+
+
+def _find_upload(dataset: Dataset, engine: Engine, settings: Settings) -> UploadedFiles | None:
+    """Where the upload lies that a spec trains on; None for other data."""
+    if not isinstance(dataset, UploadDataset):
+        return None
+    with reading(engine) as session:
+        upload = uploads.get(session, dataset.upload)
+    artifacts = LocalArtifacts(settings.uploaded)
+    labels = None if upload.labels_sha256 is None else artifacts.path(upload.labels_sha256)
+    return UploadedFiles(samples=artifacts.path(upload.samples_sha256), labels=labels)
 
 
 def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> Past:

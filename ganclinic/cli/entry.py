@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ganclinic.cli import comparisons, presets, runs
+from ganclinic.cli import comparisons, presets, runs, uploads
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
@@ -26,6 +26,8 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
     "watch": runs.watch,
     "cancel": runs.cancel,
     "compare": comparisons.compare,
+    "upload": uploads.upload,
+    "uploads": uploads.uploads,
 }
 
 

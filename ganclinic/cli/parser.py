@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_makers(verbs)
     _add_lookers(verbs)
     _add_compare(verbs)
+    _add_uploads(verbs)
     return parser
 
 
@@ -138,6 +139,17 @@ def _add_compare(verbs: Verbs) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option, e.g. space=efficientnet-lite0"
     )
     compare.add_argument("--wait", action="store_true", help="wait until it is over, and write what was found")
+
+
+def _add_uploads(verbs: Verbs) -> None:
+    upload = _add(verbs, "upload", "store your own images or points, for runs to train on")
+    upload.add_argument("path", metavar="PATH", help=".npy, .npz, or .zip, .tar or .tar.gz of pictures")
+    upload.add_argument(
+        "--image-size", type=_count, metavar="PIXELS", help="resize the centre square of each picture to this"
+    )
+    upload.add_argument("--name", help="a name for people (default: the file's)")
+    uploads = _add(verbs, "uploads", "list what was uploaded, newest first")
+    uploads.add_argument("--delete", metavar="UPLOAD", help="delete this one first, by its id")
 
 
 def _count(text: str) -> int:

@@ -22,8 +22,7 @@ from ganclinic.cli.words import (
     status_text,
     verdict_text,
 )
-from ganclinic.views import ComparisonView, RunDetails, RunView
-from ganlib.datasets.catalog import DATASETS
+from ganclinic.views import ComparisonView, RunDetails, RunView, UploadView
 from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.preset import Preset
 from ganlib.report import Evaluation
@@ -163,6 +162,20 @@ def figures_table(evaluation: Evaluation) -> RenderableType:
     return table
 
 
+def uploads_table(uploads: Sequence[UploadView]) -> RenderableType:
+    """One line an uploaded set."""
+    if not uploads:
+        return Text("No uploads yet. Make one: ganclinic upload PATH")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for head in ("upload", "samples", "shape", "classes", "name"):
+        table.add_column(head, no_wrap=head != "name", justify="right" if head in {"samples", "classes"} else "left")
+    for upload in uploads:
+        classes = str(len(upload.class_names)) if upload.class_names else NONE
+        cells = (upload.id, str(upload.count), " x ".join(map(str, upload.shape)), classes, upload.name or NONE)
+        table.add_row(*map(Text, cells))
+    return table
+
+
 def presets_table(presets: Sequence[Preset]) -> RenderableType:
     """Name and title of each preset."""
     return fields([(preset.name, preset.title) for preset in presets])
@@ -175,7 +188,7 @@ def preset_details(preset: Preset) -> RenderableType:
         ("preset", preset.name),
         ("title", preset.title),
         ("article", preset.reports),
-        ("data", f"{spec.dataset.name}: {DATASETS[spec.dataset.name].title}; {spec.dataset.size} samples used"),
+        ("data", f"{spec.dataset.name}: {spec.data.title}; {spec.dataset.size} samples used"),
         ("length", f"{spec.training.epochs} epochs of {spec.steps_per_epoch} steps"),
     ]
     rows += [("differs", deviation) for deviation in preset.deviations]

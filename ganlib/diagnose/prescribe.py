@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ganlib.diagnose.verdict import Diagnosis, FindingName, Remedy
+from ganlib.optimizer_specs import Adam
 from ganlib.spec import RunSpec
 
 ENOUGH_LATENT = 50
@@ -25,7 +26,7 @@ def prescribe(finding: FindingName, spec: RunSpec) -> tuple[Remedy, ...]:
 
 
 def _larger_latent(spec: RunSpec) -> Remedy | None:
-    if spec.generator.latent_dim >= ENOUGH_LATENT:
+    if spec.input_channels or spec.generator.latent_dim >= ENOUGH_LATENT:
         return None
     return Remedy(
         reason=f"A latent of {spec.generator.latent_dim} cannot carry the variety of the data.",
@@ -43,6 +44,8 @@ def _separate_batches(spec: RunSpec) -> Remedy | None:
 
 
 def _usual_adam(spec: RunSpec) -> Remedy | None:
+    if not isinstance(spec.optimizer, Adam):
+        return None
     patch: dict[str, float] = {}
     if spec.optimizer.beta1 > USUAL_BETA1:
         patch["optimizer.beta1"] = USUAL_BETA1
@@ -52,8 +55,8 @@ def _usual_adam(spec: RunSpec) -> Remedy | None:
 
 
 def _slower_discriminator(spec: RunSpec) -> Remedy | None:
-    adam = (spec.discriminator_optimizer or spec.optimizer).model_dump()
-    slower = adam | {"learning_rate": adam["learning_rate"] / 4}
+    present = (spec.discriminator_optimizer or spec.optimizer).model_dump()
+    slower = present | {"learning_rate": present["learning_rate"] / 4}
     return Remedy(
         reason="A discriminator that learns more slowly leaves the generator a gradient to follow.",
         patch={"discriminator_optimizer": slower},

@@ -14,6 +14,9 @@ from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES, Threshold
 from ganlib.diagnose.verdict import SEVERITIES, Comparison, Diagnosis, Evidence, Finding, FindingName, Severity, Verdict
 
 LOSS_LEVELS_COUNT = ("bce", "clamped-bce")
+"""Objectives whose losses have the levels that rules know."""
+NO_ZERO_POINT = ("wgan", "wgan-gp")
+"""Objectives whose logits are scores: their sign calls nothing real or fake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Signals:
     """Since the start."""
     bce: bool
     """Whether loss levels have their usual meaning."""
+    accuracies: bool
+    """Whether the sign of a logit calls a sample real or fake."""
     dynamics: Dynamics
     outcome: Outcome | None
     outcome_before: Outcome | None
@@ -66,7 +71,7 @@ def divergence(signals: Signals) -> Finding | None:
 def both_losses_vanish(signals: Signals) -> Finding | None:
     """The discriminator is never wrong, and yet the generator's loss is 0."""
     window = signals.dynamics
-    if not (_full(signals) and _certain(window) and window.g_loss < at.VANISHED_G_LOSS.value):
+    if not (_full(signals) and signals.bce and _certain(window) and window.g_loss < at.VANISHED_G_LOSS.value):
         return None
     return _finding(
         "convergence failure: both losses vanish",
@@ -83,7 +88,8 @@ def discriminator_wins(signals: Signals) -> Finding | None:
     window = signals.dynamics
     rising = window.g_loss > at.RISING_G_LOSS.value * window.g_loss_before
     lost = window.g_loss > at.LOST_G_LOSS.value or (rising and window.g_loss > at.UNSETTLED_G_LOSS.value)
-    if not (_full(signals) and _certain(window) and window.d_loss < at.VANISHED_D_LOSS.value and lost):
+    certain = signals.bce and _certain(window) and window.d_loss < at.VANISHED_D_LOSS.value
+    if not (_full(signals) and certain and lost):
         return None
     return _finding(
         "convergence failure: discriminator wins",
@@ -100,7 +106,7 @@ def discriminator_inert(signals: Signals) -> Finding | None:
     window = signals.dynamics
     all_real = window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake <= at.NEVER.value
     all_fake = window.d_acc_fake >= at.CERTAIN.value and window.d_acc_real <= at.NEVER.value
-    if not (_full(signals) and (all_real or all_fake)):
+    if not (_full(signals) and signals.accuracies and (all_real or all_fake)):
         return None
     called = "real" if all_real else "fake"
     real_rule, fake_rule = (at.CERTAIN, at.NEVER) if all_real else (at.NEVER, at.CERTAIN)
@@ -249,6 +255,7 @@ def _signals(history: History) -> Signals:
     return Signals(
         updates=len(history.steps),
         bce=history.objective in LOSS_LEVELS_COUNT,
+        accuracies=history.objective not in NO_ZERO_POINT,
         dynamics=dynamics(history),
         outcome=outcome(history, trained[-1]) if trained else None,
         outcome_before=outcome(history, trained[-2]) if len(trained) > 1 else None,

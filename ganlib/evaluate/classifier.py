@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from ganlib.datasets.load import DataArrays, scaled
 from ganlib.evaluate.cache import Cache
+from ganlib.layer_specs import FanInInit
 from ganlib.networks.layers import initialise
 from ganlib.seeding import Stream, numpy_generator, torch_generator
-from ganlib.spec import FanInInit
 
 VERSION = 1  # part of the cache's key: raise it when anything below changes the weights
 SEED = 0

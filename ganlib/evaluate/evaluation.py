@@ -66,6 +66,8 @@ class Reference:
     """Each subset figure between two disjoint sets of reals."""
     shift: dict[str, float]
     """All figures of the data set's test split."""
+    targets: Samples | None = None
+    """What the fakes were to be, one by one; None where they have no targets."""
 
 
 def prepare_reference(
@@ -108,7 +110,7 @@ def evaluate(reference: Reference, fakes: Samples, epoch: int) -> Evaluation:
     bins = reference.bins
     counts = None if bins is None else bins.count(fake_set.features)
     values, nulls = _figures(reference, fake_set, counts, _rng(6, epoch))
-    return Evaluation(
+    found = Evaluation(
         epoch=epoch,
         space=reference.context.options.space,
         n_real=len(reference.reals),
@@ -120,6 +122,9 @@ def evaluate(reference: Reference, fakes: Samples, epoch: int) -> Evaluation:
         shift=reference.shift,
         bins=() if bins is None or counts is None else ndb.compare_bins(bins.counts, counts),
     )
+    if reference.targets is None or "paired" not in reference.context.options.measures:
+        return found
+    return _with_pairs(found, reference.targets[: len(samples)], samples)
 
 
 def compare(

@@ -1,6 +1,7 @@
 # pyright: standard
 """The reference that a run's fakes are measured against, as its spec asks for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ def run_reference(
     if not changes:
         embed = embedding(options.space, device, data_dir)
     assert embed is not None, "the space discriminator comes with its embed"
-    return prepare_reference(
+    reference = prepare_reference(
         scaled(data),
         Context(options=options, device=device, modes=counter),
         embed,
@@ -40,3 +41,4 @@ def run_reference(
         test=None if test is None else scaled(test),
         null_splits=NULL_SPLITS_OF_AN_EPOCH if changes else NULL_SPLITS,
     )
+    return reference if data.held_out is None else replace(reference, targets=scaled(data.held_out))

@@ -1,39 +1,105 @@
 """From a spec to the two networks, by table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlib.networks.deconv import Conv, Deconv
+from ganlib.layer_specs import SpectralNorm
+from ganlib.network_specs import Discriminator, Generator, PluginDiscriminator, PluginGenerator
+from ganlib.networks.conv import Conv
+from ganlib.networks.deconv import Deconv
+from ganlib.networks.dropout import start_dropouts
+from ganlib.networks.frame import Frame
 from ganlib.networks.layers import initialise
 from ganlib.networks.mlp import MlpD, MlpG
-from ganlib.seeding import Stream, torch_generator
+from ganlib.networks.patch import Patch
+from ganlib.networks.plugin import build_plugin
+from ganlib.networks.resnet import ResnetD, ResnetG
+from ganlib.networks.several import Mixture, PerClass
+from ganlib.networks.spectral import add_spectral_norm
+from ganlib.networks.unet import Unet
+from ganlib.remedy_specs import GeneratorMixture, GeneratorPerClass
+from ganlib.seeding import Stream, member_seed, torch_generator
 from ganlib.spec import RunSpec
 
-Builder = Callable[[Any, tuple[int, ...]], nn.Module]
-GENERATORS: dict[str, Builder] = {"deconv": Deconv, "mlp": MlpG}
-DISCRIMINATORS: dict[str, Builder] = {"conv": Conv, "mlp": MlpD}
+Builder = Callable[[Any, Frame], nn.Module]
+GENERATORS: dict[str, Builder] = {"deconv": Deconv, "mlp": MlpG, "resnet": ResnetG, "unet": Unet}
+DISCRIMINATORS: dict[str, Builder] = {"conv": Conv, "mlp": MlpD, "patch": Patch, "resnet": ResnetD}
 
 
 def build_generator(spec: RunSpec, device: torch.device) -> nn.Module:
-    """The spec's generator with its first weights, in training mode."""
-    network = _empty(GENERATORS[spec.generator.family], spec.generator, spec.data.shape)
-    initialise(network, spec.generator.init, torch_generator(spec.seed, Stream.GENERATOR_WEIGHTS))
+    """The spec's generator with its first weights, in training mode.
+
+    Raises:
+        NetworkUnavailable: it is a plugin's, and not to be had here.
+    """
+    frame, several = _frame(spec, spec.generator, spec.data.shape), spec.remedies.generators
+    match several:
+        case None:
+            network = make_generator(spec.generator, frame, spec.seed)
+        case GeneratorMixture():
+            network = Mixture(_members(spec, frame, several.count))
+        case GeneratorPerClass():
+            network = PerClass(_members(spec, replace(frame, classes=0), frame.classes))
     return network.to(device)
 
 
 def build_discriminator(spec: RunSpec, device: torch.device) -> nn.Module:
-    """The spec's discriminator with its first weights, in training mode."""
-    network = _empty(DISCRIMINATORS[spec.discriminator.family], spec.discriminator, spec.data.shape)
-    initialise(network, spec.discriminator.init, torch_generator(spec.seed, Stream.DISCRIMINATOR_WEIGHTS))
-    return network.to(device)
+    """The spec's discriminator with its first weights, in training mode.
+
+    Raises:
+        NetworkUnavailable: it is a plugin's, and not to be had here.
+    """
+    frame = _frame(spec, spec.discriminator, spec.discriminator_shape)
+    return make_discriminator(spec.discriminator, frame, spec.seed).to(device)
 
 
-def _empty(build: Builder, part: object, shape: tuple[int, ...]) -> nn.Module:
-    """The network without values: torch's own initialisation would draw from its global generator."""
+def make_generator(part: Generator, frame: Frame, seed: int) -> nn.Module:
+    """A generator on the CPU with its first weights, in training mode."""
+    weights = torch_generator(seed, Stream.GENERATOR_WEIGHTS)
+    if isinstance(part, PluginGenerator):
+        return _laid_out(build_plugin("generator", part, frame, weights))
+    network = _drawn(GENERATORS[part.family], part, frame, weights)
+    if isinstance(part.norm, SpectralNorm):
+        add_spectral_norm(network, part.norm.iterations, seed, Stream.GENERATOR_POWER)
+    start_dropouts(network, seed, Stream.GENERATOR_DROPOUT)
+    return network
+
+
+def make_discriminator(part: Discriminator, frame: Frame, seed: int) -> nn.Module:
+    """A discriminator on the CPU with its first weights, in training mode."""
+    weights = torch_generator(seed, Stream.DISCRIMINATOR_WEIGHTS)
+    if isinstance(part, PluginDiscriminator):
+        return _laid_out(build_plugin("discriminator", part, frame, weights))
+    network = _drawn(DISCRIMINATORS[part.family], part, frame, weights)
+    if isinstance(part.norm, SpectralNorm):
+        add_spectral_norm(network, part.norm.iterations, seed, Stream.DISCRIMINATOR_POWER)
+    start_dropouts(network, seed, Stream.DISCRIMINATOR_DROPOUT)
+    return network
+
+
+def _members(spec: RunSpec, frame: Frame, count: int) -> list[nn.Module]:
+    """Generators that differ in their first weights; the first is the one that there would be alone."""
+    return [make_generator(spec.generator, frame, member_seed(spec.seed, number)) for number in range(count)]
+
+
+def _frame(spec: RunSpec, part: Generator | Discriminator, shape: tuple[int, ...]) -> Frame:
+    classes = 0 if part.condition == "none" else spec.num_classes
+    return Frame(shape=shape, classes=classes, source_channels=spec.input_channels or None)
+
+
+def _drawn(build: Builder, part: Any, frame: Frame, weights: torch.Generator) -> nn.Module:
+    """The network, built without values: torch's own initialisation would draw from its global generator."""
     with torch.device("meta"):
-        network = build(part, shape)
+        network = build(part, frame)
+    network = _laid_out(network.to_empty(device="cpu"))
+    initialise(network, part.init, weights)
+    return network
+
+
+def _laid_out(network: nn.Module) -> nn.Module:
     # channels last: 1.2 x faster at width 32 and 128 on the CPU, and what tensor cores want
-    return network.to_empty(device="cpu").to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)

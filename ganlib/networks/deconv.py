@@ -1,60 +1,40 @@
-"""The published generator and discriminator for 28 x 28 images: two (transposed) convolutions of stride 2."""
+"""The published generator: transposed convolutions that double the side, generalised to any number of layers."""
 
 from torch import Tensor, nn
 
-from ganlib.networks.layers import norm_layer
-from ganlib.spec import ConvDiscriminator, DeconvGenerator
+from ganlib.network_checks import halvings
+from ganlib.network_specs import DeconvGenerator
+from ganlib.networks.dropout import dropout
+from ganlib.networks.frame import Frame, with_class
+from ganlib.networks.layers import double_side, keep_side, norm_layer
 
 
 class Deconv(nn.Module):
     """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""
 
-    def __init__(self, spec: DeconvGenerator, shape: tuple[int, ...]) -> None:
+    def __init__(self, spec: DeconvGenerator, frame: Frame) -> None:
         super().__init__()
-        channels, side = shape[0], shape[-1]
-        self.start = (spec.width, side // 4, side // 4)
-        self.project = nn.Linear(spec.latent_dim, spec.width * (side // 4) ** 2)
-        self.up1 = _double(spec)
-        self.norm1 = norm_layer(spec.norm, spec.width)
-        self.up2 = _double(spec)
-        self.norm2 = norm_layer(spec.norm, spec.width)
+        channels, side = frame.shape[0], frame.shape[-1]
+        doublings = min(spec.layers, halvings(side))
+        self.classes = frame.classes
+        self.start = (spec.width, side >> doublings, side >> doublings)
+        self.project = nn.Linear(spec.latent_dim + frame.classes, spec.width * (side >> doublings) ** 2)
+        self.activation = nn.LeakyReLU(spec.leaky_slope)
+        kinds = [keep_side] * (spec.layers - doublings) + [double_side] * doublings
+        self.hidden = nn.Sequential(
+            *(
+                nn.Sequential(
+                    kind(spec.width, spec.width, spec.kernel_size),
+                    norm_layer(spec.norm, spec.width),
+                    nn.LeakyReLU(spec.leaky_slope),
+                    dropout(spec.dropout),
+                )
+                for kind in kinds
+            )
+        )
         self.last = nn.Conv2d(spec.width, channels, spec.last_kernel_size, padding="same")
-        self.activation = nn.LeakyReLU(spec.leaky_slope)
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""
-        hidden = self.activation(self.project(latent)).view(-1, *self.start)
-        hidden = self.activation(self.norm1(self.up1(hidden)))
-        hidden = self.activation(self.norm2(self.up2(hidden)))
-        return self.last(hidden).tanh()
-
-
-class Conv(nn.Module):
-    """[n, channels, side, side] → [n] logits."""
-
-    def __init__(self, spec: ConvDiscriminator, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        channels, side = shape[0], shape[-1]
-        pad = (spec.kernel_size - 1) // 2  # halves the side for odd and even kernels alike
-        self.down1 = nn.Conv2d(channels, spec.width, spec.kernel_size, stride=2, padding=pad)
-        self.norm1 = norm_layer(spec.norm, spec.width)
-        self.down2 = nn.Conv2d(spec.width, spec.width, spec.kernel_size, stride=2, padding=pad)
-        self.norm2 = norm_layer(spec.norm, spec.width)
-        self.last = nn.Linear(spec.width * (side // 4) ** 2, 1)
-        self.activation = nn.LeakyReLU(spec.leaky_slope)
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """[n, channels, side, side] → [n] logits."""
-        return self.last(self.features(samples)).squeeze(1)
-
-    def features(self, samples: Tensor) -> Tensor:
-        """[n, channels, side, side] → [n, d] what the last layer sees."""
-        hidden = self.activation(self.norm1(self.down1(samples)))
-        hidden = self.activation(self.norm2(self.down2(hidden)))
-        return hidden.flatten(1)
-
-
-def _double(spec: DeconvGenerator) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles the side whatever its kernel."""
-    pad, odd = (spec.kernel_size - 1) // 2, spec.kernel_size % 2
-    return nn.ConvTranspose2d(spec.width, spec.width, spec.kernel_size, stride=2, padding=pad, output_padding=odd)
+        first = self.activation(self.project(with_class(latent, labels, self.classes)))
+        return self.last(self.hidden(first.view(-1, *self.start))).tanh()

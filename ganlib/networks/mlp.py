@@ -4,41 +4,64 @@ import math
 
 from torch import Tensor, nn
 
-from ganlib.spec import MlpDiscriminator, MlpGenerator
+from ganlib.layer_specs import BatchNorm, FlatNorm, GroupNorm
+from ganlib.network_specs import MlpDiscriminator, MlpGenerator
+from ganlib.networks.dropout import dropout
+from ganlib.networks.frame import Frame, with_class
+from ganlib.networks.head import Head, appended_classes
 
 
 class MlpG(nn.Module):
     """[n, latent_dim] → [n, *shape]; images end in tanh, points are unbounded."""
 
-    def __init__(self, spec: MlpGenerator, shape: tuple[int, ...]) -> None:
+    def __init__(self, spec: MlpGenerator, frame: Frame) -> None:
         super().__init__()
-        self.shape = shape
-        self.layers = _layers(spec.latent_dim, spec, math.prod(shape))
-        self.last = nn.Tanh() if len(shape) == 3 else nn.Identity()
+        self.shape, self.classes = frame.shape, frame.classes
+        self.hidden = _hidden(spec.latent_dim + frame.classes, spec)
+        self.last = nn.Linear(spec.width, math.prod(frame.shape))
+        self.bound = nn.Tanh() if len(frame.shape) == 3 else nn.Identity()
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, *shape]."""
-        return self.last(self.layers(latent)).view(-1, *self.shape)
+        hidden = self.hidden(with_class(latent, labels, self.classes))
+        return self.bound(self.last(hidden)).view(-1, *self.shape)
 
 
 class MlpD(nn.Module):
     """[n, *shape] → [n] logits."""
 
-    def __init__(self, spec: MlpDiscriminator, shape: tuple[int, ...]) -> None:
+    def __init__(self, spec: MlpDiscriminator, frame: Frame) -> None:
         super().__init__()
-        self.layers = _layers(math.prod(shape), spec, 1)
+        self.appended = appended_classes(spec, frame.classes)
+        self.hidden = _hidden(math.prod(frame.shape) + self.appended, spec)
+        self.head = Head(spec, spec.width, frame.classes)
 
-    def forward(self, samples: Tensor) -> Tensor:
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, *shape] → [n] logits."""
-        return self.layers(samples.flatten(1)).squeeze(1)
+        return self.head(self.features(samples, labels), labels)
 
-    def features(self, samples: Tensor) -> Tensor:
-        """[n, *shape] → [n, width] what the last layer sees."""
-        return self.layers[:-1](samples.flatten(1))
+    def features(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        """[n, *shape] → [n, width] what the last layer sees of each sample alone."""
+        return self.hidden(with_class(samples.flatten(1), labels, self.appended))
 
 
-def _layers(inputs: int, spec: MlpGenerator | MlpDiscriminator, outputs: int) -> nn.Sequential:
-    hidden: list[nn.Module] = []
+def _hidden(inputs: int, spec: MlpGenerator | MlpDiscriminator) -> nn.Sequential:
+    layers: list[nn.Module] = []
     for size in [inputs, *[spec.width] * (spec.layers - 1)]:
-        hidden += [nn.Linear(size, spec.width), nn.LeakyReLU(spec.leaky_slope)]
-    return nn.Sequential(*hidden, nn.Linear(spec.width, outputs))
+        layers += [
+            nn.Linear(size, spec.width),
+            _norm(spec.norm, spec.width),
+            nn.LeakyReLU(spec.leaky_slope),
+            dropout(spec.dropout),
+        ]
+    return nn.Sequential(*layers)
+
+
+def _norm(norm: FlatNorm, units: int) -> nn.Module:
+    match norm:
+        case BatchNorm():
+            return nn.BatchNorm1d(units, eps=norm.eps, momentum=norm.momentum)
+        case GroupNorm():
+            return nn.GroupNorm(norm.groups, units, eps=norm.eps)
+        case _:
+            return nn.Identity()

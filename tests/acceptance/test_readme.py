@@ -92,6 +92,23 @@ def test_two_sets_of_samples_are_compared(served, tmp_path):
     shell(queued, tmp_path, env)
 
 
+def test_pictures_are_uploaded_and_trained_on(served, tmp_path):
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        for number in range(60):
+            picture = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (30 + number, 40, 3), np.uint8)).save(picture, format="JPEG")
+            archive.writestr(f"{number % 2}/{number}.jpg", picture.getvalue())
+    (tmp_path / "points.toml").write_text(blocks("toml")[0])
+    env = environ(tmp_path, GANCLINIC_URL=served)
+    upload, listed = [line for line in commands() if "ganclinic upload" in line]
+    upload_id = shell(upload, tmp_path, env).strip()
+    assert upload_id in shell(listed, tmp_path, env)
+    [setting] = [found.replace("ID", upload_id) for found in re.findall(r"`(--set 'dataset=.*?')`", README)]
+    small = " --set training.batch_size=16 --set training.epochs=1 --set training.steps_per_epoch=2"
+    assert "succeeded" in shell(f".venv/bin/ganclinic run points.toml {setting}{small} --watch", tmp_path, env)
+
+
 def test_the_python_example_runs(served, tmp_path):
     [example] = blocks("python")
     example = example.replace("http://127.0.0.1:8000", served)
@@ -133,6 +150,7 @@ def test_no_command_of_the_readme_is_left_out():
         "ganclinic presets",
         "ganclinic ls",
         "ganclinic compare",
+        "ganclinic upload",
         "curl",
         "store.migrate",
         "ganclinic api",

@@ -118,6 +118,23 @@ def test_a_training_records_all_its_epochs_and_its_success(scene: Scene) -> None
     assert [event["step"] for event in told if event["event"] == "stepped"][-1] == 20
 
 
+def test_a_translation_of_images_records_how_like_their_targets_its_samples_are(scene: Scene) -> None:
+    run_id = scene.create_run(
+        dataset={"name": "edges", "limit": 500, "held_out": 50},
+        generator={"family": "unet", "width": 4},
+        discriminator={"family": "patch", "width": 4, "layers": 1},
+        evaluation={"num_samples": 50, "measures": ["paired"]},
+        **{"remedies.l1": {}, "training.epochs": 2},
+    )
+    scene.train(scene.claim())
+    numbers = scene.clinic.numbers(run_id)
+    assert [set(document["values"]) for document in numbers["evaluations"]] == [{"ssim", "l1"}] * 3
+    with reading(scene.engine) as session:
+        [_, last] = epochs.artifacts(session, run_id, "samples")
+    picture = Image.open(io.BytesIO(LocalArtifacts(scene.settings.artifacts).get(last.sha256)))
+    assert picture.size == (2 * (3 * 56 + 2) + 2, 2 * (56 + 2) + 2)
+
+
 def test_an_attempt_says_what_it_ran_on(scene: Scene) -> None:
     run_id = scene.create_run()
     scene.train(scene.claim())

@@ -111,6 +111,27 @@ def comparison_document(**changes: Any) -> dict[str, Any]:
     }
 
 
+UPLOAD_ID = "00000000000000ee"
+
+
+def upload_document(**changes: Any) -> dict[str, Any]:
+    """An upload as the API answers it."""
+    return {
+        "id": UPLOAD_ID,
+        "name": "pets.zip",
+        "kind": "images",
+        "count": 60,
+        "shape": [3, 32, 32],
+        "class_names": ["cats", "dogs"],
+        "class_counts": [20, 40],
+        "size": 184_320,
+        "created_at": "2026-11-24T12:00:00Z",
+        "links": {"self": f"/v1/uploads/{UPLOAD_ID}"},
+        "a_field_of_a_newer_service": 1,
+        **changes,
+    }
+
+
 COMPARED = comparison_document(status="succeeded", evaluation={**EVALUATION.to_json(), "a_newer_field": 1})
 DONE: dict[str, Any] = {
     "status": "succeeded",
@@ -132,6 +153,7 @@ class FakeService:
         self.runs: dict[str, deque[dict[str, Any]]] = {}
         self.comparison: deque[dict[str, Any]] = deque()
         """States of the only comparison."""
+        self.uploads: list[dict[str, Any]] = []
         self.next_answers: deque[httpx.Response | httpx.TransportError] = deque()
         """Given before anything else."""
         self.slept: list[float] = []
@@ -185,6 +207,16 @@ class FakeService:
                 return httpx.Response(200, json=states.popleft() if len(states) > 1 else states[0])
             case "POST", ["evaluations", "00000000000000cc", "cancel"] if self.comparison:
                 return httpx.Response(202, json=comparison_document(status="cancelled"))
+            case "POST", ["uploads"]:
+                self.uploads = [upload_document()]
+                return httpx.Response(201, json=self.uploads[0])
+            case "GET", ["uploads"]:
+                return httpx.Response(200, json={"items": self.uploads})
+            case "GET", ["uploads", "00000000000000ee"] if self.uploads:
+                return httpx.Response(200, json=self.uploads[0])
+            case "DELETE", ["uploads", "00000000000000ee"] if self.uploads:
+                self.uploads = []
+                return httpx.Response(204)
             case "GET", ["batches", _]:
                 return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
             case "GET", ["runs"]:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from api.app import create_app
-from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES, UPLOAD_PATH
+from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES, UPLOAD_PATHS
 from store.settings import Settings
 
 TOKEN = "correct-horse"
@@ -57,7 +57,14 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
         answer = anonymous.request(
             method,
             path.format(
-                run_id="a" * 16, batch_id="b" * 16, evaluation_id="c" * 16, epoch=1, format="png", name="x", index=0
+                run_id="a" * 16,
+                batch_id="b" * 16,
+                evaluation_id="c" * 16,
+                upload_id="d" * 16,
+                epoch=1,
+                format="png",
+                name="x",
+                index=0,
             ),
         )
         assert answer.status_code == 401, (method, path)
@@ -127,12 +134,14 @@ def chunks(size: int) -> Iterator[bytes]:
         ("/v1/runs", "application/json"),
         ("/v1/batches", "application/json"),
         ("/v1/evaluations", "multipart/form-data; boundary=b"),
+        ("/v1/uploads", "multipart/form-data; boundary=b"),
     ],
 )
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_body_that_is_too_large_is_refused(client: TestClient, path: str, kind: str, declared: bool) -> None:
-    limit = {**LARGER_BODY_BYTES, UPLOAD_PATH: MAX_UPLOAD_BYTES}.get(path, MAX_BODY_BYTES)
-    start = b'--b\r\nContent-Disposition: form-data; name="real"; filename="x"\r\n\r\n' if path == UPLOAD_PATH else b'"'
+    limit = {**LARGER_BODY_BYTES, **dict.fromkeys(UPLOAD_PATHS, MAX_UPLOAD_BYTES)}.get(path, MAX_BODY_BYTES)
+    field = {"/v1/evaluations": b"real", "/v1/uploads": b"file"}.get(path)
+    start = b'"' if field is None else b'--b\r\nContent-Disposition: form-data; name="%s"; filename="x"\r\n\r\n' % field
     parts = [start, *chunks(limit + 65_536)]
     answer = client.post(path, content=b"".join(parts) if declared else iter(parts), headers={"Content-Type": kind})
     assert (answer.status_code, answer.headers["content-type"]) == (413, PROBLEM)

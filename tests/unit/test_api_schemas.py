@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api import schemas
+from api import record_schemas, schemas
 from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
 from ganlib.report import Bin, Evaluation, Null
 from store.models import Attempt, Run
@@ -16,13 +16,13 @@ PRIVATE = {"idempotency_key", "request_hash", "token", "lease_worker", "lease_ex
 @pytest.mark.parametrize(
     ("view", "value"),
     [
-        (schemas.EvaluationView, Evaluation),
-        (schemas.NullView, Null),
-        (schemas.BinView, Bin),
-        (schemas.DiagnosisView, Diagnosis),
-        (schemas.FindingView, Finding),
-        (schemas.EvidenceView, Evidence),
-        (schemas.RemedyView, Remedy),
+        (record_schemas.EvaluationView, Evaluation),
+        (record_schemas.NullView, Null),
+        (record_schemas.BinView, Bin),
+        (record_schemas.DiagnosisView, Diagnosis),
+        (record_schemas.FindingView, Finding),
+        (record_schemas.EvidenceView, Evidence),
+        (record_schemas.RemedyView, Remedy),
     ],
 )
 def test_a_view_has_the_fields_of_its_value(view: type[schemas.View], value: Any) -> None:

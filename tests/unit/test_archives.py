@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganlib.datasets.archives import InvalidUpload, Limits, Samples, read_samples, save_npy
+from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples, save_npy
+from ganlib.datasets.resize import cut
 
 LIMITS = Limits(min_samples=2)
 GIB = 1024**3
@@ -67,10 +68,10 @@ def tar_gz(entries: dict[str, bytes]) -> bytes:
     return tarred(entries, "w:gz")
 
 
-def read_all(content: bytes, limits: Limits = LIMITS) -> Samples:
+def read_all(content: bytes, limits: Limits = LIMITS, image_size: int | None = None) -> Samples:
     with tempfile.TemporaryFile() as file:
         file.write(content)
-        return read_samples(file, limits)
+        return read_samples(file, limits, image_size)
 
 
 def read(content: bytes) -> np.ndarray:
@@ -489,3 +490,33 @@ def test_a_damaged_file_is_read_or_refused(whole: bytes, changes: list[tuple[flo
         content[int(where * len(content))] = value
     with suppress(InvalidUpload):
         assert read(bytes(content[: int(kept * len(content)) + 1])).ndim >= 2
+
+
+# --- cut to one size --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred, tar_gz])
+def test_pictures_of_any_size_are_cut_to_the_one_that_is_asked_for(pack: Callable[[dict[str, bytes]], bytes]) -> None:
+    sizes = [(4, 5), (9, 9), (20, 12)]
+    images = [bytes_of(number, *size) for number, size in enumerate(sizes)]
+    content = pack({f"{number}.png": picture(image) for number, image in enumerate(images)})
+    with pytest.raises(DifferentSizes, match=r"'1\.png' is 9 x 9 pixels, grey, '0\.png' is 5 x 4 pixels, grey"):
+        read_all(content)
+    array = read_all(content, image_size=8).array
+    assert (array == np.concatenate([cut(image[None, None], crop=True, side=8) for image in images])).all()
+
+
+def test_colours_have_to_be_the_same_whatever_the_size() -> None:
+    content = zipped({"a.png": picture(bytes_of(0, 4, 4)), "b.png": picture(bytes_of(1, 6, 6, 3))})
+    with pytest.raises(InvalidUpload, match="all pictures need the same colours") as refused:
+        read_all(content, image_size=8)
+    assert not isinstance(refused.value, DifferentSizes)
+
+
+def test_what_grows_too_large_by_resizing_is_refused() -> None:
+    images = npy(bytes_of(0, 100, 4, 4))
+    assert read_all(images, image_size=8).shape == (1, 8, 8)
+    with pytest.raises(InvalidUpload, match="unpacks to 1,638,400 bytes; allowed: 1,000,000"):
+        read_all(images, Limits(min_samples=2, unpacked_bytes=1_000_000), image_size=128)
+    with pytest.raises(InvalidUpload, match="unpacks to"):
+        read_all(zipped(PICTURES), Limits(min_samples=2, unpacked_bytes=30_000), image_size=128)

@@ -40,7 +40,7 @@ def test_pixels_are_scaled_to_minus_one_and_one():
     assert (pixels.min(), pixels.max(), pixels.dtype) == (-1, 1, np.float32)
 
 
-@pytest.mark.parametrize("name", ["ring8", "grid25"])
+@pytest.mark.parametrize("name", ["ring8", "grid25", "mixture1d"])
 def test_mixtures_come_from_their_modes_and_the_seed(name):
     data = load_dataset(MixtureDataset(name=name, size=4000), Path("/nowhere"), 7)
     again = load_dataset(MixtureDataset(name=name, size=4000), Path("/nowhere"), 7)
@@ -101,7 +101,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def test_a_missing_set_is_downloaded_once_and_then_found(mirror, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(MNIST, "resources", [(name, None) for name, _ in MNIST.resources])
     images, labels = load_torchvision("mnist", tmp_path / "data", [mirror])
-    assert images.shape == (4, 28, 28)
+    assert images.shape == (4, 1, 28, 28)
     assert labels.tolist() == [3, 1, 4, 1]
     assert re.search(r"100(\.0)?%", capfd.readouterr().err)  # the progress bar, tqdm's where that is installed
     again, _ = load_torchvision("mnist", tmp_path / "data", ["http://127.0.0.1:9/"])

@@ -158,6 +158,15 @@ def test_a_finding_keeps_the_epoch_it_was_first_seen_until_it_is_gone():
     assert diagnose(replace(sick, previous=well)).findings[0].first_epoch == 10
 
 
+@pytest.mark.parametrize(
+    ("objective", "name"), [("saturating-bce", "joined batches"), ("wgan", "everything called fake"), ("hinge", "wins")]
+)
+def test_signatures_of_cross_entropies_mean_nothing_to_losses_of_other_scales(objective, name):
+    [past] = [past for known, (past, *_) in GOLDEN.items() if name in known][:1]
+    assert diagnose(past).findings[0].name.startswith("convergence failure")
+    assert not [f for f in diagnose(replace(past, objective=objective)).findings if f.name.startswith("convergence")]
+
+
 def test_loss_levels_mean_nothing_to_other_objectives():
     past = GOLDEN["Adam defaults"][0]
     assert diagnose(past).findings
@@ -209,6 +218,25 @@ def test_every_remedy_is_a_valid_spec_that_differs(preset, finding):
     assert remedies
     for remedy in remedies:
         assert RunRequest(preset=preset, set=remedy.patch).resolve() != spec
+
+
+@pytest.mark.parametrize("finding", FINDING_NAMES)
+def test_every_remedy_fits_a_translation_of_images(finding):
+    pairs: dict[str, Any] = {"dataset": {"name": "edges"}, "generator": {"family": "unet"}}
+    request = RunRequest(preset="digit8-stable", set=pairs)
+    remedies = prescribe(finding, request.resolve())
+    assert remedies
+    for remedy in remedies:
+        assert RunRequest(preset="digit8-stable", set=pairs | remedy.patch).resolve() != request.resolve()
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
+@pytest.mark.parametrize("finding", FINDING_NAMES)
+def test_every_remedy_fits_other_optimizers(optimizer, finding):
+    changes: dict[str, Any] = {"optimizer": {"name": optimizer}}
+    spec = RunRequest(preset="digit8-stable", set=changes).resolve()
+    for remedy in prescribe(finding, spec):
+        assert RunRequest(preset="digit8-stable", set=changes | remedy.patch).resolve() != spec
 
 
 @pytest.mark.parametrize(

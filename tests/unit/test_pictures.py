@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ganlib.pictures import bin_strip, sample_grid
+from ganlib.pictures import bin_strip, pair_grid, sample_grid
 
 
 def decoded(png: bytes) -> Image.Image:
@@ -53,3 +53,36 @@ def test_a_strip_keeps_colours():
     pixels = np.asarray(Image.open(io.BytesIO(bin_strip(images, np.array([0, 1]), 2))))
     assert pixels[0, 0].tolist() == [255, 128, 128]
     assert pixels[0, 4].tolist() == [128, 128, 255]
+
+
+def test_points_on_a_line_are_drawn_as_a_histogram():
+    picture = np.array(decoded(sample_grid(np.array([[-1.2], [0.0], [0.0], [9.0]], dtype=np.float32))))
+    heights = (picture < 255).sum(0)
+    assert picture.shape == (448, 448)
+    assert set(heights.tolist()) == {0, 224, 448}
+    assert (heights[:8] == 224).all()  # columns of 8 pixels
+    assert (heights[224:232] == 448).all()
+    assert (heights[-8:] == 224).all()  # what lies further out is drawn at the edge
+    assert (picture[:224, :8] == 255).all()  # upwards
+
+
+def test_of_points_in_more_dimensions_two_are_drawn():
+    points = np.random.default_rng(0).uniform(-1, 1, (20, 5)).astype(np.float32)
+    assert sample_grid(points) == sample_grid(points[:, :2])
+
+
+def test_pairs_are_shown_as_input_output_and_target_side_by_side():
+    inputs, outputs, targets = (np.full((6, 1, 10, 10), level, dtype=np.float32) for level in (1, 0, -1))
+    grid = np.array(decoded(pair_grid(inputs, outputs, targets)))
+    assert grid.shape == (3 * 22 + 2, 2 * 62 + 2)
+    assert (grid[2:22, 2:22] == 255).all()
+    assert (grid[2:22, 22:42] == 128).all()
+    assert (grid[2:22, 42:62] == 0).all()
+    assert (grid[:, :2] == 64).all()
+
+
+def test_grey_inputs_are_shown_beside_outputs_in_colour():
+    red = np.full((1, 3, 8, 8), -1, dtype=np.float32)
+    red[:, 0] = 1
+    grid = np.array(decoded(pair_grid(np.zeros((1, 1, 8, 8), np.float32), red, red)))
+    assert [tuple(grid[5, x]) for x in (5, 20, 40)] == [(128, 128, 128), (255, 0, 0), (255, 0, 0)]

@@ -22,9 +22,32 @@ PUBLISHED = {
     "digit8-adam-default": (50, 1e-3, 0.9, 10, 128, 128, 7, 64),
 }
 
+TRANSLATIONS = {
+    # preset: (learning rate, the discriminator's, weight of L1)
+    "pix2pix-edges": (2e-4, 2e-4, 100),
+    "pix2pix-slow": (2e-5, 2e-5, 100),
+    "pix2pix-deceptive": (2e-4, 1e-6, 0),
+}
+
 
 def test_there_is_a_preset_for_every_published_experiment():
-    assert preset_names() == tuple(sorted(PUBLISHED))
+    assert preset_names() == tuple(sorted([*PUBLISHED, *TRANSLATIONS]))
+
+
+@pytest.mark.parametrize("name", sorted(TRANSLATIONS))
+def test_translations_differ_only_in_what_their_names_say(name):
+    preset, usual = get_preset(name), get_preset("pix2pix-edges").spec
+    spec: Any = preset.spec
+    discriminator = spec.discriminator_optimizer or spec.optimizer
+    weight = 0 if spec.remedies.l1 is None else spec.remedies.l1.weight
+    assert TRANSLATIONS[name] == (spec.optimizer.learning_rate, discriminator.learning_rate, weight)
+    assert spec.optimizer.beta1 == discriminator.beta1 == 0.5
+    for part in ("dataset", "generator", "discriminator", "objective", "training", "evaluation", "samples"):
+        assert getattr(spec, part) == getattr(usual, part)
+    assert "paired" in spec.evaluation.measures
+    assert spec.steps_per_epoch == 250
+    assert "SSIM" in preset.reports
+    assert preset.deviations
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -93,8 +116,8 @@ def test_presets_have_exactly_the_published_numbers(name):
         ),
         ("digit8-stable", {"generator.widht": 3}, "generator.widht", "allowed: family, latent_dim, width"),
         ("digit8-stable", {"colour": "red"}, "colour", "allowed: spec_version, seed"),
-        ("digit8-stable", {"generator.family": "unet"}, "generator.family", "'deconv', 'mlp'"),
-        ("digit8-stable", {"dataset.name": "celeba"}, "dataset.name", "'mnist-5k'"),
+        ("digit8-stable", {"generator.family": "transformer"}, "generator.family", "'deconv', 'resnet'"),
+        ("digit8-stable", {"dataset.name": "imagenet"}, "dataset.name", "'mnist-5k'"),
         ("digit8-stable", {"dataset.classes": [8, 11]}, "dataset.classes", "0 to 9"),
         ("digit8-stable", {"dataset.classes": [8, 8]}, "dataset.classes", "once"),
         ("digit8-stable", {"evaluation.num_bins": 100}, "evaluation.num_bins", "at least 2500 fakes"),
@@ -118,6 +141,12 @@ def test_all_wrong_fields_are_named_at_once():
     with pytest.raises(InvalidRequest) as refused:
         RunRequest(preset="digit8-stable", set={"training.epochs": 0, "generator.width": -1}).resolve()
     assert set(refused.value.problems) == {"training.epochs", "generator.width"}
+
+
+def test_setting_a_field_of_a_given_part_leaves_what_was_given_as_it_was():
+    given: dict[str, Any] = {"dataset": {"name": "polygons"}, "dataset.size": 99}
+    assert RunRequest(preset="digit8-stable", set=given).resolve().dataset.size == 99
+    assert given["dataset"] == {"name": "polygons"}
 
 
 def test_an_unknown_preset_is_refused_with_those_that_exist():

@@ -1,0 +1,78 @@
+# pyright: standard
+"""The classifier that keeps the generators of a mixture apart (MGAN, Hoang et al. 2018)."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganlib.descent import Descent
+from ganlib.networks.several import owners
+from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedy_specs import GeneratorMixture, GeneratorPerClass
+from ganlib.seeding import Stream, torch_generator
+from ganlib.step import Batch, DiscriminatorOutcome, Term
+
+
+class MixtureRemedy(Remedy):
+    """Asks which generator made a fake, of what the discriminator's last layer sees."""
+
+    def __init__(self, part: GeneratorMixture, setting: Setting) -> None:
+        spec = setting.spec
+        self.part, self.embed = part, cast("Callable[..., Tensor]", setting.discriminator.features)
+        self.head = _head(part.count, setting)
+        self.descent = Descent(self.head, setting.discriminator_descent.spec, spec.total_steps)
+
+    def discriminator_terms(self, fakes: Batch) -> tuple[Term, ...]:
+        """The classifier's cross-entropy, which trains its own layer and the discriminator's features."""
+        return (partial(self._confusion, fakes, self.head.weight, self.head.bias),)
+
+    def after_discriminator(self, outcome: DiscriminatorOutcome, *, count: int, step: int) -> None:
+        """Updates the classifier's layer on the gradient that the discriminator's update left."""
+        self.descent.advance(step)
+        self.descent.optimizer.zero_grad(set_to_none=True)
+
+    def generator_term(self, move: Move) -> Tensor:
+        """The same cross-entropy, weighted: each generator makes what is known to be its own."""
+        weight, bias = self.head.weight.detach(), self.head.bias.detach()
+        return self.part.diversity * self._confusion(move.fakes, weight, bias)
+
+    def state(self) -> dict[str, Any]:
+        """The classifier's layer and its optimizer."""
+        return {"head": self.head.state_dict(), "optimizer": self.descent.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
+        self.head.load_state_dict(state["head"])
+        self.descent.load_state_dict(state["optimizer"])
+
+    def _confusion(self, fakes: Batch, weight: Tensor, bias: Tensor) -> Tensor:
+        given = (fakes.samples,) if fakes.labels is None else (fakes.samples, fakes.labels)
+        logits = functional.linear(self.embed(*given), weight, bias)
+        return functional.cross_entropy(logits, owners(len(fakes), self.part.count, logits.device))
+
+
+def build_several(part: GeneratorMixture | GeneratorPerClass, setting: Setting) -> Remedy:
+    """What several generators need beside being built: of a mixture the classifier, else nothing."""
+    return MixtureRemedy(part, setting) if isinstance(part, GeneratorMixture) else Remedy()
+
+
+@torch.no_grad()
+def _head(count: int, setting: Setting) -> nn.Linear:
+    """A layer from the discriminator's features to `count` logits, drawn as torch.nn.Linear would be."""
+    spec, network = setting.spec, setting.discriminator
+    device = next(network.parameters()).device
+    network.eval()
+    sample = torch.zeros(2, *spec.discriminator_shape, device=device)
+    labels = () if spec.discriminator.condition == "none" else (torch.zeros(2, dtype=torch.int64, device=device),)
+    features = cast("Callable[..., Tensor]", network.features)(sample, *labels).shape[1]
+    network.train()
+    head = nn.Linear(features, count, device="meta").to_empty(device="cpu")
+    generator, bound = torch_generator(spec.seed, Stream.IDENTITY_WEIGHTS), 1 / math.sqrt(features)
+    for parameter in head.parameters():
+        parameter.uniform_(-bound, bound, generator=generator)
+    return head.to(device)

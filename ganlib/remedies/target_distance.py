@@ -1,0 +1,20 @@
+# pyright: standard
+"""The distance of outputs from their targets (Isola et al. 2017, pix2pix)."""
+
+from torch import Tensor
+
+from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedy_specs import TargetDistance
+
+
+class TargetDistanceRemedy(Remedy):
+    """Draws each output to its target."""
+
+    def __init__(self, part: TargetDistance, setting: Setting) -> None:
+        self.weight = part.weight
+
+    def generator_term(self, move: Move) -> Tensor:
+        """The weighted mean of absolute differences."""
+        assert move.outputs is not None, "the spec is checked"
+        assert move.targets is not None, "the spec is checked"
+        return self.weight * (move.targets - move.outputs).abs().mean()

@@ -1,0 +1,114 @@
+"""Uploaded sets of samples that runs train on: create, look up, list, delete.
+
+An upload's files lie in a root of their own, so that nothing else names them, and are deleted with their row. Whoever
+makes a run keeps the upload's row locked until the run is stored: no upload is deleted in between.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from store.artifacts import LocalArtifacts, StoredArtifact
+from store.errors import UploadInUse, UploadNotFound
+from store.models import Run, Upload, UploadKind
+from store.runs import clock
+
+GOING_ON = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedSet:
+    """A set of samples whose files are stored."""
+
+    kind: UploadKind
+    shape: tuple[int, ...]
+    """Of one sample."""
+    class_counts: tuple[int, ...]
+    """One number where there are no classes."""
+    class_names: tuple[str, ...]
+    samples: StoredArtifact
+    labels: StoredArtifact | None
+
+    @property
+    def id(self) -> str:
+        """16 hex digits that follow from samples, labels and names of classes."""
+        labels = None if self.labels is None else self.labels.sha256
+        parts = json.dumps([self.samples.sha256, labels, self.class_names])
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def create(session: Session, uploaded: UploadedSet, *, name: str | None = None) -> Upload:
+    """The new upload, or the one of the same content, which keeps its name."""
+    upload = Upload(
+        id=uploaded.id,
+        name=name,
+        kind=uploaded.kind,
+        count=sum(uploaded.class_counts),
+        shape=list(uploaded.shape),
+        class_names=list(uploaded.class_names),
+        class_counts=list(uploaded.class_counts),
+        size=uploaded.samples.size + (0 if uploaded.labels is None else uploaded.labels.size),
+        samples_sha256=uploaded.samples.sha256,
+        labels_sha256=None if uploaded.labels is None else uploaded.labels.sha256,
+        created_at=clock(session),
+    )
+    try:
+        with session.begin_nested():
+            session.add(upload)
+    except IntegrityError:  # it is there, perhaps since a moment ago
+        return get_locked(session, upload.id, shared=True)
+    return upload
+
+
+def get(session: Session, upload_id: str) -> Upload:
+    """The upload of that id.
+
+    Raises:
+        UploadNotFound: there is none.
+    """
+    upload = session.get(Upload, upload_id, populate_existing=True)
+    if upload is None:
+        raise UploadNotFound(upload_id)
+    return upload
+
+
+def get_locked(session: Session, upload_id: str, *, shared: bool) -> Upload:
+    """The upload of that id, which nobody else deletes before the transaction's end; others may share the lock.
+
+    Raises:
+        UploadNotFound: there is none.
+    """
+    query = select(Upload).where(Upload.id == upload_id).with_for_update(read=shared)
+    upload = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if upload is None:
+        raise UploadNotFound(upload_id)
+    return upload
+
+
+def list_uploads(session: Session) -> list[Upload]:
+    """Every upload, newest first."""
+    return list(session.scalars(select(Upload).order_by(Upload.created_at.desc(), Upload.id.desc())))
+
+
+def delete(session: Session, upload_id: str, artifacts: LocalArtifacts) -> None:
+    """Forgets the upload and deletes its files, unless another upload has the same.
+
+    Raises:
+        UploadNotFound: there is none.
+        UploadInUse: a run that is not over trains on it.
+    """
+    upload = get_locked(session, upload_id, shared=False)
+    users = select(Run.id).where(Run.status.in_(GOING_ON), Run.spec["dataset"]["upload"].as_string() == upload_id)
+    user = session.scalars(users.limit(1)).one_or_none()
+    if user is not None:
+        raise UploadInUse(upload_id, user)
+    session.delete(upload)
+    session.flush()
+    for sha256 in {upload.samples_sha256, upload.labels_sha256} - {None}:
+        shared = select(Upload.id).where((Upload.samples_sha256 == sha256) | (Upload.labels_sha256 == sha256))
+        if session.scalars(shared.limit(1)).one_or_none() is None:
+            artifacts.delete(str(sha256))

@@ -1,0 +1,23 @@
+"""The document of everything that a spec can choose."""
+
+from pathlib import Path
+
+from ganlib.cabinet import cabinet
+from ganlib.remedy_specs import Remedies
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cabinet.md"
+
+
+def test_the_document_is_what_the_code_says():
+    assert DOCUMENT.read_text("utf-8") == cabinet(), "make it anew: python -m ganlib.cabinet > docs/cabinet.md"
+
+
+def test_every_remedy_is_described_with_its_source():
+    text = cabinet()
+    for name in Remedies.model_fields:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"**`{name}`**")] or [""]
+        assert not line or "Source: " in line, name
+
+
+def test_a_part_of_several_forms_is_described_once():
+    assert cabinet().count("**`init`: `normal`**") == 1

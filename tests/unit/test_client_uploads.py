@@ -1,0 +1,113 @@
+"""Uploading sets to train on: client and command line, against a service in memory."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ganclinic.cli import main
+from ganclinic.config import Surroundings
+from ganclinic.errors import Conflict, InvalidInput, InvalidSpec, NotFound
+from tests.support.fake_service import UPLOAD_ID, URL, FakeService, problem
+
+
+@pytest.fixture
+def service() -> FakeService:
+    return FakeService()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "pets.zip").write_bytes(b"sixty pictures")
+    return str(tmp_path / "pets.zip")
+
+
+@pytest.fixture
+def cli(service: FakeService, tmp_path: Path) -> Callable[..., int]:
+    def run(*arguments: str) -> int:
+        variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
+        around = Surroundings(environ=variables, cwd=tmp_path, user_home=tmp_path)
+        return main(arguments, around=around, connect=service.client)
+
+    return run
+
+
+def test_the_file_is_sent_with_its_name_and_size(service: FakeService, file: str) -> None:
+    made = service.client().upload(file, image_size=32)
+    (request,) = service.requests
+    for part in (b'name="file"; filename="pets.zip"', b"sixty pictures", b'name="image_size"\r\n\r\n32\r\n'):
+        assert part in request.content
+    assert b'name="name"\r\n\r\npets.zip\r\n' in request.content
+    assert (made.id, made.count, made.shape, made.class_names) == (UPLOAD_ID, 60, (3, 32, 32), ("cats", "dogs"))
+
+
+def test_a_name_of_ones_own_is_sent_and_no_size(service: FakeService, file: str) -> None:
+    service.client().upload(file, name="my pets")
+    assert b'name="name"\r\n\r\nmy pets\r\n' in service.requests[0].content
+    assert b"image_size" not in service.requests[0].content
+
+
+def test_an_upload_that_broke_is_sent_again_as_a_whole(service: FakeService, file: str) -> None:
+    service.next_answers.extend([httpx.WriteError("reset"), httpx.Response(503)])
+    service.client().upload(file)
+    assert len(service.requests) == 3
+    assert all(b"sixty pictures" in request.content for request in service.requests)
+
+
+def test_uploads_are_listed_looked_at_and_deleted(service: FakeService, file: str) -> None:
+    client = service.client()
+    made = client.upload(file)
+    assert client.uploads() == [made]
+    assert client.get_upload(made.id) == made
+    client.delete_upload(made.id)
+    assert client.uploads() == []
+    for action in (client.get_upload, client.delete_upload):
+        with pytest.raises(NotFound):
+            action(made.id)
+
+
+def test_what_is_refused_is_named(service: FakeService, file: str, tmp_path: Path) -> None:
+    errors = [{"field": "file", "message": "'b.png' is 3 x 4 pixels"}]
+    service.next_answers.append(problem(422, "The request is not valid", errors=errors))
+    with pytest.raises(InvalidSpec, match=r"file: 'b\.png' is 3 x 4 pixels"):
+        service.client().upload(file)
+    service.next_answers.append(problem(409, "A run trains on the upload", "The run 'aa' trains on it."))
+    with pytest.raises(Conflict, match="The run 'aa' trains on it"):
+        service.client().delete_upload(UPLOAD_ID)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        service.client().upload(tmp_path / "none.zip")
+
+
+def test_upload_writes_only_the_id_to_stdout_and_how_to_train(
+    cli: Callable[..., int], file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("upload", file, "--image-size", "32") == 0
+    written = capsys.readouterr()
+    assert written.out == f"{UPLOAD_ID}\n"
+    assert "60 images of the shape [3, 32, 32] in 2 classes" in written.err.replace("\n", " ")
+    assert f'--set \'dataset={{"name": "upload", "upload": "{UPLOAD_ID}"}}\'' in written.err.replace("\n", " ")
+
+
+def test_uploads_lists_and_deletes(cli: Callable[..., int], file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("uploads") == 0
+    assert "ganclinic upload PATH" in capsys.readouterr().out
+    cli("upload", file)
+    capsys.readouterr()
+    assert cli("uploads") == 0
+    heads, row = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["upload", "samples", "shape", "classes", "name"]
+    assert row.split() == [UPLOAD_ID, "60", "3", "x", "32", "x", "32", "2", "pets.zip"]
+    assert cli("uploads", "--json") == 0
+    documents: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert [document["id"] for document in documents] == [UPLOAD_ID]
+    assert cli("uploads", "--delete", UPLOAD_ID) == 0
+    assert f"Deleted {UPLOAD_ID}" in capsys.readouterr().err
+    assert cli("uploads", "--delete", UPLOAD_ID) == 2
+
+
+def test_a_size_that_is_no_number_is_refused(cli: Callable[..., int], file: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli("upload", file, "--image-size", "big")
