@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-thresholds bench-evaluate bench-calibrate
+.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-remedies bench-thresholds bench-evaluate bench-calibrate
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 
 
 bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
 	$(BIN)/python -m bench.published $(BENCH_DATA)
+
+bench-remedies: $(VENV)/installed ## whether each remedy helps against what it was published for: about an hour, resumable
+	$(BIN)/python -m bench.remedies
 
 bench-thresholds: $(VENV)/installed ## between which values the signals lie that thresholds were set on: half an hour
 	$(BIN)/python -m bench.threshold_ranges

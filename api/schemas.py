@@ -153,7 +153,7 @@ class PresetSummary(View):
     name: str
     title: str
     reports: str
-    """What the article reports."""
+    """What the article reports, or for a preset of our own what was measured."""
     deviations: list[str]
     """Where this differs from the article, as far as known."""
 

@@ -111,11 +111,12 @@ class Replay(Part):
 class Unrolling(Part):
     """The generator plays against the discriminator as it will be after k more updates, and sees through them.
 
-    The k updates take one batch of reals and the generator's own fakes, by Adam from its present moments and with the
-    discriminator's learning rate, and no penalty; the generator's gradient flows through them. The discriminator
-    itself is not moved.
+    It minimises −(`d_loss_real` + `d_loss_fake`) of that discriminator: the loss of the minimax game, not the
+    non-saturating one, for whose sake it would steer the updates. `g_loss` goes on to report the adversarial loss
+    against the present discriminator. The k updates take one batch of reals and the generator's own fakes, by Adam
+    from its present moments and with the discriminator's learning rate. The discriminator itself is not moved.
     For smooth gradients the denominator is √(v + ε²) in place of √v + ε. Takes about k times as long.
-    Source: Metz et al. 2017, equation 7, with 5 to 10 steps.
+    Source: Metz et al. 2017, equations 4 to 7, with 5 to 10 steps and rates of 1e-3 and, for the discriminator, 1e-4.
     """
 
     steps: int = Field(default=5, ge=1, le=50)

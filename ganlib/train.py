@@ -26,7 +26,7 @@ from ganlib.objective_specs import WassersteinObjective
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
-from ganlib.remedies.remedy import Judge, Move, Seen, Setting
+from ganlib.remedies.remedy import Move, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.report import STEP_COLUMNS, EpochReport
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
@@ -222,7 +222,7 @@ class Training:
     def _generator_losses(self) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss, and what it minimises."""
         move = self._move()
-        judge = self._opponent(move)
+        judge = partial(logits_of, self.discriminator)
         logits = judge(move.fakes)
         if self.loss.paired and move.reals is not None:
             _, logits = self.loss.compare(judge(move.reals), logits)
@@ -245,11 +245,6 @@ class Training:
         fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
         seen = self._view(Batch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
         return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
-
-    def _opponent(self, move: Move) -> Judge:
-        """The discriminator that the generator plays against."""
-        others = [judge for remedy in self.remedies.values() if (judge := remedy.opponent(move)) is not None]
-        return others[0] if others else partial(logits_of, self.discriminator)
 
     def _view(self, batch: Batch, seen: Seen, index: int) -> Batch:
         """What the discriminator sees of a batch."""

@@ -182,12 +182,12 @@ def presets_table(presets: Sequence[Preset]) -> RenderableType:
 
 
 def preset_details(preset: Preset) -> RenderableType:
-    """What a preset is, what its article reports, and where it differs."""
+    """What a preset is, what was reported of it, and where it differs from the article."""
     spec = preset.spec
     rows: list[tuple[str, RenderableType]] = [
         ("preset", preset.name),
         ("title", preset.title),
-        ("article", preset.reports),
+        ("reported", preset.reports),
         ("data", f"{spec.dataset.name}: {spec.data.title}; {spec.dataset.size} samples used"),
         ("length", f"{spec.training.epochs} epochs of {spec.steps_per_epoch} steps"),
     ]

@@ -81,10 +81,6 @@ class Remedy:
         """A scalar that the generator minimises, too."""
         return None
 
-    def opponent(self, move: Move) -> Judge | None:
-        """The discriminator that the generator plays against in place of the trained one."""
-        return None
-
     def after_discriminator(self, outcome: DiscriminatorOutcome, *, count: int, step: int) -> None:
         """After a discriminator update on `count` reals, in the generator's step `step`."""
 

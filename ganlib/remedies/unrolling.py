@@ -42,12 +42,18 @@ class UnrollingRemedy(Remedy):
     """Lets the generator play against the discriminator some updates ahead."""
 
     needs_reals = True
+    replaces_loss = True
 
     def __init__(self, part: Unrolling, setting: Setting) -> None:
         self.steps, self.loss = part.steps, setting.loss
         self.discriminator, self.descent = setting.discriminator, setting.discriminator_descent
 
-    def opponent(self, move: Move) -> Judge:
+    def generator_term(self, move: Move) -> Tensor:
+        """What the discriminator will have won after its updates: the negative sum of its losses then."""
+        assert move.reals is not None, "needs_reals"
+        return -2 * self._discriminator_loss(self.unrolled(move), move.reals, move.fakes)
+
+    def unrolled(self, move: Move) -> Judge:
         """The discriminator after `steps` updates on the move's reals and fakes; its weights depend on the fakes."""
         assert move.reals is not None, "needs_reals"
         assert isinstance(self.descent.spec, Adam), "the spec is checked"

@@ -24,7 +24,7 @@ from ganlib.remedies.label_smoothing import smoothed
 from ganlib.remedies.packing import pack
 from ganlib.remedies.remedy import Seen
 from ganlib.remedies.replay import ReplayRemedy
-from ganlib.remedies.unrolling import Moments, adam_step
+from ganlib.remedies.unrolling import Moments, UnrollingRemedy, adam_step
 from ganlib.remedy_specs import AdaptiveAugment, DiffAugment, InstanceNoise, MovingAverage, Replay
 from ganlib.request import InvalidRequest, RunRequest
 from ganlib.spec import RunSpec
@@ -228,6 +228,23 @@ def test_the_unrolled_update_is_that_of_adam():
         assert torch.allclose(weights["w"], weight.detach(), rtol=1e-5)
 
 
+def unrolling_of(training: Training) -> UnrollingRemedy:
+    remedy = training.remedies["unrolling"]
+    assert isinstance(remedy, UnrollingRemedy)
+    return remedy
+
+
+def test_the_generator_minimises_what_the_discriminator_will_have_lost():
+    spec = ring_spec(remedies__unrolling={"steps": 3})
+    training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
+    move = training._move()
+    assert move.reals is not None
+    judge = unrolling_of(training).unrolled(move)
+    lost = training.loss.real(judge(move.reals)) + training.loss.fake(judge(move.fakes))
+    _, minimised = training._generator_losses()
+    assert minimised.item() == pytest.approx(-lost.item(), rel=1e-5)
+
+
 def test_the_unrolled_discriminator_is_the_trained_one_some_updates_later():
     spec = ring_spec(remedies__unrolling={"steps": 2})
     training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
@@ -235,7 +252,7 @@ def test_the_unrolled_discriminator_is_the_trained_one_some_updates_later():
     move = training._move()
     assert move.reals is not None
     before = {n: p.detach().clone() for n, p in training.discriminator.named_parameters()}
-    judge = training._opponent(move)
+    judge = unrolling_of(training).unrolled(move)
     assert all(torch.equal(before[n], p) for n, p in training.discriminator.named_parameters())
     unrolled = judge(move.reals)
     for _ in range(2):  # what the unrolled discriminator has gone through, by its own optimizer
@@ -254,7 +271,7 @@ def test_the_generators_gradient_flows_through_the_unrolled_updates():
     move = training._move()
     assert move.reals is not None
     [weight, *_] = training.generator.parameters()
-    [gradient] = torch.autograd.grad(training._opponent(move)(move.reals).sum(), weight)
+    [gradient] = torch.autograd.grad(unrolling_of(training).unrolled(move)(move.reals).sum(), weight)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0  # logits of reals depend on the generator only through the updates
 
