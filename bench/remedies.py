@@ -135,6 +135,24 @@ CASES: list[Case] = [
         base=DIGITS,
         patch={"generator.norm.kind": "batch"},
     ),
+    Case(
+        remedy="dropout of .3 in the generator",
+        impairment="no noise but the latent",
+        base=DIGITS,
+        patch={"generator.dropout": 0.3},
+    ),
+    Case(
+        remedy="a generator for each class",
+        impairment="latent of 2: few digits appear",
+        base=TIGHT_LATENT,
+        patch={
+            "generator.condition": "concat",
+            "discriminator.condition": "projection",
+            "remedies.generators": {"kind": "per_class"},
+        },
+    ),
+    *on_mixtures("mixture of 8 generators", {"remedies.generators": {"kind": "mixture", "count": 8}}),
+    *on_mixtures("WGAN with clipping", {"objective.name": "wgan", "training.discriminator_steps": 5}),
     *on_mixtures("minibatch discrimination, 20 kernels", {"discriminator.minibatch.kernels": 20}),
     *[  # last: it takes five times as long
         Case(
