@@ -47,7 +47,7 @@ bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 
 bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
 	$(BIN)/python -m bench.published $(BENCH_DATA)
 
-bench-remedies: $(VENV)/installed ## whether each remedy helps against what it was published for: about an hour, resumable
+bench-remedies: $(VENV)/installed ## whether each remedy helps against what it was published for: two hours, resumable
 	$(BIN)/python -m bench.remedies
 
 bench-thresholds: $(VENV)/installed ## between which values the signals lie that thresholds were set on: half an hour

@@ -22,7 +22,7 @@ Everything that a spec can choose, with formulas, defaults and sources. Generate
 
 A spec is a document (TOML, YAML or JSON) with these parts. In a preset or spec any field is changed by its dotted path:
 `ganclinic run digit8-stable --set training.epochs=3`. Where a part has several forms, its field `name`, `family` or
-`kind` names the form, as the headings do.
+`kind` names the form, as the headings do. [remedies.md](remedies.md) has what remedies were seen to do.
 """
 
 
