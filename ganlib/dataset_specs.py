@@ -5,6 +5,7 @@ Every kind of data set has the same properties: `info` (shape and source), `size
 """
 
 import math
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
@@ -33,9 +34,9 @@ class ImageChoice(Part):
     """Keep only the centre square, which images that are not square need; done before they are resized."""
 
     @property
+    @abstractmethod
     def original(self) -> DatasetInfo:
         """The whole set, before any choice."""
-        raise NotImplementedError
 
     @property
     def info(self) -> DatasetInfo:

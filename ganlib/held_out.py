@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.datasets.load import DataArrays, scaled
+from ganlib.datasets.load import DataArrays, as_float, scaled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ def held_out_of(data: DataArrays) -> HeldOut | None:
     if apart is None or apart.inputs is None:
         return None
     return HeldOut(
-        inputs=scaled(DataArrays(samples=apart.inputs, labels=apart.labels)),
+        inputs=as_float(apart.inputs),
         targets=scaled(apart),
         classes=np.searchsorted(np.unique(data.labels), apart.labels),
     )

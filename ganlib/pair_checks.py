@@ -7,7 +7,7 @@ from ganlib.dataset_specs import EdgesDataset
 if TYPE_CHECKING:
     from ganlib.spec import RunSpec
 
-SSIM_WINDOW = 11  # pixels a side, the smallest image that can be compared with its target
+SSIM_WINDOW = 11  # pixels: side of the Gaussian window of SSIM (Wang et al. 2004), and of the smallest image for it
 
 
 def check_pairs(spec: "RunSpec") -> None:

@@ -1,4 +1,4 @@
-"""From a dataset's name to arrays in memory. The only place of ganlib that reads data files or downloads."""
+"""From a dataset's name to arrays in memory."""
 
 import gzip
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from ganlib.datasets.resize import cut
 from ganlib.datasets.stacked import draw_stacked
 from ganlib.seeding import Stream, numpy_generator
 
-__all__ = ["DataArrays", "DatasetUnavailable", "UploadedFiles", "load_dataset", "load_test_split", "scaled"]
+__all__ = ["DataArrays", "DatasetUnavailable", "UploadedFiles", "as_float", "load_dataset", "load_test_split", "scaled"]
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images [n, channels, height, width] and their labels [n]."""
@@ -100,9 +100,14 @@ def load_test_split(dataset: Dataset, data_dir: Path) -> DataArrays | None:
 
 def scaled(data: DataArrays) -> NDArray[np.float32]:
     """The samples as the networks see them: float32, pixels in [-1, 1]."""
-    if data.samples.dtype == np.uint8:
-        return data.samples.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    return data.samples.astype(np.float32)
+    return as_float(data.samples)
+
+
+def as_float(samples: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pixels of uint8 in [-1, 1]; floats as they are."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return samples.astype(np.float32, copy=False)
 
 
 def _published(dataset: ImageDataset, data_dir: Path, *, train: bool = True) -> Images:

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
+from ganlib.pair_checks import SSIM_WINDOW
+
 NUM_PAIRS = 500  # standard error: 4 % of the standard deviation over pairs
 BATCH = 25  # pairs at once: inception-v3's activations of as many images take 130 MB
-WINDOW = 11  # pixels: side of the Gaussian window of SSIM
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
 
 Images = NDArray[np.float32]
@@ -78,9 +79,9 @@ def scale_weights(side: int) -> tuple[float, ...]:
     Raises:
         ValueError: smaller than the window.
     """
-    if side < WINDOW:
-        raise ValueError(f"images must be at least {WINDOW} x {WINDOW} pixels; the shorter side has {side}")
-    scales = max(n for n in range(1, len(SCALE_WEIGHTS) + 1) if side // max(2 ** (n - 1), (n - 1) ** 2) >= WINDOW)
+    if side < SSIM_WINDOW:
+        raise ValueError(f"images must be at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels; the shorter side has {side}")
+    scales = max(n for n in range(1, len(SCALE_WEIGHTS) + 1) if side // max(2 ** (n - 1), (n - 1) ** 2) >= SSIM_WINDOW)
     weights = SCALE_WEIGHTS[:scales]
     return tuple(weight / sum(weights) for weight in weights)
 

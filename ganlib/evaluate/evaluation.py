@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
+from ganlib.datasets.load import as_float
 from ganlib.evaluate import ndb
-from ganlib.evaluate.cache import Arrays, Cache
+from ganlib.evaluate.cache import Arrays, Cache, content_key
 from ganlib.evaluate.extractors import INCEPTION_FILE, load_extractor
 from ganlib.evaluate.measures import Context, SampleSet, measure_subset
 from ganlib.evaluate.memorisation import (
@@ -26,7 +27,8 @@ from ganlib.evaluate.memorisation import (
     memorisation_null,
     nearest_distances,
 )
-from ganlib.evaluate.paired import WINDOW, l1, ssim
+from ganlib.evaluate.paired import l1, ssim
+from ganlib.pair_checks import SSIM_WINDOW
 from ganlib.report import Evaluation, Null
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec import IMAGE_SPACES, Comparison, Space
@@ -88,7 +90,14 @@ def prepare_reference(
     if context.options.space != "pixels":
         reals = reals[_chosen(len(reals), MAX_EMBEDDED, 0)]
     real_set = _embedded(reals, embed, context.options.space, cache)
-    fit = _Fit(reals=real_set, context=context, num_samples=num_samples, cache=cache, null_splits=null_splits)
+    fit = _Fit(
+        reals=real_set,
+        key=content_key(real_set.features, real_set.samples.shape) if cache.keeps else "",
+        context=context,
+        num_samples=num_samples,
+        cache=cache,
+        null_splits=null_splits,
+    )
     reference = Reference(
         context=context,
         embed=embed,
@@ -152,10 +161,11 @@ def compare(
     if options.space in IMAGE_SPACES and reals.ndim != 4:
         raise InvalidComparison(f"options.space: '{options.space}' needs images; for other samples use 'pixels'")
     if "paired" in options.measures and (
-        reals.shape != fakes.shape or reals.ndim != 4 or min(reals.shape[2:]) < WINDOW
+        reals.shape != fakes.shape or reals.ndim != 4 or min(reals.shape[2:]) < SSIM_WINDOW
     ):
         raise InvalidComparison(
-            f"options.measures: 'paired' needs as many real images as fake ones, of at least {WINDOW} x {WINDOW} pixels"
+            f"options.measures: 'paired' needs as many real images as fake ones, of at least {SSIM_WINDOW} "
+            f"x {SSIM_WINDOW} pixels"
         )
     if min(len(reals) // 2, len(fakes)) <= options.neighbours:
         raise InvalidComparison(
@@ -185,13 +195,6 @@ def _with_pairs(found: Evaluation, reals: Samples, fakes: Samples) -> Evaluation
     return replace(found, values=found.values | values, nulls=found.nulls | nulls)
 
 
-def as_float(samples: NDArray[np.uint8] | Samples) -> Samples:
-    """Pixels in [-1, 1] as networks see them; float32 as it is."""
-    if samples.dtype == np.uint8:
-        return samples.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    return samples.astype(np.float32, copy=False)
-
-
 def embedding(space: Space, device: torch.device, data_dir: Path | None = None) -> Embed:
     """From samples to features of a space that needs no training; `data_dir` may hold the weights of inception-v3.
 
@@ -217,6 +220,8 @@ class _Fit:
     """The parts of a reference, each from the cache where it is there."""
 
     reals: SampleSet
+    key: str
+    """Names the reals in the cache: of their features and their shape, which decides what can be measured."""
     context: Context
     num_samples: int
     cache: Cache
@@ -244,7 +249,7 @@ class _Fit:
 
     def _bins(self, num_bins: int, **options: Any) -> ndb.Bins:
         features = self.reals.features
-        parts = (features, num_bins, sorted(options.items()))
+        parts = (self.key, num_bins, sorted(options.items()))
         return ndb.Bins(
             **self.cache.arrays("bins", parts, lambda: ndb.fit_bins(features, num_bins, _rng(2), **options).to_arrays())
         )
@@ -253,7 +258,7 @@ class _Fit:
         if "memorisation" not in self.context.options.measures:
             return None
         features, chosen = self.reals.features, _chosen(len(self.reals), self.num_samples, 3)
-        parts = (features, self.num_samples)
+        parts = (self.key, self.num_samples)
         return self.cache.arrays("unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen)})[
             "distances"
         ]
@@ -280,7 +285,7 @@ class _Fit:
     def _everything(self) -> tuple[object, ...]:
         """All that figures depend on besides the fakes."""
         return (
-            self.reals.features,
+            self.key,
             self.num_samples,
             self.context.options.model_dump_json(),
             self.context.modes is None,

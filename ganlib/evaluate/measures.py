@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganlib.evaluate.diversity import WINDOW, ms_ssim_diversity, perceptual_diversity
+from ganlib.evaluate.diversity import ms_ssim_diversity, perceptual_diversity
 from ganlib.evaluate.extractors import Extractor, load_extractor
 from ganlib.evaluate.frechet import frechet_distance, kernel_distance
 from ganlib.evaluate.modes import ModeCounter
 from ganlib.evaluate.neighbours import median_nearest_distance, prdc
 from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.evaluate.vendi import vendi_score
+from ganlib.pair_checks import SSIM_WINDOW
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec import Comparison, MeasureName
 
@@ -99,7 +100,7 @@ def _kernel(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, f
 
 
 def _diversity(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    if not fakes.are_images or min(fakes.samples.shape[2:]) < WINDOW:
+    if not fakes.are_images or min(fakes.samples.shape[2:]) < SSIM_WINDOW:
         return {}
     images = fakes.samples.clip(-1, 1)
     return {

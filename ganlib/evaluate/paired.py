@@ -5,7 +5,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-WINDOW = 11  # pixels: side of the Gaussian window of SSIM
+from ganlib.pair_checks import SSIM_WINDOW
+
 BATCH = 100  # pairs at once
 
 Images = NDArray[np.float32]
@@ -34,8 +35,10 @@ def ssim(a: Images, b: Images) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     _check_pairs(a, b)
-    if min(a.shape[-2:]) < WINDOW:
-        raise ValueError(f"images must be at least {WINDOW} x {WINDOW} pixels; they are {a.shape[-2]} x {a.shape[-1]}")
+    if min(a.shape[-2:]) < SSIM_WINDOW:
+        raise ValueError(
+            f"images must be at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels; they are {a.shape[-2]} x {a.shape[-1]}"
+        )
     similarities: list[torch.Tensor] = [
         structural_similarity_index_measure(
             _unit_range(a[first : first + BATCH]),

@@ -15,8 +15,9 @@ def test_the_document_is_what_the_code_says():
 def test_every_remedy_is_described_with_its_source():
     text = cabinet()
     for name in Remedies.model_fields:
-        (line,) = [line for line in text.splitlines() if line.startswith(f"**`{name}`**")] or [""]
-        assert not line or "Source: " in line, name
+        forms = [line for line in text.splitlines() if line.startswith(f"**`{name}`")]
+        assert forms, name
+        assert all("Source: " in form for form in forms), name
 
 
 def test_a_part_of_several_forms_is_described_once():

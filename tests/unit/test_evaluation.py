@@ -171,3 +171,13 @@ def test_pairs_are_compared_in_their_own_order():
 def test_what_cannot_be_compared_is_refused_by_field(reals, fakes, options, message):
     with pytest.raises(InvalidComparison, match=message):
         compare(reals, fakes, Comparison(**options), seed=0, device=CPU, cache=Cache(None))
+
+
+def test_points_with_the_numbers_of_images_share_no_null_with_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(measures, "DIVERSITY_PAIRS", 5)
+    images = digits(60, 0)
+    flat_options = Comparison(measures=("prdc", "diversity"), neighbours=3)
+    points = [flat(s.astype(np.float32) / np.float32(127.5) - np.float32(1)) for s in (images, digits(50, 1))]
+    compare(points[0], points[1], flat_options, seed=0, device=CPU, cache=Cache(tmp_path))
+    found, _ = compare(images, digits(50, 1), flat_options, seed=0, device=CPU, cache=Cache(tmp_path))
+    assert {"ms_ssim", "perceptual"} <= found.nulls.keys()
