@@ -8,14 +8,15 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import BigInteger, inspect, text
+from sqlalchemy import BigInteger, inspect, select, text
 
 from store import migrate
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
-from store.epochs import record_comparison
+from store.epochs import evaluations, record_comparison
 from store.errors import DatabaseNotMigrated, DatabaseTooNew
-from store.models import Base
+from store.models import Base, EvaluationRow
 from store.runs import attempts, list_runs
+from tests.support.api import with_bins
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run, create_run, evaluation
 
@@ -64,6 +65,28 @@ def test_the_version_before_comparisons_sees_trainings_alone(database_url: str) 
     engine.dispose()
 
 
+def test_evaluations_of_an_earlier_version_can_still_be_read(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        create_comparison(session)
+        claim = claim_run(session)
+        record_comparison(session, claim.run_id, claim.token, with_bins(1))
+    with migrating(engine) as config:
+        command.downgrade(config, "0003")
+    with engine.connect() as connection:
+        (before,) = connection.execute(select(EvaluationRow.document)).scalars()
+    assert "n_neighbours" in before
+    assert before["nulls"]["ndb_over_k"].keys() == {"mean", "q05", "q95"}
+    upgrade(engine)
+    with transaction(engine) as session:
+        (found,) = evaluations(session, claim.run_id)
+    assert found.n_subset == with_bins(1).n_subset
+    assert found.nulls["ndb_over_k"].excess == pytest.approx(0.45)
+    assert [b.missing for b in found.bins] == [False, False]
+    engine.dispose()
+
+
 def test_upgrading_an_upgraded_database_changes_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     upgrade(engine)
@@ -94,7 +117,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0003; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0004; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 
