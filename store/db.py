@@ -1,5 +1,7 @@
 """Engines, transactions, the database's clock and its schema, alike on SQLite and PostgreSQL."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -58,8 +60,20 @@ def make_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(connection, time.monotonic() + BUSY_TIMEOUT.total_seconds())
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _use_write_ahead_log(connection: Any, deadline: float) -> None:
+    # A new file's change of mode is the one wait that SQLite's own busy timeout does not cover.
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

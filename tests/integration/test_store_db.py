@@ -1,3 +1,5 @@
+import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -135,3 +137,17 @@ def test_a_pooled_connection_that_was_cut_is_replaced(postgres_engine: Engine) -
     killer.dispose()
     with transaction(postgres_engine) as session:
         assert session.scalar(text("SELECT pg_backend_pid()")) != ours
+
+
+def test_opening_a_new_file_waits_for_another_process_that_is_opening_it(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.3, other.rollback)
+    release.start()
+    engine = make_engine(f"sqlite:///{path}")
+    with transaction(engine) as session:
+        assert session.connection().exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
+    release.join()
+    other.close()
