@@ -93,6 +93,19 @@ def against_a_fast_generator(remedy: str, patch: dict[str, Any]) -> list[Case]:
     ]
 
 
+def against_large_steps(remedy: str, patch: dict[str, Any]) -> list[Case]:
+    """The case on both mixtures, where both networks learn at a rate of 1e-2: a plain GAN keeps no mode."""
+    return [
+        Case(
+            remedy=remedy,
+            impairment="learning rate of 1e-2",
+            base={**base, "optimizer.learning_rate": 1e-2},
+            patch=patch,
+        )
+        for base in (RING, GRID)
+    ]
+
+
 CASES: list[Case] = [
     *on_mixtures("packing, m = 2", {"remedies.packing.samples": 2}),
     *on_mixtures("packing, m = 4", {"remedies.packing.samples": 4}),
@@ -174,6 +187,24 @@ CASES: list[Case] = [
     *against_a_fast_generator("instance noise", {"remedies.instance_noise.std": 0.1}),
     *against_a_fast_generator("R1, γ = .1", {"penalties.r1": 0.1}),
     *against_a_fast_generator("two time scales", {"discriminator_optimizer.learning_rate": 4e-3}),
+    *against_a_fast_generator("feature matching, L1", {"remedies.feature_matching.distance": "l1"}),
+    *against_a_fast_generator("relativistic", {"objective.name": "relativistic"}),
+    *against_a_fast_generator("hinge", {"objective.name": "hinge"}),
+    *against_a_fast_generator("LSGAN", {"objective.name": "lsgan"}),
+    *against_a_fast_generator("WGAN-GP", {"objective.name": "wgan-gp", "training.discriminator_steps": 5}),
+    *against_a_fast_generator("5 discriminator steps", {"training.discriminator_steps": 5}),
+    *against_a_fast_generator("spectral norm", {"discriminator.norm.kind": "spectral"}),
+    *against_a_fast_generator("mixture of 8 generators", {"remedies.generators": {"kind": "mixture", "count": 8}}),
+    *against_a_fast_generator("minibatch discrimination, 20 kernels", {"discriminator.minibatch.kernels": 20}),
+    *against_large_steps("gradient clipping", {"optimizer.clip_norm": 1.0}),
+    *against_large_steps("falling learning rate", {"optimizer.schedule": {"kind": "linear", "start": 0.5}}),
+    *against_large_steps("a tenth of the rate", {"optimizer.learning_rate": 1e-3}),
+    *against_large_steps("R1, γ = .1", {"penalties.r1": 0.1}),
+    *against_large_steps("gradient penalty", {"penalties.gradient": 10.0}),
+    *against_large_steps("spectral norm", {"discriminator.norm.kind": "spectral"}),
+    *against_large_steps("relativistic", {"objective.name": "relativistic"}),
+    *against_large_steps("moving average of the generator", {"remedies.ema.decay": 0.999}),
+    *against_large_steps("instance noise", {"remedies.instance_noise.std": 0.1}),
     *against_a_fast_generator(
         "unrolling, 5 steps", {"remedies.unrolling.steps": 5}
     ),  # last: it takes five times as long
