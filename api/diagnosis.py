@@ -19,11 +19,11 @@ def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[EpochQuery, Q
     diagnosis = epochs.diagnosis(session, run.id, query.epoch)
     if diagnosis is None:
         raise NotRecorded("diagnosis yet" if query.epoch is None else f"diagnosis of epoch {query.epoch}")
-    return DiagnosisView.model_validate(diagnosis.to_json())
+    return DiagnosisView.of(run.id, diagnosis)
 
 
 @router.get("/history", responses=documented(404))
 def list_diagnoses(run: FoundRun, session: Reader) -> DiagnosisList:
     """List the verdict after each epoch."""
     found = epochs.diagnoses(session, run.id)
-    return DiagnosisList(items=[DiagnosisView.model_validate(diagnosis.to_json()) for diagnosis in found])
+    return DiagnosisList(items=[DiagnosisView.of(run.id, diagnosis) for diagnosis in found])

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from api.schemas import run_path
 from api.views import View
-from ganlib.diagnose.verdict import FindingName, Severity, Verdict
+from ganlib.diagnose.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
 from ganlib.report import ALPHA, NDB_FIGURES, Evaluation
 from store.models import Artifact
 
@@ -161,12 +161,17 @@ class EvidenceView(View):
     first_epoch: int
     last_epoch: int
     source: str
+    picture: str | None
+    """Path of the picture that shows it."""
 
 
 class RemedyView(View):
     """A suggested change of the spec."""
 
+    name: str
     reason: str
+    effect: str
+    """How often it healed this finding in the suite."""
     patch: dict[str, Any]
     """What to give as `set` in the next request."""
 
@@ -180,6 +185,19 @@ class FindingView(View):
     summary: str
     evidence: list[EvidenceView]
     remedies: list[RemedyView]
+    confidence: float
+    """Chance, in [0, 1], that the finding is right, as measured; lower where signals are missing."""
+    check: str
+    """What to look at to see for oneself."""
+
+
+class EpisodeView(View):
+    """A finding that held for a while and no longer does."""
+
+    name: FindingName
+    severity: Severity
+    first_epoch: int
+    last_epoch: int
 
 
 class DiagnosisView(View):
@@ -194,6 +212,31 @@ class DiagnosisView(View):
     """One line of evidence."""
     ruleset: str
     """Version of the rules and thresholds."""
+    recovered: list[EpisodeView]
+    """What was found earlier and is over."""
+    missing: list[str]
+    """Signals that the history does not have."""
+
+    @classmethod
+    def of(cls, run_id: str, diagnosis: Diagnosis) -> Self:
+        """The view of a run's diagnosis, with the paths of its pictures."""
+        document = diagnosis.to_json()
+        for finding in document["findings"]:
+            for evidence in finding["evidence"]:
+                evidence["picture"] = picture_path(run_id, evidence["picture"], evidence["last_epoch"])
+        return cls.model_validate(document)
+
+
+def picture_path(run_id: str, picture: Picture, epoch: int) -> str:
+    """Where the API has the picture of an epoch."""
+    run = run_path(run_id)
+    match picture:
+        case "losses":
+            return f"{run}/figures/losses.png"
+        case "samples":
+            return f"{run}/samples/{epoch}"
+        case "ndb":
+            return f"{run}/figures/ndb.png?epoch={epoch}"
 
 
 class DiagnosisList(View):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganlib.gradients import LayerNorms
 from ganlib.optimizer_specs import Adam, ConstantRate, CosineRate, LinearRate, Optimizer, RmsProp, Schedule, Sgd
 
 
@@ -29,6 +30,7 @@ class Descent:
     def __init__(self, network: nn.Module, spec: Optimizer, total_steps: int) -> None:
         self.network, self.spec, self.total_steps = network, spec, total_steps
         self.optimizer = _optimizer(network, spec)
+        self.gradients = LayerNorms(network)
 
     def follow(self, loss: Tensor, step: int) -> Tensor:
         """One update on the loss in the generator's step `step`; the norm of its whole gradient before clipping."""
@@ -38,8 +40,7 @@ class Descent:
 
     def advance(self, step: int) -> Tensor:
         """One update on the gradient that is there; its norm before clipping."""
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
+        norm = self.gradients.take()
         if self.spec.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.network.parameters(), self.spec.clip_norm, norm)
         for group in self.optimizer.param_groups:

@@ -22,15 +22,32 @@ STEP_COLUMNS = (
     "d_acc_fake",
     "d_grad_norm",
     "g_grad_norm",
+    "d_auc",
 )
-"""Columns of a step block, in order. Losses in nats; accuracies in [0, 1]; norms of the whole gradient vector.
+"""Columns of a step block, in order. Losses in nats; accuracies in [0, 1]; norms of the whole gradient vector; `d_auc`,
+the chance in [0, 1] that a real of the batch has a higher logit than a fake, which means the same under any objective.
 Where a step has several discriminator updates, their mean. Non-finite values are kept as data."""
+
+GRADIENT_UPDATES = 50
+"""Updates behind one record of the layers' gradients."""
 
 
 ALPHA = 0.05
 """NDB's significance level, the paper's: a bin is different where p < ALPHA."""
 NDB_FIGURES = ("ndb_over_k", "js", "missing_mass")
 """Figures that bins give."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerGradients:
+    """How hard each layer was pulled at some time of the training."""
+
+    step: int
+    """Steps made by then."""
+    ratios: dict[str, JsonFloat]
+    """Norm of the gradient over norm of the weight, of every weight with two or more dimensions, named
+    `generator.<parameter>` or `discriminator.<parameter>`: the median over the last GRADIENT_UPDATES updates of the
+    epoch, or as many as it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +64,8 @@ class EpochReport:
     """[count, *shape] in [-1, 1], from the run's fixed latents, or from the first of the held-out inputs."""
     fakes: NDArray[np.float32] | None
     """[num_samples, *shape] for evaluation; None in an epoch without one."""
+    gradients: tuple[LayerGradients, ...] = ()
+    """At the epoch's end, and before it, in the first epoch, after the first GRADIENT_UPDATES updates."""
     inputs: NDArray[np.float32] | None = None
     """[count, channels, height, width] in [-1, 1], what the samples were made from; None without pairs."""
     targets: NDArray[np.float32] | None = None

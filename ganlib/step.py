@@ -37,6 +37,8 @@ class DiscriminatorOutcome:
     """Share of reals called real (logit above the loss's threshold)."""
     acc_fake: Tensor
     """Share of fakes called fake (logit not above it)."""
+    auc: Tensor
+    """Chance that a real's logit is above a fake's; ties count half."""
     grad_norm: Tensor
     """Norm of the whole gradient; over several optimizer steps, the root of their mean square."""
 
@@ -97,12 +99,13 @@ def update_discriminator(
             value = _plus(_plus(loss.fake(fake), 2 * weight, terms.fakes), weight, terms.both)
             on_fakes = descent.follow(value, step)
             norm = ((on_reals**2 + on_fakes**2) / 2).sqrt()
-            return _outcome(loss, real, fake, norm)
+            return _outcome(loss, real, fake, area_under_curve(real, fake), norm)
+    auc = area_under_curve(real, fake)
     real, fake = loss.compare(real, fake)
     # the mean, not the sum: Adam's step is the same, and the reported d_loss is what is minimised
     value = (loss.real(real) + loss.fake(fake)) / 2
     norm = descent.follow(_plus(value, weight, terms.reals + terms.fakes + terms.both), step)
-    return _outcome(loss, real, fake, norm)
+    return _outcome(loss, real, fake, auc, norm)
 
 
 def update_generator(
@@ -130,11 +133,23 @@ def _plus(value: Tensor, weight: float, terms: tuple[Term, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def _outcome(loss: GanLoss, real: Tensor, fake: Tensor, grad_norm: Tensor) -> DiscriminatorOutcome:
+def area_under_curve(real: Tensor, fake: Tensor) -> Tensor:
+    """Chance, in [0, 1], that one of the real logits is above one of the fake ones; ties count half.
+
+    Not a number where one of them is not finite. Source: Mann & Whitney 1947 (U over n m).
+    """
+    values, fakes = real.detach().flatten(), fake.detach().flatten().sort().values
+    below = torch.searchsorted(fakes, values) + torch.searchsorted(fakes, values, right=True)
+    return below.float().mean() / (2 * len(fakes)) + 0 * (values.sum() + fakes.sum())
+
+
+@torch.no_grad()
+def _outcome(loss: GanLoss, real: Tensor, fake: Tensor, auc: Tensor, grad_norm: Tensor) -> DiscriminatorOutcome:
     return DiscriminatorOutcome(
         loss_real=loss.real(real),
         loss_fake=loss.fake(fake),
         acc_real=(real > loss.threshold).float().mean(),
         acc_fake=(fake <= loss.threshold).float().mean(),
+        auc=auc,
         grad_norm=grad_norm,
     )

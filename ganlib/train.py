@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ganlib.datasets.load import DataArrays
 from ganlib.descent import Descent
+from ganlib.gradients import GradientTrace
 from ganlib.held_out import HeldOut, held_out_of
 from ganlib.networks.build import build_discriminator, build_generator
 from ganlib.objective_specs import WassersteinObjective
@@ -28,7 +29,7 @@ from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
 from ganlib.remedies.remedy import Move, Seen, Setting
 from ganlib.remedies.table import build_remedies
-from ganlib.report import STEP_COLUMNS, EpochReport
+from ganlib.report import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
 from ganlib.spec import RunSpec, spec_hash
 from ganlib.step import (
@@ -97,6 +98,9 @@ class Training:
                 loss=self.loss,
             )
         )
+        self.trace = GradientTrace(
+            generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
+        )
         self.epoch = self.step = 0
         if state is not None:
             self._restore(state)
@@ -105,7 +109,12 @@ class Training:
         """The epochs that are left, one report each; `on_step` is told the steps made, and may raise to stop."""
         while self.epoch < self.spec.training.epochs:
             first = self.step
-            rows = [self._step(on_step) for _ in range(self.spec.steps_per_epoch)]
+            rows, gradients = list[list[float]](), list[LayerGradients]()
+            self.trace.begin_epoch()
+            for _ in range(self.spec.steps_per_epoch):
+                if self.step == GRADIENT_UPDATES and rows:
+                    gradients.append(self.trace.measured(self.step))
+                rows.append(self._step(on_step))
             self.epoch += 1
             yield EpochReport(
                 epoch=self.epoch,
@@ -113,6 +122,7 @@ class Training:
                 steps=np.array(rows, dtype=np.float32).reshape(-1, len(STEP_COLUMNS)),
                 samples=self._sample(Stream.SAMPLE_LATENTS, self.spec.samples.count),
                 fakes=self._fakes() if evaluation_is_due(self.spec, self.epoch) else None,
+                gradients=(*gradients, self.trace.measured(self.step)),
                 **self._shown_pairs(),
             )
 
@@ -163,6 +173,7 @@ class Training:
             for k in range(training.discriminator_steps)
         ]
         outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
+        self.trace.add()
         self.step += 1
         for remedy in self.remedies.values():
             remedy.after_step(self.step)
@@ -384,8 +395,8 @@ def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> list[float]:
     """The step's values in the order of STEP_COLUMNS, read from the device in one go."""
     columns = torch.stack(
-        [torch.stack([u.loss_real, u.loss_fake, u.acc_real, u.acc_fake, u.grad_norm]) for u in updates]
+        [torch.stack([u.loss_real, u.loss_fake, u.acc_real, u.acc_fake, u.grad_norm, u.auc]) for u in updates]
     ).mean(0)
-    real, fake, acc_real, acc_fake, d_norm = columns
-    values = torch.stack([real, fake, outcome.loss, acc_real, acc_fake, d_norm, outcome.grad_norm])
+    real, fake, acc_real, acc_fake, d_norm, auc = columns
+    values = torch.stack([real, fake, outcome.loss, acc_real, acc_fake, d_norm, outcome.grad_norm, auc])
     return values.tolist()

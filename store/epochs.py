@@ -1,22 +1,26 @@
 """What a run has recorded: written once an epoch in one transaction, read by the API, the diagnosis and a resume."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
+from ganlib.diagnose.history import History
 from ganlib.diagnose.verdict import Diagnosis
-from ganlib.report import STEP_COLUMNS, Evaluation, finite_json
+from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, finite_json
 from store.artifacts import StoredArtifact
 from store.db import now
 from store.errors import EpochOutOfOrder
 from store.leases import finish, held, require_held, update_held, update_run
 from store.models import Artifact, ArtifactKind, Base, DiagnosisRow, Epoch, EvaluationRow, Run, SeriesBlock
-from store.series import COLUMNS_VERSION, pack, read_steps
+from store.series import COLUMNS_VERSION, pack, read_columns, read_steps
+
+GRADIENTS = TypeAdapter(LayerGradients)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class EpochRecord:
     evaluations: tuple[Evaluation, ...]
     """This epoch's, and with epoch 1 that of the untrained generator (epoch 0)."""
     diagnosis: Diagnosis
+    gradients: tuple[LayerGradients, ...] = ()
     artifacts: Mapping[ArtifactKind, StoredArtifact] = field(default_factory=dict[ArtifactKind, StoredArtifact])
 
 
@@ -113,6 +118,7 @@ def _rows(record: EpochRecord) -> list[Base]:
             **of_steps,
             attempt=record.attempt,
             means=column_means(record.steps),
+            gradients=finite_json([asdict(g) for g in record.gradients]),
             seconds=record.seconds,
             checkpoint=record.checkpoint,
             recorded_at=now(),
@@ -180,9 +186,24 @@ def last_checkpoint(session: Session, run_id: str) -> tuple[int, str] | None:
     return None if row is None else (row[0], str(row[1]))
 
 
-def history(session: Session, run_id: str) -> tuple[NDArray[np.float32], list[Evaluation]]:
-    """All steps [T, len(STEP_COLUMNS)] and all evaluations, in order."""
-    return read_steps(session, run_id), evaluations(session, run_id)
+def history(session: Session, run_id: str) -> History:
+    """Everything that a training has recorded, with its last diagnosis as `previous`."""
+    run = session.get_one(Run, run_id)
+    return History(
+        objective=run.spec["objective"]["name"],
+        steps_per_epoch=run.steps_per_epoch,
+        epochs_total=run.epochs_total,
+        steps=read_steps(session, run_id),
+        columns=read_columns(session, run_id),
+        evaluations=tuple(evaluations(session, run_id)),
+        gradients=tuple(gradients(session, run_id)),
+        previous=diagnosis(session, run_id),
+    )
+
+
+def gradients(session: Session, run_id: str) -> list[LayerGradients]:
+    """How hard each layer was pulled, in order of steps."""
+    return [GRADIENTS.validate_python(document) for epoch in epochs(session, run_id) for document in epoch.gradients]
 
 
 def epochs(session: Session, run_id: str) -> list[Epoch]:

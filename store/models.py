@@ -158,6 +158,8 @@ class Epoch(Base):
     num_steps: Mapped[int]
     means: Mapped[dict[str, Any]]
     """Mean of each step column, and `d_loss`; non-finite is null."""
+    gradients: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    """Documents of LayerGradients, in order of steps; empty in epochs of a version that recorded none."""
     seconds: Mapped[float]
     checkpoint: Mapped[str | None]
     """File name; null where the epoch has none."""

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from ganlib.report import STEP_COLUMNS
 from store.models import SeriesBlock
 
-COLUMNS_VERSION = 1
+COLUMNS_VERSION = 2
 COLUMNS: dict[int, tuple[str, ...]] = {
     1: ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "d_grad_norm", "g_grad_norm"),
+    2: ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake", "d_grad_norm", "g_grad_norm", "d_auc"),
 }
 """The columns of a block, by the version that the block was written with."""
 
@@ -45,6 +46,12 @@ def unpack(block: bytes, version: int = COLUMNS_VERSION) -> NDArray[np.float32]:
         if name in columns:
             steps[:, index] = stored[:, columns.index(name)]
     return steps
+
+
+def read_columns(session: Session, run_id: str) -> tuple[str, ...]:
+    """The columns that every block of the run has."""
+    versions = session.scalars(select(SeriesBlock.columns).where(SeriesBlock.run_id == run_id).distinct()).all()
+    return tuple(name for name in STEP_COLUMNS if all(name in COLUMNS[version] for version in versions))
 
 
 def read_steps(session: Session, run_id: str, first: int = 0, last: int | None = None) -> NDArray[np.float32]:

@@ -3,13 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -57,22 +55,6 @@ def persist(engine: Engine, write: Callable[[Session], T]) -> T:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What a run has recorded so far."""
-
-    steps: NDArray[np.float32]
-    """[T, len(STEP_COLUMNS)]."""
-    evaluations: tuple[Evaluation, ...]
-    diagnosis: Diagnosis | None
-
-    @classmethod
-    def read(cls, session: Session, run_id: str) -> "Past":
-        """The run's past as the database has it."""
-        steps, evaluations = epochs.history(session, run_id)
-        return cls(steps=steps, evaluations=tuple(evaluations), diagnosis=epochs.diagnosis(session, run_id))
-
-
 def put_bin_images(reference: Reference, artifacts: LocalArtifacts) -> dict[ArtifactKind, StoredArtifact]:
     """Stores the mean image of each bin; nothing where there are no bins, or no images."""
     reals, bins = reference.reals, reference.bins
@@ -101,11 +83,11 @@ class Recorder:
         *,
         settings: Settings,
         features: Embed,
-        past: Past,
+        history: History,
         checkpoints: Checkpoints,
         engine: Engine,
     ) -> None:
-        self._ticket, self._spec, self._past = ticket, spec, past
+        self._ticket, self._spec, self._history = ticket, spec, history
         self._checkpoints, self._artifacts, self._engine = checkpoints, LocalArtifacts(settings.artifacts), engine
         self._refer = partial(
             run_reference,
@@ -120,7 +102,7 @@ class Recorder:
         self._bin_images = put_bin_images(self._reference, self._artifacts)
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
-        if not past.evaluations:
+        if not history.evaluations:
             self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
 
     def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Diagnosis:
@@ -130,8 +112,8 @@ class Recorder:
             LeaseLost: the run is no longer this attempt's; nothing was recorded.
         """
         evaluations = self._evaluate(report)
-        past = self._with(report, evaluations)
-        assert past.diagnosis is not None
+        history = self._history.after(report, evaluations)
+        diagnosis = with_remedies(diagnose(history), self._spec)
         checkpoint = self._checkpoints.save(state) if self._checkpoint_is_due(report.epoch) else None
         self._write(
             EpochRecord(
@@ -144,14 +126,15 @@ class Recorder:
                 seconds=seconds,
                 checkpoint=checkpoint,
                 evaluations=evaluations,
-                diagnosis=past.diagnosis,
+                diagnosis=diagnosis,
+                gradients=report.gradients,
                 artifacts=self._pictures(report),
             )
         )
-        self._past, self._untrained = past, ()
+        self._history, self._untrained = replace(history, previous=diagnosis), ()
         if checkpoint is not None:
             self._checkpoints.prune(checkpoint)
-        return past.diagnosis
+        return diagnosis
 
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
@@ -165,19 +148,6 @@ class Recorder:
         """The samples and, of an epoch with NDB, what its bins hold."""
         samples: dict[ArtifactKind, StoredArtifact] = {"samples": self._artifacts.put(_picture(report), "image/png")}
         return samples if report.fakes is None else samples | self._bin_images
-
-    def _with(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> Past:
-        """The past with this epoch, diagnosed."""
-        history = History(
-            objective=self._spec.objective.name,
-            steps_per_epoch=self._spec.steps_per_epoch,
-            epochs_total=self._spec.training.epochs,
-            steps=np.concatenate([self._past.steps, report.steps]),
-            evaluations=(*self._past.evaluations, *evaluations),
-            previous=self._past.diagnosis,
-        )
-        diagnosis = with_remedies(diagnose(history), self._spec)
-        return Past(steps=history.steps, evaluations=history.evaluations, diagnosis=diagnosis)
 
     def _checkpoint_is_due(self, epoch: int) -> bool:
         return epoch % self._spec.training.checkpoint_every_epochs == 0 or epoch == self._spec.training.epochs

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
+from ganlib.diagnose.history import History
 from ganlib.evaluate.evaluation import InvalidComparison
 from ganlib.evaluate.extractors import ExtractorUnavailable
 from ganlib.network_plugins import NetworkUnavailable
@@ -35,7 +36,7 @@ from worker.line import Line, Stopped
 from worker.logs import configure_logging
 from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
 from worker.protocol import Failed, Stepped, Ticket, Working
-from worker.recorder import Past, Recorder, persist
+from worker.recorder import Recorder, persist
 
 FINAL_ERRORS = (
     ArtifactNotFound,
@@ -107,7 +108,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     checkpoints = Checkpoints.of(settings.checkpoints / ticket.run_id, ticket.attempt, found.epochs)
     training = Training(spec, data, device=device, state=checkpoints.load_newest())
-    past = _begin(ticket, engine, machine, training.epoch, found)
+    history = _begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     line.obey()
     line.tell(Working(on="preparing evaluation"))
@@ -118,7 +119,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         device,
         settings=settings,
         features=training.discriminator_features,
-        past=past,
+        history=history,
         checkpoints=checkpoints,
         engine=engine,
     )
@@ -145,10 +146,10 @@ def _find_upload(dataset: Dataset, engine: Engine, settings: Settings) -> Upload
     return UploadedFiles(samples=artifacts.path(upload.samples_sha256), labels=labels)
 
 
-def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> Past:
+def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> History:
     """Forgets what was recorded after `epoch`, where the attempt begins, and says so; the past that is left."""
 
-    def write(session: Session) -> Past:
+    def write(session: Session) -> History:
         epochs.rewind(session, ticket.run_id, ticket.token, epoch)
         leases.describe_attempt(
             session,
@@ -158,7 +159,7 @@ def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: 
             resumed_from_epoch=epoch or None,
             identical=_is_identical(machine, epoch, found),
         )
-        return Past.read(session, ticket.run_id)
+        return epochs.history(session, ticket.run_id)
 
     return persist(engine, write)
 

@@ -1,16 +1,26 @@
-"""From a finding to remedies: spec patches that answer it, the most likely first."""
+"""From a finding to remedies: spec patches that answer it, the most likely first.
+
+Only the sick run's own spec is looked at. A remedy that its spec does not allow, or that changes nothing, is left out.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from ganlib.diagnose.effects import EFFECTS
 from ganlib.diagnose.verdict import Diagnosis, FindingName, Remedy
 from ganlib.optimizer_specs import Adam
+from ganlib.request import InvalidRequest, RunRequest
 from ganlib.spec import RunSpec
 
 ENOUGH_LATENT = 50
 """Below this a small latent is the likeliest cause: the published healthy runs have 50 and more."""
 USUAL_BETA1 = 0.5
 USUAL_LEARNING_RATE = 2e-4
+
+Patch = dict[str, Any]
+Treatment = Callable[[RunSpec], Patch]
+"""The changes that a remedy makes to a spec; empty where it does not apply."""
 
 
 def with_remedies(diagnosis: Diagnosis, spec: RunSpec) -> Diagnosis:
@@ -21,68 +31,278 @@ def with_remedies(diagnosis: Diagnosis, spec: RunSpec) -> Diagnosis:
 
 def prescribe(finding: FindingName, spec: RunSpec) -> tuple[Remedy, ...]:
     """Remedies for a finding in a run of this spec, the most likely first; each changes something."""
-    candidates = [remedy for build in PRESCRIPTIONS[finding] if (remedy := build(spec)) is not None]
-    return tuple(candidates)
+    remedies: list[Remedy] = []
+    for name in PRESCRIPTIONS[finding]:
+        reason, treatment = REMEDIES[name]
+        patch = treatment(spec)
+        if patch and _changes(spec, patch):
+            effect = EFFECTS.get((finding, name), "not measured")
+            remedies.append(Remedy(name=name, reason=reason, patch=patch, effect=effect))
+    return tuple(remedies)
 
 
-def _larger_latent(spec: RunSpec) -> Remedy | None:
-    if spec.input_channels or spec.generator.latent_dim >= ENOUGH_LATENT:
-        return None
-    return Remedy(
-        reason=f"A latent of {spec.generator.latent_dim} cannot carry the variety of the data.",
-        patch={"generator.latent_dim": ENOUGH_LATENT},
-    )
+def _changes(spec: RunSpec, patch: Patch) -> bool:
+    """Whether the patched spec is allowed, and another one."""
+    try:
+        return RunRequest(spec=spec.model_dump(mode="json"), set=patch).resolve() != spec
+    except InvalidRequest:
+        return False
 
 
-def _separate_batches(spec: RunSpec) -> Remedy | None:
-    if spec.training.discriminator_update != "joined_batch":
-        return None
-    return Remedy(
-        reason="Reals and fakes in one batch share batch-norm statistics that the generator's update does not see.",
-        patch={"training.discriminator_update": "half_batches"},
-    )
+def _larger_latent(spec: RunSpec) -> Patch:
+    if spec.input_channels or spec.generator.latent_dim >= ENOUGH_LATENT or len(spec.data.shape) == 1:
+        return {}
+    return {"generator.latent_dim": ENOUGH_LATENT}
 
 
-def _usual_adam(spec: RunSpec) -> Remedy | None:
-    if not isinstance(spec.optimizer, Adam):
-        return None
-    patch: dict[str, float] = {}
-    if spec.optimizer.beta1 > USUAL_BETA1:
-        patch["optimizer.beta1"] = USUAL_BETA1
-    if spec.optimizer.learning_rate > USUAL_LEARNING_RATE:
-        patch["optimizer.learning_rate"] = USUAL_LEARNING_RATE
-    return Remedy(reason="Adam as DCGAN uses it: less momentum, smaller steps.", patch=patch) if patch else None
+def _wider_latent_of_points(spec: RunSpec) -> Patch:
+    """A latent with no more dimensions than the data cannot fill it."""
+    if len(spec.data.shape) != 1 or spec.generator.latent_dim > spec.data.shape[0]:
+        return {}
+    return {"generator.latent_dim": 16}
 
 
-def _slower_discriminator(spec: RunSpec) -> Remedy | None:
+def _separate_batches(spec: RunSpec) -> Patch:
+    joined = spec.training.discriminator_update == "joined_batch"
+    return {"training.discriminator_update": "half_batches"} if joined else {}
+
+
+def _usual_adam(spec: RunSpec) -> Patch:
+    patch: Patch = {}
+    for field, optimizer in _optimizers(spec).items():
+        if not isinstance(optimizer, Adam):
+            continue
+        if optimizer.beta1 > USUAL_BETA1:
+            patch[f"{field}.beta1"] = USUAL_BETA1
+        if optimizer.learning_rate > _usual_rate(spec):
+            patch[f"{field}.learning_rate"] = _usual_rate(spec)
+    return patch
+
+
+def _slower_discriminator(spec: RunSpec) -> Patch:
     present = (spec.discriminator_optimizer or spec.optimizer).model_dump()
-    slower = present | {"learning_rate": present["learning_rate"] / 4}
-    return Remedy(
-        reason="A discriminator that learns more slowly leaves the generator a gradient to follow.",
-        patch={"discriminator_optimizer": slower},
-    )
+    return {"discriminator_optimizer": present | {"learning_rate": present["learning_rate"] / 4}}
 
 
-def _smaller_steps(spec: RunSpec) -> Remedy | None:
-    return Remedy(
-        reason="Smaller steps keep the weights finite.",
-        patch={"optimizer.learning_rate": min(USUAL_LEARNING_RATE, spec.optimizer.learning_rate / 10)},
-    )
+def _faster_discriminator(spec: RunSpec) -> Patch:
+    generator, discriminator = spec.optimizer, spec.discriminator_optimizer
+    if discriminator is None or discriminator.learning_rate >= generator.learning_rate:
+        return {}
+    return {"discriminator_optimizer": None}
 
 
-def _longer_training(spec: RunSpec) -> Remedy | None:
-    return Remedy(
-        reason="More epochs let a generator that still improves reach more of the data.",
-        patch={"training.epochs": 2 * spec.training.epochs},
-    )
+def _one_discriminator_step(spec: RunSpec) -> Patch:
+    critic = spec.objective.name in ("wgan", "wgan-gp")
+    return {} if critic or spec.training.discriminator_steps == 1 else {"training.discriminator_steps": 1}
 
 
-Prescription = Callable[[RunSpec], Remedy | None]
-PRESCRIPTIONS: dict[FindingName, tuple[Prescription, ...]] = {
-    "divergence": (_usual_adam, _smaller_steps),
-    "convergence failure: discriminator wins": (_separate_batches, _usual_adam, _slower_discriminator),
-    "convergence failure: both losses vanish": (_separate_batches, _usual_adam, _slower_discriminator),
-    "convergence failure: discriminator inert": (_usual_adam, _slower_discriminator),
-    "convergence failure: no equilibrium": (_usual_adam, _slower_discriminator),
-    "mode collapse": (_larger_latent, _usual_adam, _slower_discriminator, _longer_training),
+def _smaller_steps(spec: RunSpec) -> Patch:
+    return {
+        f"{field}.learning_rate": min(USUAL_LEARNING_RATE, optimizer.learning_rate / 10)
+        for field, optimizer in _optimizers(spec).items()
+    }
+
+
+def _quarter_steps(spec: RunSpec) -> Patch:
+    return {f"{field}.learning_rate": o.learning_rate / 4 for field, o in _optimizers(spec).items()}
+
+
+def _clipped_gradients(spec: RunSpec) -> Patch:
+    return {f"{field}.clip_norm": 1.0 for field, o in _optimizers(spec).items() if o.clip_norm is None}
+
+
+def _non_saturating(spec: RunSpec) -> Patch:
+    return {"objective": {"name": "bce"}} if spec.objective.name in ("saturating-bce", "clamped-bce") else {}
+
+
+def _gradient_penalty_on_reals(spec: RunSpec) -> Patch:
+    if spec.all_penalties.r1 is not None or spec.all_penalties.gradient is not None:
+        return {}
+    return {"penalties.r1": 0.1 if len(spec.data.shape) == 1 else 1.0}
+
+
+def _averaged_generator(spec: RunSpec) -> Patch:
+    return {} if spec.remedies.ema is not None else {"remedies.ema.decay": 0.99}
+
+
+def _packing(spec: RunSpec) -> Patch:
+    return {} if spec.packing > 1 else {"remedies.packing.samples": 2}
+
+
+def _augmentation(spec: RunSpec) -> Patch:
+    if spec.remedies.diff_augment is not None or len(spec.data.shape) == 1:
+        return {}
+    colours: list[str] = ["color"] if spec.data.shape[0] == 3 else []
+    return {"remedies.diff_augment.ops": [*colours, "translation", "cutout"]}
+
+
+def _instance_noise(spec: RunSpec) -> Patch:
+    return {} if spec.remedies.instance_noise is not None else {"remedies.instance_noise.std": 0.1}
+
+
+def _longer_training(spec: RunSpec) -> Patch:
+    return {"training.epochs": 2 * spec.training.epochs}
+
+
+def _usual_capacity(spec: RunSpec) -> Patch:
+    """Networks as wide and deep as the families' defaults, where they are smaller."""
+    patch: Patch = {}
+    for role, network in (("generator", spec.generator), ("discriminator", spec.discriminator)):
+        for field in ("width", "layers"):
+            default = type(network).model_fields[field].default if field in type(network).model_fields else None
+            present = getattr(network, field, None)
+            if default is not None and present is not None and present < default:
+                patch[f"{role}.{field}"] = default
+    return patch
+
+
+def _usual_kernels(spec: RunSpec) -> Patch:
+    patch: Patch = {}
+    for role, network in (("generator", spec.generator), ("discriminator", spec.discriminator)):
+        field = type(network).model_fields.get("kernel_size")
+        if field is not None and getattr(network, "kernel_size", None) != field.default:
+            patch[f"{role}.kernel_size"] = field.default
+    return patch
+
+
+def _target_distance(spec: RunSpec) -> Patch:
+    return {"remedies.l1.weight": 100.0} if spec.input_channels and spec.remedies.l1 is None else {}
+
+
+def _optimizers(spec: RunSpec) -> dict[str, Any]:
+    """The optimizers that a spec names, by field."""
+    found: dict[str, Any] = {"optimizer": spec.optimizer}
+    if spec.discriminator_optimizer is not None:
+        found["discriminator_optimizer"] = spec.discriminator_optimizer
+    return found
+
+
+def _usual_rate(spec: RunSpec) -> float:
+    """Points are learnt by small networks without normalisation, which take larger steps."""
+    return 1e-3 if len(spec.data.shape) == 1 else USUAL_LEARNING_RATE
+
+
+REMEDIES: dict[str, tuple[str, Treatment]] = {
+    "separate batches": (
+        "Reals and fakes in one batch share batch-norm statistics that the generator's update does not see.",
+        _separate_batches,
+    ),
+    "larger latent": ("A latent this small cannot carry the variety of the data.", _larger_latent),
+    "latent wider than the data": (
+        "A latent with no more dimensions than the data has to be folded to reach all of it.",
+        _wider_latent_of_points,
+    ),
+    "usual Adam": ("Adam as DCGAN uses it: less momentum, smaller steps.", _usual_adam),
+    "slower discriminator": (
+        "A discriminator that learns more slowly leaves the generator a gradient to follow.",
+        _slower_discriminator,
+    ),
+    "as fast a discriminator": (
+        "A discriminator slower than the generator is deceived by one mode after another.",
+        _faster_discriminator,
+    ),
+    "one discriminator step": (
+        "Fewer discriminator updates leave the generator a gradient to follow.",
+        _one_discriminator_step,
+    ),
+    "a tenth of the rate": ("Smaller steps keep the weights finite.", _smaller_steps),
+    "a quarter of the rate": ("Smaller steps damp the chase of the two networks.", _quarter_steps),
+    "gradient clipping": (
+        "A bound on the gradient keeps one bad batch from throwing the weights away.",
+        _clipped_gradients,
+    ),
+    "non-saturating loss": (
+        "The saturating loss has no gradient where the discriminator is sure, which is where the generator needs one.",
+        _non_saturating,
+    ),
+    "R1 penalty": ("A discriminator that is flat at the data lets the game come to rest.", _gradient_penalty_on_reals),
+    "averaged generator": ("An average over the circling weights lies nearer to their centre.", _averaged_generator),
+    "packing": ("A discriminator that sees several samples at once sees that they are alike.", _packing),
+    "augmentation": (
+        "Augmented reals and fakes keep the discriminator from learning the data by heart.",
+        _augmentation,
+    ),
+    "instance noise": ("Noise on reals and fakes keeps the discriminator from being sure.", _instance_noise),
+    "longer training": (
+        "More epochs let a generator that still improves reach more of the data.",
+        _longer_training,
+    ),
+    "usual capacity": ("Networks this small cannot make, or cannot tell, what the data has.", _usual_capacity),
+    "usual kernels": ("Kernels this small or large cannot see the data's structure.", _usual_kernels),
+    "distance to the target": (
+        "Without a distance to its target nothing says which output belongs to an input.",
+        _target_distance,
+    ),
+}
+"""By name: why it may help, and what it changes."""
+
+PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
+    "divergence": ("usual Adam", "a tenth of the rate", "gradient clipping"),
+    "convergence failure: both losses vanish": ("separate batches", "usual Adam", "slower discriminator"),
+    "convergence failure: discriminator wins": (
+        "separate batches",
+        "usual Adam",
+        "one discriminator step",
+        "non-saturating loss",
+        "usual kernels",
+        "usual capacity",
+        "R1 penalty",
+        "slower discriminator",
+    ),
+    "convergence failure: discriminator inert": (
+        "usual Adam",
+        "as fast a discriminator",
+        "usual capacity",
+        "slower discriminator",
+        "a tenth of the rate",
+    ),
+    "exploding gradients": ("usual Adam", "R1 penalty", "gradient clipping", "a tenth of the rate"),
+    "vanishing gradients": (
+        "non-saturating loss",
+        "usual Adam",
+        "one discriminator step",
+        "R1 penalty",
+        "slower discriminator",
+    ),
+    "convergence failure: no equilibrium": (
+        "usual Adam",
+        "one discriminator step",
+        "usual kernels",
+        "usual capacity",
+        "R1 penalty",
+        "slower discriminator",
+    ),
+    "mode collapse": (
+        "separate batches",
+        "larger latent",
+        "latent wider than the data",
+        "usual Adam",
+        "as fast a discriminator",
+        "non-saturating loss",
+        "usual kernels",
+        "usual capacity",
+        "R1 penalty",
+        "packing",
+        "longer training",
+    ),
+    "memorisation": ("augmentation", "instance noise", "slower discriminator"),
+    "oscillation": ("usual Adam", "R1 penalty", "averaged generator", "a quarter of the rate"),
+    "deceptive loss": (
+        "distance to the target",
+        "as fast a discriminator",
+        "larger latent",
+        "usual capacity",
+        "usual kernels",
+        "R1 penalty",
+        "longer training",
+    ),
+    "stalled": (
+        "as fast a discriminator",
+        "usual Adam",
+        "usual capacity",
+        "usual kernels",
+        "R1 penalty",
+        "longer training",
+    ),
+    "slow convergence": ("longer training",),
 }

@@ -11,7 +11,18 @@ from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.history import History
 from ganlib.diagnose.signals import Dynamics, Outcome, dynamics, judged, outcome
 from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES, Threshold
-from ganlib.diagnose.verdict import SEVERITIES, Comparison, Diagnosis, Evidence, Finding, FindingName, Severity, Verdict
+from ganlib.diagnose.verdict import (
+    SEVERITIES,
+    Comparison,
+    Diagnosis,
+    Episode,
+    Evidence,
+    Finding,
+    FindingName,
+    Severity,
+    Verdict,
+)
+from ganlib.report import STEP_COLUMNS
 
 LOSS_LEVELS_COUNT = ("bce", "clamped-bce")
 """Objectives whose losses have the levels that rules know."""
@@ -48,6 +59,8 @@ def diagnose(history: History) -> Diagnosis:
         findings=findings,
         reason=reason,
         ruleset=RULESET,
+        recovered=_recovered(findings, history),
+        missing=tuple(name for name in STEP_COLUMNS if name not in history.columns),
     )
 
 
@@ -271,6 +284,17 @@ def _since(finding: Finding, history: History) -> Finding:
     earlier = history.previous.findings if history.previous is not None else ()
     first = next((f.first_epoch for f in earlier if f.name == finding.name), history.epoch)
     return replace(finding, first_epoch=first)
+
+
+def _recovered(findings: tuple[Finding, ...], history: History) -> tuple[Episode, ...]:
+    """What was found earlier and is over: the episodes known before, and those that ended with the last epoch."""
+    if history.previous is None:
+        return ()
+    present = {finding.name for finding in findings}
+    ended = [f for f in history.previous.findings if f.name not in present]
+    last = history.previous.epoch
+    episodes = (Episode(name=f.name, severity=f.severity, first_epoch=f.first_epoch, last_epoch=last) for f in ended)
+    return (*history.previous.recovered, *episodes)
 
 
 def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, str]:

@@ -11,6 +11,7 @@ from ganlib.report import STEP_COLUMNS, Evaluation
 
 JUDGED = frozenset({"precision", "coverage", "fake_distance", "missing_mass"})
 """Figures that outcome signals are made of: the measures `ndb`, `prdc` and `repetition`."""
+LOSSES = ("d_loss_real", "d_loss_fake", "g_loss")
 COLUMN = {name: i for i, name in enumerate(STEP_COLUMNS)}
 
 
@@ -50,8 +51,9 @@ class Outcome:
 def dynamics(history: History) -> Dynamics:
     """The dynamic signals of the last WINDOW_UPDATES updates."""
     window = history.steps[-WINDOW_UPDATES:]
+    recorded = window[:, [COLUMN[name] for name in history.columns]]
     before = history.steps[-2 * WINDOW_UPDATES : -WINDOW_UPDATES]
-    losses = window[:, :3]
+    losses = window[:, [COLUMN[name] for name in LOSSES if name in history.columns]]
     d_losses = (window[:, COLUMN["d_loss_real"]] + window[:, COLUMN["d_loss_fake"]]) / 2
     return Dynamics(
         updates=len(window),
@@ -63,7 +65,7 @@ def dynamics(history: History) -> Dynamics:
         g_loss=_median(window[:, COLUMN["g_loss"]]),
         g_loss_before=_median(before[:, COLUMN["g_loss"]]) if len(before) == WINDOW_UPDATES else float("nan"),
         largest_loss=float(np.abs(losses).max(initial=0)),
-        finite=bool(np.isfinite(window).all()),
+        finite=bool(np.isfinite(recorded).all()),
     )
 
 

@@ -7,18 +7,41 @@ from pydantic import TypeAdapter
 
 from ganlib.report import JsonFloat, finite_json
 
-Verdict = Literal["healthy", "mode collapse", "convergence failure", "divergence", "undetermined"]
+Verdict = Literal[
+    "healthy",
+    "divergence",
+    "convergence failure",
+    "exploding gradients",
+    "vanishing gradients",
+    "mode collapse",
+    "memorisation",
+    "oscillation",
+    "deceptive loss",
+    "stalled",
+    "undetermined",
+]
 FindingName = Literal[
     "divergence",
-    "convergence failure: discriminator wins",
     "convergence failure: both losses vanish",
+    "convergence failure: discriminator wins",
     "convergence failure: discriminator inert",
+    "exploding gradients",
+    "vanishing gradients",
     "convergence failure: no equilibrium",
     "mode collapse",
+    "memorisation",
+    "oscillation",
+    "deceptive loss",
+    "stalled",
+    "slow convergence",
 ]
+"""In the order of findings: a cause before its symptoms."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
 Severity = Literal["none", "mild", "moderate", "severe"]
+"""`mild` is information: it goes with a healthy verdict."""
+Picture = Literal["losses", "samples", "ndb"]
+"""Where to see it: the loss curves, the samples of the epoch, the bins of the epoch."""
 Comparison = Literal["<", "<=", ">", ">="]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -38,15 +61,20 @@ class Evidence:
     """Epochs that the value was computed from."""
     source: str
     """Where the threshold comes from."""
+    picture: Picture = "losses"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """A suggested change of the spec."""
 
+    name: str = ""
+    """As `ganlib.diagnose.prescribe` has it; empty in what an earlier version stored."""
     reason: str
     patch: dict[str, Any]
     """Dotted spec paths and their new values."""
+    effect: str = "not measured"
+    """How often it healed this finding in the suite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +89,21 @@ class Finding:
     """One sentence that a newcomer understands."""
     evidence: tuple[Evidence, ...]
     remedies: tuple[Remedy, ...] = ()
+    confidence: float = 0.5
+    """Chance, in [0, 1], that the finding is right, as measured in the suite; lower where signals are missing."""
+    check: str = ""
+    """What to look at to see for oneself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """A finding that held for a while and no longer does."""
+
+    name: FindingName
+    severity: Severity
+    """At its end."""
+    first_epoch: int
+    last_epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +120,10 @@ class Diagnosis:
     """One line of evidence for the verdict, also when it is healthy or undetermined."""
     ruleset: str
     """Version of the rules and thresholds."""
+    recovered: tuple[Episode, ...] = ()
+    """What was found earlier and is over, in order."""
+    missing: tuple[str, ...] = ()
+    """Signals that the history does not have; what they would show cannot be found."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only; non-finite numbers become None."""

@@ -42,7 +42,8 @@ def test_an_epoch_is_recorded_with_everything_it_leaves_behind(engine: Engine) -
         record(session, claimed, 2)
     with reading(engine) as session:
         first, second = epochs.epochs(session, claimed.run_id)
-        steps, evaluations = epochs.history(session, claimed.run_id)
+        history = epochs.history(session, claimed.run_id)
+        steps, evaluations = history.steps, history.evaluations
         diagnoses = epochs.diagnoses(session, claimed.run_id)
         picture = epochs.artifact(session, claimed.run_id, "samples", 2)
     assert (first.epoch, first.attempt, first.first_step, first.num_steps) == (1, 1, 0, STEPS)
@@ -150,7 +151,7 @@ def test_steps_that_are_not_finite_are_kept_and_their_means_are_null(engine: Eng
 
 
 def test_d_loss_is_the_mean_of_both_its_parts() -> None:
-    means = epochs.column_means(np.array([[1, 3, 0, 0, 0, 0, 0], [2, 4, 0, 0, 0, 0, 0]], np.float32))
+    means = epochs.column_means(np.array([[1, 3, 0, 0, 0, 0, 0, 0], [2, 4, 0, 0, 0, 0, 0, 0]], np.float32))
     assert (means["d_loss_real"], means["d_loss_fake"], means["d_loss"]) == (1.5, 3.5, 2.5)
 
 
@@ -160,8 +161,9 @@ def test_d_loss_is_the_mean_of_both_its_parts() -> None:
 def test_a_run_without_epochs_has_an_empty_history(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = create_run(session).id
-        steps, evaluations = epochs.history(session, run_id)
-        assert (steps.shape, evaluations) == ((0, 7), [])
+        history = epochs.history(session, run_id)
+        steps, evaluations = history.steps, history.evaluations
+        assert (steps.shape, evaluations) == ((0, 8), ())
         assert epochs.last_checkpoint(session, run_id) is None
         assert epochs.epochs(session, run_id) == []
         assert epochs.diagnosis(session, run_id) is None
@@ -228,7 +230,8 @@ def test_a_rewound_run_is_as_it_was_after_that_epoch(engine: Engine, epoch: int,
         epochs.rewind(session, claimed.run_id, claimed.token, epoch)
     with reading(engine) as session:
         run = get(session, claimed.run_id)
-        steps, kept = epochs.history(session, claimed.run_id)
+        history = epochs.history(session, claimed.run_id)
+        steps, kept = history.steps, history.evaluations
         pictures = epochs.artifacts(session, claimed.run_id, "samples")
         diagnoses = epochs.diagnoses(session, claimed.run_id)
         recorded = epochs.epochs(session, claimed.run_id)

@@ -258,7 +258,7 @@ def test_losses_that_are_not_finite_are_recorded(scene: Scene) -> None:
     scene.train(scene.claim())
     assert scene.clinic.run(run_id).status == "succeeded"
     with transaction(scene.engine) as session:
-        assert epochs.history(session, run_id)[0].shape == (8, 7)
+        assert epochs.history(session, run_id).steps.shape == (8, 8)
 
 
 IMAGES: dict[str, Any] = {

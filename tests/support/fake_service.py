@@ -68,7 +68,11 @@ COLLAPSE = Diagnosis(
                     source="-",
                 ),
             ),
-            remedies=(Remedy(reason="Give the generator more to vary:", patch={"generator.latent_dim": 50}),),
+            remedies=(
+                Remedy(
+                    name="larger latent", reason="Give the generator more to vary:", patch={"generator.latent_dim": 50}
+                ),
+            ),
         ),
     ),
     reason="coverage .008 of what real data scores",

@@ -47,7 +47,7 @@ def history(
 ) -> History:
     """A history whose steps wobble around constant values."""
     rng = np.random.default_rng(0)
-    level = {"d_grad_norm": 3.0, "g_grad_norm": 2.0, **HEALTHY, **(dynamics or {})}
+    level = {"d_grad_norm": 3.0, "g_grad_norm": 2.0, "d_auc": 0.8, **HEALTHY, **(dynamics or {})}
     steps = np.tile([level[name] for name in STEP_COLUMNS], (epochs * STEPS_PER_EPOCH, 1))
     steps *= 1 + 0.01 * rng.uniform(-1, 0, steps.shape) * (steps < 0.99)
     return History(

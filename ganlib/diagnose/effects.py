@@ -1,0 +1,3 @@
+"""What remedies were measured to do in the suite: (finding, remedy) to a sentence. Written by `make bench-verdicts`."""
+
+EFFECTS: dict[tuple[str, str], str] = {}
