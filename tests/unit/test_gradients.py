@@ -30,13 +30,14 @@ def test_logits_that_are_not_finite_have_no_area():
 
 
 def test_ratios_are_medians_over_the_last_updates_and_leave_out_biases():
-    network = nn.Sequential(nn.Linear(2, 1))
+    layer = nn.Linear(2, 1)
+    network = nn.Sequential(layer)
     with torch.no_grad():
-        network[0].weight.copy_(torch.tensor([[3.0, 4.0]]))
+        layer.weight.copy_(torch.tensor([[3.0, 4.0]]))
     norms = LayerNorms(network)
     trace = GradientTrace(generator=norms)
     for size in (1.0, 2.0, 100.0):
-        network[0].weight.grad, network[0].bias.grad = torch.tensor([[size, 0.0]]), torch.tensor([7.0])
+        layer.weight.grad, layer.bias.grad = torch.tensor([[size, 0.0]]), torch.tensor([7.0])
         total = norms.take()
         trace.add()
     assert float(total) == pytest.approx(np.hypot(100, 7))
