@@ -1,0 +1,137 @@
+# pyright: standard
+"""Train the runs of the suite that are not recorded yet.
+
+    make bench-verdicts-record    # hours; stops and goes on at any time, and what is there is never made again
+
+Runs are taken in an order in which what is recorded so far is never one-sided. Needs MNIST, Fashion-MNIST (in
+GANCLINIC_DATA_DIR, or downloaded there) and a zip of class folders of colour images for the rest.
+"""
+
+import argparse
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.verdicts.data import training_data, unpack_colour
+from bench.verdicts.oracle import CACHE, CPU, oracle_figures
+from bench.verdicts.oracle_figures import FIGURES
+from bench.verdicts.recording import RECORDINGS, Recording, save
+from bench.verdicts.suite import Planned, planned
+from ganlib.diagnose.history import History
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import evaluate
+from ganlib.evaluate.run import run_reference
+from ganlib.report import STEP_COLUMNS, EpochReport
+from ganlib.request import RunRequest
+from ganlib.spec import MixtureDataset, RunSpec
+from ganlib.train import Training, untrained_fakes
+
+PICTURED = 64  # images kept of an epoch
+PICTURED_POINTS = 400
+LOCKS = Path(".ganclinic/bench/verdicts-locks")
+
+
+def record(request: RunRequest, data_dir: Path) -> Recording:
+    """Train a run, evaluate it as the service would, and ask the oracle."""
+    spec = request.resolve()
+    data = training_data(spec.dataset, data_dir, spec.seed)
+    cache = Cache(None) if isinstance(spec.dataset, MixtureDataset) else CACHE
+    reference = run_reference(spec, data, data_dir, device=CPU, cache=cache)
+    history = History(
+        objective=spec.objective.name,
+        steps_per_epoch=spec.steps_per_epoch,
+        epochs_total=spec.training.epochs,
+        steps=np.empty((0, len(STEP_COLUMNS)), np.float32),
+    )
+    first = untrained_fakes(spec, CPU, data)
+    oracle = [oracle_figures(spec, data, first, data_dir)]
+    evaluations = [evaluate(reference, first, 0)]
+    pictures: dict[int, NDArray[np.uint8] | NDArray[np.float32]] = {}
+    training, evaluating, started = 0.0, 0.0, time.perf_counter()
+    for report in Training(spec, data, device=CPU).epochs():
+        training += time.perf_counter() - started
+        started = time.perf_counter()
+        assert report.fakes is not None
+        evaluations.append(evaluate(reference, report.fakes, report.epoch))
+        evaluating += time.perf_counter() - started
+        oracle.append(oracle_figures(spec, data, report.fakes, data_dir))
+        history = history.after(report, ())
+        if report.epoch in _pictured(spec):
+            pictures[report.epoch] = _picture(report)
+        started = time.perf_counter()
+    return Recording(
+        request=request,
+        history=replace(history, evaluations=tuple(evaluations)),
+        oracle=np.array([[figures[name] for name in FIGURES] for figures in oracle], np.float32),
+        pictures=pictures,
+        seconds=training,
+        evaluation_seconds=evaluating,
+    )
+
+
+def _pictured(spec: RunSpec) -> tuple[int, ...]:
+    return (spec.training.epochs // 4, spec.training.epochs)
+
+
+def _picture(report: EpochReport) -> NDArray[np.uint8] | NDArray[np.float32]:
+    assert report.fakes is not None
+    if report.fakes.ndim != 4:
+        return report.fakes[:PICTURED_POINTS].astype(np.float16).astype(np.float32)
+    images = np.nan_to_num(report.fakes[:PICTURED])
+    return np.round((images + 1) * 127.5).clip(0, 255).astype(np.uint8)
+
+
+def path_of(run: Planned) -> Path:
+    """Where its recording lies."""
+    return RECORDINGS / f"{run.id}.npz"
+
+
+@contextmanager
+def _claimed(run: Planned) -> Iterator[bool]:
+    """Whether this process has the run to itself; the claim ends with the process."""
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    handle = os.open(LOCKS / run.id, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield not path_of(run).exists()
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def main() -> None:
+    """Record what is missing; several processes share the work."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
+    parser.add_argument("--colour", type=Path, help="zip of class folders of colour images; without it these are left")
+    parser.add_argument("--only", default="", help="record only runs whose name has this")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.colour is not None:
+        unpack_colour(options.colour)
+    for run in planned():
+        if path_of(run).exists() or options.only not in run.configuration.name:
+            continue
+        if run.configuration.data == "colour" and options.colour is None:
+            continue
+        with _claimed(run) as mine:
+            if not mine:
+                continue
+            started = time.perf_counter()
+            found = record(run.request, options.data_dir)
+            save(found, path_of(run))
+        last = " ".join(f"{name} {found.figure(name)[-3:].mean():.2f}" for name in FIGURES)
+        print(f"{run.configuration.name}, {run.seed}: {time.perf_counter() - started:.0f} s; {last}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

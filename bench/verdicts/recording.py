@@ -1,0 +1,139 @@
+"""What is kept of a run: enough to diagnose it anew and to see what the oracle saw, in a few tens of kilobytes."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.verdicts.oracle_figures import FIGURES
+from ganlib.diagnose.history import History
+from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.request import RunRequest
+from ganlib.spec import RunSpec
+
+RECORDINGS = Path(__file__).parent / "recordings"
+LARGEST = 65_000.0  # float16 ends at 65,504; what was infinite stays so
+NULL_FIELDS = ("mean", "q05", "q95")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One recorded run."""
+
+    request: RunRequest
+    history: History
+    oracle: NDArray[np.float32]
+    """[evaluations, len(FIGURES)], epoch 0 first."""
+    pictures: dict[int, NDArray[Any]]
+    """By epoch: images [n, channels, height, width] as uint8, or points [n, d]."""
+    seconds: float
+    """Of training alone, on one thread."""
+    evaluation_seconds: float
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """The run's spec."""
+        return self.request.resolve()
+
+    def figure(self, name: str) -> NDArray[np.float32]:
+        """[evaluations] what the oracle saw, epoch 0 first."""
+        return self.oracle[:, FIGURES.index(name)]
+
+
+def save(recording: Recording, path: Path) -> None:
+    """Write it, all or nothing."""
+    history = recording.history
+    names = sorted(history.evaluations[-1].values)
+    last = history.evaluations[-1]
+    layers = sorted(history.gradients[-1].ratios)
+    arrays: dict[str, Any] = {
+        "request": np.array(recording.request.model_dump_json()),
+        "evaluation": np.array(json.dumps(_head(last) | {"names": names, "layers": layers})),
+        "seconds": np.array([recording.seconds, recording.evaluation_seconds], np.float32),
+        "steps": _halved(history.steps),
+        "epochs": np.array([e.epoch for e in history.evaluations], np.int32),
+        "values": np.array([[e.values[n] for n in names] for e in history.evaluations], np.float32),
+        "nulls": np.array([[_null(last, n, field) for field in NULL_FIELDS] for n in names], np.float32),
+        "gradient_steps": np.array([g.step for g in history.gradients], np.int32),
+        "gradients": np.array([[g.ratios[layer] for layer in layers] for g in history.gradients], np.float32),
+        "oracle": recording.oracle.astype(np.float32),
+        **{f"picture_{epoch}": picture for epoch, picture in recording.pictures.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    part.rename(path)
+
+
+def load(path: Path) -> Recording:
+    """The recording in a file."""
+    with np.load(path, allow_pickle=False) as arrays:
+        request = RunRequest.model_validate_json(str(arrays["request"]))
+        head = json.loads(str(arrays["evaluation"]))
+        spec = request.resolve()
+        seconds, evaluation_seconds = arrays["seconds"].tolist()
+        return Recording(
+            request=request,
+            history=History(
+                objective=spec.objective.name,
+                steps_per_epoch=spec.steps_per_epoch,
+                epochs_total=spec.training.epochs,
+                steps=arrays["steps"].astype(np.float32),
+                evaluations=_evaluations(head, arrays["epochs"], arrays["values"], arrays["nulls"]),
+                gradients=tuple(
+                    LayerGradients(step=int(step), ratios=dict(zip(head["layers"], map(float, row), strict=True)))
+                    for step, row in zip(arrays["gradient_steps"], arrays["gradients"], strict=True)
+                ),
+            ),
+            oracle=arrays["oracle"],
+            pictures={int(n[8:]): arrays[n] for n in arrays.files if n.startswith("picture_")},
+            seconds=seconds,
+            evaluation_seconds=evaluation_seconds,
+        )
+
+
+def _head(evaluation: Evaluation) -> dict[str, Any]:
+    return {n: getattr(evaluation, n) for n in ("space", "n_real", "n_fake", "n_subset", "num_bins")}
+
+
+def _null(evaluation: Evaluation, name: str, field: str) -> float:
+    return getattr(evaluation.nulls[name], field) if name in evaluation.nulls else float("nan")
+
+
+def _evaluations(
+    head: dict[str, Any], epochs: NDArray[np.int32], values: NDArray[np.float32], nulls: NDArray[np.float32]
+) -> tuple[Evaluation, ...]:
+    names = head["names"]
+    first = Evaluation(
+        epoch=0,
+        **{n: head[n] for n in ("space", "n_real", "n_fake", "n_subset", "num_bins")},
+        values={},
+        nulls={},
+        shift={},
+        bins=(),
+    )
+    return tuple(
+        replace(
+            first,
+            epoch=int(epoch),
+            values=dict(zip(names, map(float, row), strict=True)),
+            nulls={
+                name: Null(mean=float(null[0]), q05=float(null[1]), q95=float(null[2]), excess=float(value - null[0]))
+                for name, null, value in zip(names, nulls, row, strict=True)
+                if not np.isnan(null[0])
+            },
+        )
+        for epoch, row in zip(epochs, values, strict=True)
+    )
+
+
+def _halved(steps: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Half the bits: three digits are enough for losses, and what is finite stays so."""
+    clipped = np.where(np.isfinite(steps), np.clip(steps, -LARGEST, LARGEST), steps)
+    assert clipped.shape[1] == len(STEP_COLUMNS)
+    return clipped.astype(np.float16)

@@ -1,0 +1,321 @@
+"""The runs of the suite: which data, which objective, what is wrong, and which part judges them.
+
+A configuration is everything but the seed. Thresholds are calibrated on the part `calibration` and figures reported on
+the part `reported`; all seeds of a configuration lie in the same part. An objective (relativistic), a data set
+(Fashion-MNIST) and three impairments (HELD_BACK) occur in the reported part alone.
+
+What an impairment is called is a hope, not a label: see `labels`.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ganlib.request import RunRequest
+
+Part = Literal["calibration", "reported"]
+Settings = dict[str, Any]
+
+EPOCHS = 40  # evaluations: four of them in the first tenth of the budget
+
+HELD_BACK_OBJECTIVE = "relativistic"
+HELD_BACK_DATA = "fashion"
+HELD_BACK = ("huge kernels", "saturating loss", "5 discriminator steps")
+
+# --- data -------------------------------------------------------------------------------------------------------
+
+POINTS: Settings = {
+    "generator.family": "mlp",
+    "discriminator.family": "mlp",
+    "generator.layers": 3,
+    "discriminator.layers": 3,
+    "optimizer.learning_rate": 5e-4,
+    "discriminator_optimizer": {"learning_rate": 2e-3},
+    "remedies.ema.decay": 0.99,
+    "penalties.r1": 0.01,
+    "training.epochs": EPOCHS,
+    "training.steps_per_epoch": 100,
+    "evaluation.num_samples": 1000,
+    "training.checkpoint_every_epochs": EPOCHS,
+}
+IMAGES: Settings = {
+    "generator.family": "deconv",
+    "discriminator.family": "conv",
+    "generator.width": 16,
+    "discriminator.width": 16,
+    "generator.latent_dim": 50,
+    "generator.norm.kind": "batch",
+    "optimizer.learning_rate": 1e-3,
+    "remedies.ema.decay": 0.98,
+    "training.batch_size": 64,
+    "training.epochs": EPOCHS,
+    "training.steps_per_epoch": 20,
+    "evaluation.num_samples": 500,
+    "training.checkpoint_every_epochs": EPOCHS,
+}
+COLOUR = "c0105000c0105000"  # the id under which bench.verdicts.data finds the colour upload
+BASES: dict[str, Settings] = {
+    "ring8": {"dataset.name": "ring8", **POINTS},
+    "grid25": {"dataset.name": "grid25", **POINTS},
+    "digits": {"dataset.name": "mnist-5k", **IMAGES},
+    "eights": {"dataset.name": "mnist-5k", "dataset.classes": [8], **IMAGES},
+    "three digits": {"dataset.name": "mnist-5k", "dataset.classes": [0, 1, 7], **IMAGES},
+    "fashion": {"dataset.name": "fashion-mnist", "dataset.limit": 5000, **IMAGES},
+    "colour": {
+        "dataset": {
+            "name": "upload",
+            "upload": COLOUR,
+            "shape": [3, 32, 32],
+            "class_counts": [500] * 10,
+        },
+        **IMAGES,
+        "generator.width": 24,
+        "discriminator.width": 24,
+    },
+}
+MIXTURES = ("ring8", "grid25")
+PICTURES = ("digits", "eights", "three digits", "fashion", "colour")
+
+# --- what is wrong ----------------------------------------------------------------------------------------------
+
+NO_AVERAGE: Settings = {"remedies.ema": None}
+OF_POINTS: dict[str, Settings] = {
+    "latent of 1": {"generator.latent_dim": 1},
+    "no averaging": NO_AVERAGE,
+    "equal rates": {**NO_AVERAGE, "optimizer.learning_rate": 1e-3, "discriminator_optimizer": None},
+    "Adam defaults": {
+        **NO_AVERAGE,
+        "optimizer.learning_rate": 1e-3,
+        "optimizer.beta1": 0.9,
+        "discriminator_optimizer": None,
+    },
+    "rate 1e-2": {**NO_AVERAGE, "optimizer.learning_rate": 1e-2, "discriminator_optimizer": None},
+    "rate 1e-2 in the generator": {**NO_AVERAGE, "optimizer.learning_rate": 1e-2},
+    "rate 1e-1 in the discriminator": {**NO_AVERAGE, "discriminator_optimizer.learning_rate": 1e-1},
+    "fast generator": {
+        **NO_AVERAGE,
+        "optimizer.learning_rate": 1e-3,
+        "discriminator_optimizer.learning_rate": 1e-4,
+        "penalties.r1": None,
+    },
+    "tiny generator": {"generator.width": 2, "generator.layers": 1},
+    "tiny discriminator": {"discriminator.width": 2, "discriminator.layers": 1, "penalties.r1": None},
+    "untrained discriminator": {"discriminator_optimizer.learning_rate": 1e-9},
+    "5 discriminator steps": {**NO_AVERAGE, "training.discriminator_steps": 5, "training.steps_per_epoch": 40},
+    "cut short": {"training.steps_per_epoch": 10},
+    "saturating loss": {
+        **NO_AVERAGE,
+        "objective.name": "saturating-bce",
+        "discriminator_optimizer.learning_rate": 1e-2,
+        "penalties.r1": None,
+    },
+    "joined batches": {
+        **NO_AVERAGE,
+        "penalties.r1": None,
+        "generator.norm.kind": "batch",
+        "discriminator.norm.kind": "batch",
+        "training.discriminator_update": "joined_batch",
+    },
+    "momentum": {
+        **NO_AVERAGE,
+        "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+        "discriminator_optimizer": None,
+    },
+}
+"""Of mixtures, by name."""
+OF_IMAGES: dict[str, Settings] = {
+    "latent of 1": {"generator.latent_dim": 1},
+    "latent of 2": {"generator.latent_dim": 2},
+    "no averaging": NO_AVERAGE,
+    "Adam defaults": {**NO_AVERAGE, "optimizer.learning_rate": 1e-3, "optimizer.beta1": 0.9},
+    "rate 2e-2": {**NO_AVERAGE, "optimizer.learning_rate": 2e-2},
+    "rate 1e-2 in the discriminator": {**NO_AVERAGE, "discriminator_optimizer": {"learning_rate": 1e-2}},
+    "joined batches": {
+        **NO_AVERAGE,
+        "discriminator.norm.kind": "batch",
+        "training.discriminator_update": "joined_batch",
+    },
+    "fast generator": {**NO_AVERAGE, "discriminator_optimizer": {"learning_rate": 5e-5}},
+    "tiny generator": {"generator.width": 1},
+    "tiny discriminator": {"discriminator.width": 1},
+    "tiny kernels": {"generator.kernel_size": 2, "generator.last_kernel_size": 1, "discriminator.kernel_size": 2},
+    "huge kernels": {**NO_AVERAGE, "generator.kernel_size": 12, "discriminator.kernel_size": 12},
+    "untrained discriminator": {"discriminator_optimizer": {"learning_rate": 1e-9}},
+    "5 discriminator steps": {**NO_AVERAGE, "training.discriminator_steps": 5, "training.steps_per_epoch": 10},
+    "cut short": {"training.steps_per_epoch": 3},
+    "saturating loss": {
+        **NO_AVERAGE,
+        "objective.name": "saturating-bce",
+        "discriminator_optimizer": {"learning_rate": 4e-3},
+    },
+    "60 images": {
+        **NO_AVERAGE,
+        "dataset.limit": 60,
+        "training.batch_size": 60,
+        "training.steps_per_epoch": 80,
+        "generator.width": 24,
+        "discriminator.width": 24,
+    },
+}
+"""Of images, by name."""
+HEALTHY: dict[str, Settings] = {
+    "as it should be": {},
+    "wide": {"generator.width": 96, "discriminator.width": 96},
+    "large batches": {"training.batch_size": 192},
+    "slow average": {"remedies.ema.decay": 0.995},
+    "large latent": {"generator.latent_dim": 16},
+    "falling rate": {"optimizer.schedule": {"kind": "linear", "start": 0.5}},
+    "flat discriminator": {"penalties.r1": 0.05},
+    "slower": {"optimizer.learning_rate": 4e-4},
+    "wide discriminator": {"discriminator.width": 128},
+    "noise on both": {"remedies.instance_noise.std": 0.02},
+}
+"""Of mixtures: ways of doing it that are all thought to be good."""
+OBJECTIVES: dict[str, Settings] = {
+    "hinge": {"objective.name": "hinge"},
+    "lsgan": {"objective.name": "lsgan"},
+    "wgan-gp": {
+        "objective.name": "wgan-gp",
+        "training.discriminator_steps": 2,
+        "penalties.r1": None,
+    },
+    "relativistic": {"objective.name": "relativistic", "objective.gamma": 0.05, "penalties.r1": None},
+}
+OF_OBJECTIVES = ("as it should be", "latent of 1", "fast generator", "Adam defaults")
+HEALTHY_SEEDS: dict[Part, int] = {"calibration": 6, "reported": 64}
+SEEDS = 3
+NATURAL = 48  # runs with settings drawn at random, which nobody chose to fail
+
+
+# --- configurations ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """Everything of a run but its seed."""
+
+    data: str
+    objective: str
+    variant: str
+    """What was done to it; "as it should be" and the other names of HEALTHY are hoped to be healthy."""
+    settings: Settings
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        """For people and files."""
+        return f"{self.data}, {self.objective}, {self.variant}"
+
+    @property
+    def part(self) -> Part:
+        """Which part it lies in; decided by its name alone."""
+        held_back = self.objective == HELD_BACK_OBJECTIVE or self.data == HELD_BACK_DATA or self.variant in HELD_BACK
+        if held_back:
+            return "reported"
+        digest = hashlib.sha256(self.name.encode()).digest()[0]
+        return "calibration" if digest % 2 else "reported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One run of the suite."""
+
+    configuration: Configuration
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Name of its files: letters, digits and dashes."""
+        words = "".join(c if c.isalnum() else " " for c in self.configuration.name).split()
+        return "-".join([*words, str(self.seed)])
+
+    @property
+    def request(self) -> RunRequest:
+        """What to train."""
+        parts: Settings = {"dataset": {}, "generator": {}, "discriminator": {}, "seed": self.seed}
+        return RunRequest(spec=parts, set=self.configuration.settings)
+
+
+def configurations() -> list[Configuration]:
+    """All of them."""
+    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural()]
+
+
+def planned() -> list[Planned]:
+    """All runs, first one of each configuration, then the second, …: what is recorded so far is never one-sided."""
+    all_of_them = [
+        Planned(configuration=configuration, seed=seed)
+        for configuration in configurations()
+        for seed in range(configuration.seeds)
+    ]
+    return sorted(all_of_them, key=lambda run: run.seed)
+
+
+def _impaired() -> Iterator[Configuration]:
+    for data in (*MIXTURES, *PICTURES):
+        for variant, patch in (OF_POINTS if data in MIXTURES else OF_IMAGES).items():
+            if data == "colour" and "kernels" in variant:
+                continue  # minutes a run, and no question that gray images do not answer
+            yield _configuration(data, "bce", variant, patch, seeds=SEEDS if data in MIXTURES else 2)
+    for data in PICTURES:
+        yield _configuration(data, "bce", "as it should be", {}, seeds=4)
+
+
+def _of_objectives() -> Iterator[Configuration]:
+    for objective, settings in OBJECTIVES.items():
+        for data in (*MIXTURES, "digits"):
+            known = OF_POINTS if data in MIXTURES else OF_IMAGES
+            for variant in OF_OBJECTIVES:
+                yield _configuration(data, objective, variant, {**known.get(variant, {}), **settings}, seeds=2)
+
+
+def _healthy() -> Iterator[Configuration]:
+    for variant, patch in HEALTHY.items():
+        short = _configuration("ring8", "bce", variant, {"training.steps_per_epoch": 50, **patch}, seeds=1)
+        yield replace(short, seeds=HEALTHY_SEEDS[short.part])
+        yield _configuration("grid25", "bce", variant, patch, seeds=3)
+
+
+def _natural() -> Iterator[Configuration]:
+    for number in range(NATURAL):
+        rng = np.random.default_rng([2024, number])
+        data = ("ring8", "grid25", "digits")[number % 3]
+        objective = str(rng.choice(["bce", "bce", "hinge", "lsgan"]))
+        patch: Settings = {
+            **NO_AVERAGE,
+            **OBJECTIVES.get(objective, {}),
+            "optimizer.learning_rate": _log_uniform(rng, 1e-4, 1e-2),
+            "discriminator_optimizer": {"learning_rate": _log_uniform(rng, 1e-4, 1e-2)},
+            "optimizer.beta1": float(rng.choice([0.0, 0.5, 0.9])),
+            "generator.latent_dim": int(rng.choice([2, 8, 32, 64])),
+            "generator.width": int(rng.choice([8, 16, 24])) if data == "digits" else int(rng.choice([16, 64, 128])),
+            "training.batch_size": int(rng.choice([32, 64, 128])),
+        }
+        if rng.random() < 0.5:
+            patch["discriminator.norm.kind"] = str(rng.choice(["batch", "spectral"]))
+            patch["penalties.r1"] = None
+        yield _configuration(data, objective, f"drawn {number}", patch, seeds=1)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.2g}")
+
+
+def _configuration(data: str, objective: str, variant: str, patch: Settings, *, seeds: int) -> Configuration:
+    return Configuration(
+        data=data, objective=objective, variant=variant, settings=_merged(BASES[data], patch), seeds=seeds
+    )
+
+
+def _merged(base: Settings, patch: Settings) -> Settings:
+    """The settings with the patch's in their place: `a` replaces what the base has at `a` and below it."""
+    kept = {
+        path: value
+        for path, value in base.items()
+        if not any(path == changed or path.startswith(f"{changed}.") for changed in patch)
+    }
+    return {path: value for path, value in {**kept, **patch}.items() if value is not None}
