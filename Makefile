@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-remedies bench-thresholds bench-evaluate bench-calibrate
+.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 min
 
 bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the truth is known: about 20 minutes
 	$(BIN)/python -m bench.calibrate $(BENCH_DATA)
+
+bench-oscillation: $(VENV)/installed-dev ## how often noise alarms as an oscillation or a trend: about 15 minutes
+	$(BIN)/python -m bench.oscillation_null
 
 compose-env: .env ## make the passwords that docker compose asks for
 
