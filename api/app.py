@@ -18,11 +18,13 @@ from api import (
     evaluations,
     figures,
     health,
+    labels,
     ndb,
     presets,
     runs,
     samples,
     series,
+    treatments,
     uploads,
 )
 from api.deps import Services
@@ -41,6 +43,8 @@ NOUNS = (
     evaluations,
     ndb,
     diagnosis,
+    labels,
+    treatments,
     comparisons,
     presets,
     datasets,

@@ -4,26 +4,44 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import FoundRun, Reader
+from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
 from api.record_schemas import DiagnosisList, DiagnosisView
-from api.requests import EpochQuery
-from store import epochs
+from api.requests import DiagnosisQuery, RulesetQuery
+from store import diagnoses, epochs
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
 
 
 @router.get("", responses=documented(404, 422))
-def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[EpochQuery, Query()]) -> DiagnosisView:
-    """Read the verdict up to an epoch, with its findings and remedies."""
-    diagnosis = epochs.diagnosis(session, run.id, query.epoch)
+def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[DiagnosisQuery, Query()]) -> DiagnosisView:
+    """Read the verdict up to an epoch, with its findings and remedies, by the newest ruleset that has judged it."""
+    diagnosis = epochs.diagnosis(session, run.id, query.epoch, query.ruleset)
     if diagnosis is None:
-        raise NotRecorded("diagnosis yet" if query.epoch is None else f"diagnosis of epoch {query.epoch}")
+        raise NotRecorded(_missing(query, epochs.rulesets(session, run.id)))
     return DiagnosisView.of(run.id, diagnosis)
 
 
-@router.get("/history", responses=documented(404))
-def list_diagnoses(run: FoundRun, session: Reader) -> DiagnosisList:
-    """List the verdict after each epoch."""
-    found = epochs.diagnoses(session, run.id)
+def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
+    """The diagnosis that a run of these rulesets does not have."""
+    of_epoch = "" if query.epoch is None else f" of epoch {query.epoch}"
+    if query.ruleset is None:
+        return f"diagnosis{of_epoch or ' yet'}"
+    known = ", ".join(rulesets) or "none"
+    return f"diagnosis{of_epoch} by the ruleset '{query.ruleset}'; those that have judged it: {known}"
+
+
+@router.get("/history", responses=documented(404, 422))
+def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[RulesetQuery, Query()]) -> DiagnosisList:
+    """List the verdict after each epoch, by one ruleset, or each by the newest that has judged it."""
+    found = epochs.diagnoses(session, run.id, query.ruleset)
     return DiagnosisList(items=[DiagnosisView.of(run.id, diagnosis) for diagnosis in found])
+
+
+@router.post("", responses=documented(404, 409))
+def diagnose_again(run_id: RunId, services: ServicesDep) -> DiagnosisView:
+    """Diagnose a run that is over by the ruleset of this version; what earlier ones said stays beside it."""
+    diagnosis = diagnoses.rediagnose(services.engine, run_id)
+    if diagnosis is None:
+        raise NotRecorded("epoch to diagnose")
+    return DiagnosisView.of(run_id, diagnosis)

@@ -170,10 +170,10 @@ class RemedyView(View):
 
     name: str
     reason: str
-    effect: str
-    """How often it healed this finding in the suite."""
     patch: dict[str, Any]
     """What to give as `set` in the next request."""
+    effect: str
+    """How often it healed this finding in the suite."""
 
 
 class FindingView(View):

@@ -49,6 +49,14 @@ class RunQuery(Parameters):
     """`next_cursor` of the page before."""
 
 
+class PageQuery(Parameters):
+    """Which part of a list to read."""
+
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE)
+    cursor: Filter | None = None
+    """`next_cursor` of the page before."""
+
+
 class ComparisonQuery(Parameters):
     """Which evaluations of uploaded samples to list."""
 
@@ -84,6 +92,17 @@ class EpochQuery(Parameters):
 
     epoch: int | None = Field(default=None, ge=0, le=MAX_EPOCH)
     """By default the last one."""
+
+
+class RulesetQuery(Parameters):
+    """Whose judgement to read."""
+
+    ruleset: Filter | None = None
+    """By default the newest that has judged the epoch."""
+
+
+class DiagnosisQuery(EpochQuery, RulesetQuery):
+    """Which diagnosis to read."""
 
 
 class SeriesQuery(Parameters):

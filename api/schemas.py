@@ -22,7 +22,10 @@ class RunLinks(View):
     ndb: str
     ndb_figure: str
     diagnosis: str
+    labels: str
     evaluations: str
+    treatments: str
+    family: str
 
     @classmethod
     def of(cls, run_id: str) -> Self:
@@ -36,13 +39,25 @@ class RunLinks(View):
             ndb=f"{run}/ndb",
             ndb_figure=f"{run}/figures/ndb.png",
             diagnosis=f"{run}/diagnosis",
+            labels=f"{run}/labels",
             evaluations=f"{run}/evaluations",
+            treatments=f"{run}/treatments",
+            family=f"{run}/family",
         )
 
 
 def run_path(run_id: str) -> str:
     """Path of a run."""
     return f"/v1/runs/{run_id}"
+
+
+class WarmStartView(View):
+    """The checkpoint that a run begins with, or new weights where it is missing."""
+
+    run_id: str
+    epoch: int
+    checkpoint: str
+    """Name of the file."""
 
 
 class RunView(View):
@@ -53,6 +68,16 @@ class RunView(View):
     preset: str | None
     status: Status
     batch_id: str | None
+    parent_id: str | None
+    """The run whose spec a remedy changed; null where people made the run, as in the next four."""
+    treatment_id: str | None
+    """The treatment that made it."""
+    remedy: str | None
+    """Name of the remedy."""
+    patch: dict[str, Any] | None
+    """What the remedy changed: dotted spec paths and their new values."""
+    warm_start: WarmStartView | None
+    """The checkpoint whose weights it begins with; null: with weights of its own."""
     spec_hash: str
     """Equal specs have equal hashes."""
     seed: int

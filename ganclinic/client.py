@@ -21,8 +21,20 @@ from pydantic import ValidationError
 from ganclinic.config import Surroundings, find_service
 from ganclinic.errors import GanClinicError, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
 from ganclinic.transport import Query, Transport, document_of
-from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView, Series, UploadView, View
-from ganlib.diagnose.verdict import Diagnosis
+from ganclinic.views import (
+    BatchView,
+    ComparisonView,
+    LabelView,
+    MemberView,
+    RunDetails,
+    RunView,
+    Series,
+    TreatmentView,
+    UploadView,
+    View,
+)
+from ganlib.diagnose.verdict import Diagnosis, FindingName
+from ganlib.label import Labelled
 from ganlib.report import Evaluation
 from ganlib.request import RunRequest
 
@@ -32,6 +44,7 @@ OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on w
 PAGE_SIZE = 100
 COMPARISONS = "/v1/evaluations"
 UPLOADS = "/v1/uploads"
+LABELS = "/v1/labels"
 
 Figure = Literal["losses", "ndb"]
 SomeView = TypeVar("SomeView", bound=View)
@@ -158,6 +171,61 @@ class Client:
         """Asks for the end of a run; one that is over stays as it is."""
         return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/cancel"))
 
+    def rediagnose(self, run_id: str) -> Diagnosis:
+        """The diagnosis of a run that is over by the service's own ruleset; what earlier rulesets said stays.
+
+        Raises:
+            Conflict: the run is queued or running.
+        """
+        answer = self._transport.post(f"{_path_of(run_id)}/diagnosis")
+        return self._read(Diagnosis.from_json, document_of(answer))
+
+    def dispute(
+        self,
+        run_id: str,
+        finding: Labelled,
+        *,
+        holds: bool,
+        author: str,
+        epoch: int | None = None,
+        note: str = "",
+        idempotency_key: str | None = None,
+    ) -> LabelView:
+        """Stores that a finding is in a run or, where it does not hold, is not: after `epoch`, or all in all.
+
+        Raises:
+            NotFound: the run has no verdict yet.
+            InvalidSpec: with every field that is wrong.
+        """
+        body = {"finding": finding, "holds": holds, "author": author, "epoch": epoch, "note": note}
+        key = idempotency_key or uuid.uuid4().hex
+        return self._view(LabelView, self._transport.post(f"{_path_of(run_id)}/labels", body=body, key=key))
+
+    def treat(
+        self,
+        run_id: str,
+        *,
+        finding: FindingName | None = None,
+        max_tries: int = 3,
+        max_epochs: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> TreatmentView:
+        """Treats a run that is over: tries the remedies of its verdict, or of `finding`, until one helps.
+
+        `max_epochs` is for all tries together; by default as many as the run's for each try, and once more.
+
+        Raises:
+            Conflict: the run cannot be treated; the message says why.
+            InvalidSpec: with every field that is wrong.
+        """
+        body = {"finding": finding, "max_tries": max_tries, "max_epochs": max_epochs}
+        key = idempotency_key or uuid.uuid4().hex
+        return self._view(TreatmentView, self._transport.post(f"{_path_of(run_id)}/treatments", body=body, key=key))
+
+    def cancel_treatment(self, treatment_id: str) -> TreatmentView:
+        """Ends a treatment, and asks for the end of its try; one that is over stays as it is."""
+        return self._view(TreatmentView, self._transport.post(f"{_treatment_path(treatment_id)}/cancel"))
+
     # --- looking ------------------------------------------------------------------------------------------------
 
     def list_runs(
@@ -197,6 +265,22 @@ class Client:
         """All uploaded sets, newest first."""
         return [self._parsed(UploadView, item) for item in self._items(UPLOADS)]
 
+    def get_treatment(self, treatment_id: str) -> TreatmentView:
+        """A treatment with its tries."""
+        return self._view(TreatmentView, self._transport.get(_treatment_path(treatment_id)))
+
+    def treatments(self, run_id: str) -> list[TreatmentView]:
+        """The treatments of a run, in their order."""
+        return [self._parsed(TreatmentView, item) for item in self._items(f"{_path_of(run_id)}/treatments")]
+
+    def watch_treatment(self, treatment_id: str) -> Iterator[TreatmentView]:
+        """The treatment each time one of its tries has changed, until all is over."""
+        return self._changes(lambda: self.get_treatment(treatment_id), lambda treatment: treatment.tries)
+
+    def family(self, run_id: str) -> list[MemberView]:
+        """The run that people made and all that remedies made of it; each is followed by its children, and theirs."""
+        return [self._parsed(MemberView, item) for item in self._items(f"{_path_of(run_id)}/family")]
+
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
         return (run for [run] in self.watch_runs([run_id]))
@@ -231,18 +315,37 @@ class Client:
         """
         return self._final(self.get_comparison, comparison_id, timeout_s)
 
-    def diagnosis(self, run_id: str, *, epoch: int | None = None) -> Diagnosis:
+    def diagnosis(self, run_id: str, *, epoch: int | None = None, ruleset: str | None = None) -> Diagnosis:
         """The verdict with its findings, evidence and remedies, after `epoch` or the last one.
+
+        By that `ruleset`, or by the newest that has judged the epoch.
 
         Raises:
             NotFound: there is none yet.
         """
-        document = self._document(f"{_path_of(run_id)}/diagnosis", {"epoch": epoch})
+        document = self._document(f"{_path_of(run_id)}/diagnosis", {"epoch": epoch, "ruleset": ruleset})
         return self._read(Diagnosis.from_json, document)
 
-    def diagnosis_history(self, run_id: str) -> list[Diagnosis]:
-        """The verdict after each epoch."""
-        return [self._read(Diagnosis.from_json, d) for d in self._items(f"{_path_of(run_id)}/diagnosis/history")]
+    def diagnosis_history(self, run_id: str, *, ruleset: str | None = None) -> list[Diagnosis]:
+        """The verdict after each epoch, by that `ruleset`, or each by the newest that has judged it."""
+        items = self._items(f"{_path_of(run_id)}/diagnosis/history", {"ruleset": ruleset})
+        return [self._read(Diagnosis.from_json, item) for item in items]
+
+    def labels_of(self, run_id: str) -> list[LabelView]:
+        """What people said of a run's verdict, newest first."""
+        return [self._parsed(LabelView, item) for item in self._items(f"{_path_of(run_id)}/labels")]
+
+    def labels(self) -> Iterator[LabelView]:
+        """What people said of verdicts, newest first; further pages are fetched as they are reached."""
+        return self._pages(LabelView, LABELS, {})
+
+    def export_labels(self) -> list[dict[str, Any]]:
+        """Every label with its run's spec and seed, oldest first."""
+        lines = self._transport.get(f"{LABELS}/export").content.splitlines()
+        try:
+            return [dict(json.loads(line)) for line in lines]
+        except (TypeError, ValueError):
+            raise UnexpectedAnswer(self.url, "something that is no JSON lines") from None
 
     def evaluations(self, run_id: str) -> list[Evaluation]:
         """How each evaluated epoch's fakes compare with real data; epoch 0 is the untrained generator."""
@@ -349,8 +452,8 @@ class Client:
     def _document(self, path: str, query: Query | None = None) -> dict[str, Any]:
         return document_of(self._transport.get(path, query))
 
-    def _items(self, path: str) -> list[dict[str, Any]]:
-        return list(self._document(path).get("items", ()))
+    def _items(self, path: str, query: Query | None = None) -> list[dict[str, Any]]:
+        return list(self._document(path, query).get("items", ()))
 
     def _view(self, kind: type[SomeView], answer: httpx.Response) -> SomeView:
         return self._parsed(kind, document_of(answer))
@@ -370,6 +473,10 @@ class Client:
 
 def _path_of(run_id: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}"
+
+
+def _treatment_path(treatment_id: str) -> str:
+    return f"/v1/treatments/{quote(treatment_id, safe='')}"
 
 
 def _comparison_path(comparison_id: str) -> str:

@@ -49,6 +49,11 @@ class Surroundings:
         return self.environ.get(f"GANCLINIC_{name}") or None
 
 
+def user_name(around: Surroundings) -> str | None:
+    """Who is logged in; None where nothing says so."""
+    return next((name for key in ("LOGNAME", "USER", "USERNAME") if (name := around.environ.get(key))), None)
+
+
 def find_home(around: Surroundings) -> Path:
     """The state directory, absolute: GANCLINIC_HOME, else the nearest `.ganclinic` upward, else one here (not made)."""
     chosen = around.variable("HOME")

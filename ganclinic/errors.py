@@ -115,7 +115,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """The idempotency key was used for another request."""
+    """Something stands in the way: the key was used for another request, or the run is not over, or needs it."""
 
     exit_code = 2
 

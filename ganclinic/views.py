@@ -25,6 +25,14 @@ class RunView(View):
     status: str
     """queued, running, paused, succeeded, failed, cancelled or halted."""
     batch_id: str | None = None
+    parent_id: str | None = None
+    """The run whose spec a remedy changed; None where people made the run, as in the next four."""
+    treatment_id: str | None = None
+    remedy: str | None = None
+    patch: dict[str, Any] | None = None
+    """What the remedy changed: dotted spec paths and their new values."""
+    warm_start: dict[str, Any] | None = None
+    """Run, epoch and file of the checkpoint whose weights it begins with."""
     spec_hash: str = ""
     seed: int = 0
     priority: int = 0
@@ -160,9 +168,73 @@ class UploadView(View):
     created_at: datetime
 
 
+class LabelView(View):
+    """A person's word that a finding is, or is not, in a run."""
+
+    id: str
+    run_id: str
+    finding: str
+    """A failure mode, or healthy."""
+    holds: bool
+    """Whether it is there."""
+    epoch: int | None = None
+    """After which epoch; None: of the whole run."""
+    author: str
+    note: str = ""
+    ruleset: str
+    """Of the diagnosis that was known then."""
+    verdict: str
+    """Likewise."""
+    created_at: datetime
+
+
 class BatchView(View):
     """Runs that were made together, in the order of the request."""
 
     id: str
     name: str | None = None
     runs: tuple[RunView, ...] = ()
+
+
+class TreatmentView(View):
+    """The search for a cure of a run: its tries are runs, one after the other."""
+
+    id: str
+    run_id: str
+    """The sick run."""
+    finding: str
+    """What is treated."""
+    status: str
+    """running, cured, exhausted or cancelled."""
+    reason: str | None = None
+    """Why it is over."""
+    max_tries: int
+    max_epochs: int
+    """Of all tries together."""
+    best_run_id: str | None = None
+    """The cure, or the try that came nearest to one."""
+    created_at: datetime
+    finished_at: datetime | None = None
+    tries: tuple[RunView, ...] = ()
+
+
+class MemberView(View):
+    """One run of a family."""
+
+    id: str
+    parent_id: str | None = None
+    """None for the root, which people made."""
+    depth: int = 0
+    """Remedies that were added up in its spec."""
+    treatment_id: str | None = None
+    name: str | None = None
+    preset: str | None = None
+    remedy: str | None = None
+    """The remedy that made it of its parent."""
+    patch: dict[str, Any] | None = None
+    status: str
+    verdict: str | None = None
+    severity: str | None = None
+    epochs_done: int = 0
+    epochs_total: int
+    seed: int = 0

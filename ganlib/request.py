@@ -1,4 +1,4 @@
-"""What the API accepts: a request for a run (a preset or a spec, plus dotted changes), or options of a comparison."""
+"""What the API accepts: requests for a run (a preset or a spec, plus dotted changes) or a treatment, and options."""
 
 import types
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ganlib.diagnose.verdict import FindingName
 from ganlib.network_plugins import NetworkNotInstalled, NetworkUnavailable, Role, find_network, options_of
 from ganlib.network_specs import Discriminator, Generator, PluginDiscriminator, PluginGenerator
 from ganlib.preset import get_preset
@@ -77,6 +78,24 @@ class RunRequest(BaseModel):
         ):
             raise InvalidRequest(problems)
         return spec
+
+
+class TreatmentRequest(BaseModel):
+    """What to treat in a run that is over, and how much may be tried."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    finding: FindingName | None = Field(
+        default=None,
+        description="The finding to treat; null: the first moderate or severe one, which gives the verdict.",
+    )
+    max_tries: int = Field(default=3, ge=1, le=20, description="Runs that may be made, one after the other.")
+    max_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Epochs that all tries may take together; null: for each try, and once more, as many as the run.",
+    )
 
 
 class ComparisonOptions(Comparison):

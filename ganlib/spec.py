@@ -23,6 +23,7 @@ from ganlib.dataset_specs import PolygonDataset as PolygonDataset
 from ganlib.dataset_specs import StackedDataset as StackedDataset
 from ganlib.dataset_specs import UploadDataset as UploadDataset
 from ganlib.datasets.catalog import DatasetInfo
+from ganlib.diagnosis_specs import Watch
 from ganlib.network_checks import Surroundings, check_networks, sees_without_class
 from ganlib.network_specs import Discriminator, Generator
 from ganlib.objective_specs import BceObjective, Objective, Penalties, all_penalties, check_objective, with_usual
@@ -192,6 +193,7 @@ class RunSpec(Part):
     remedies: Remedies = Remedies()
     samples: Samples = Samples()
     evaluation: Evaluation = Evaluation()
+    diagnosis: Watch = Watch()
     resources: Resources = Resources()
 
     @property
@@ -345,14 +347,18 @@ def check_num_bins(num_bins: int, n_real: int, n_fake: int, field: str) -> None:
         )
 
 
-def canonical_json(spec: RunSpec | ComparisonSpec) -> str:
-    """The spec with every default written out, keys sorted, no white space."""
-    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+def canonical_json(spec: RunSpec | ComparisonSpec, *left_out: str) -> str:
+    """The spec with every default written out, keys sorted, no white space; without the parts of these names."""
+    document = spec.model_dump(mode="json", exclude=set(left_out))
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
-    """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes."""
-    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+    """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes.
+
+    Leaves `diagnosis` out: it says when a training may end early, and changes nothing that is computed until then.
+    """
+    return hashlib.sha256(canonical_json(spec, "diagnosis").encode()).hexdigest()
 
 
 def with_settings(document: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ for report in training.epochs():
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -27,7 +28,7 @@ from ganlib.objective_specs import WassersteinObjective
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
-from ganlib.remedies.remedy import Move, Seen, Setting
+from ganlib.remedies.remedy import Move, Remedy, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.report import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
@@ -89,15 +90,7 @@ class Training:
         steps = spec.total_steps
         self.generator_descent = Descent(self.generator, spec.optimizer, steps)
         self.discriminator_descent = Descent(self.discriminator, spec.discriminator_optimizer or spec.optimizer, steps)
-        self.remedies = build_remedies(
-            Setting(
-                spec=spec,
-                generator=self.generator,
-                discriminator=self.discriminator,
-                discriminator_descent=self.discriminator_descent,
-                loss=self.loss,
-            )
-        )
+        self.remedies = self._build_remedies()
         self.trace = GradientTrace(
             generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
         )
@@ -125,6 +118,18 @@ class Training:
                 gradients=(*gradients, self.trace.measured(self.step)),
                 **self._shown_pairs(),
             )
+
+    def warm_start(self, state: TrainingState) -> None:
+        """Begin, before the first step, with the weights of another training whose networks are the same.
+
+        The optimizers take over what they keep of past gradients where they are of the same kind; rates, counters and
+        remedies are this training's own.
+        """
+        self.generator.load_state_dict(state.generator)
+        self.discriminator.load_state_dict(state.discriminator)
+        _take_over(self.generator_descent, state.generator_optimizer)
+        _take_over(self.discriminator_descent, state.discriminator_optimizer)
+        self.remedies = self._build_remedies()  # some begin with a copy of the weights
 
     def state(self) -> TrainingState:
         """A snapshot; its tensors are the live ones, so save it before the next step."""
@@ -154,6 +159,17 @@ class Training:
         features = [embed(part.to(self.device)).float().cpu() for part in parts]
         self.discriminator.train()
         return torch.cat(features).numpy()
+
+    def _build_remedies(self) -> dict[str, Remedy]:
+        return build_remedies(
+            Setting(
+                spec=self.spec,
+                generator=self.generator,
+                discriminator=self.discriminator,
+                discriminator_descent=self.discriminator_descent,
+                loss=self.loss,
+            )
+        )
 
     def _restore(self, state: TrainingState) -> None:
         if state.spec_hash != spec_hash(self.spec):
@@ -390,6 +406,13 @@ def _classes_shown(spec: RunSpec, count: int, held_out: HeldOut | None) -> Tenso
 def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
     """[n] class of each sample, the chosen classes numbered from 0 by rising label."""
     return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
+
+
+def _take_over(descent: Descent, saved: dict[str, Any]) -> None:
+    """Moments, but no rates, of an optimizer's state; nothing of an optimizer of another kind."""
+    own = descent.state_dict()
+    if own["param_groups"][0].keys() == saved["param_groups"][0].keys():  # each kind has settings of its own
+        descent.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
 
 
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> list[float]:

@@ -1,16 +1,18 @@
 """What a run has recorded: written once an epoch in one transaction, read by the API, the diagnosis and a resume."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from ganlib.diagnose.history import History
+from ganlib.diagnose.ruleset import ruleset_order
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, finite_json
 from store.artifacts import StoredArtifact
@@ -90,13 +92,13 @@ def _move_to(
     guard: ColumnElement[bool],
 ) -> None:
     """Makes `epoch` the run's last, if the token holds the run and the guard lets it."""
-    values = {"epochs_done": epoch, "step": step, **_summary(diagnosis)}
+    values = {"epochs_done": epoch, "step": step, **summary(diagnosis)}
     if update_run(session, *held(run_id, token), guard, **values) is None:
         run = require_held(session, run_id, token)
         raise EpochOutOfOrder(run_id, epoch, run.epochs_done)
 
 
-def _summary(diagnosis: Diagnosis | None) -> dict[str, Any]:
+def summary(diagnosis: Diagnosis | None) -> dict[str, Any]:
     """The columns of a run that say how it is."""
     if diagnosis is None:
         return {"verdict": None, "severity": None, "first_epoch_seen": None}
@@ -111,7 +113,6 @@ def _rows(record: EpochRecord) -> list[Base]:
     of_run = {"run_id": record.run_id}
     of_epoch = {"run_id": record.run_id, "epoch": record.epoch}
     of_steps = {"first_step": record.first_step, "num_steps": len(record.steps)}
-    diagnosis = record.diagnosis
     return [
         Epoch(
             **of_epoch,
@@ -124,16 +125,22 @@ def _rows(record: EpochRecord) -> list[Base]:
             recorded_at=now(),
         ),
         SeriesBlock(**of_run, **of_steps, columns=COLUMNS_VERSION, block=pack(record.steps)),
-        DiagnosisRow(
-            **of_epoch,
-            ruleset=diagnosis.ruleset,
-            verdict=diagnosis.verdict,
-            severity=diagnosis.severity,
-            document=diagnosis.to_json(),
-        ),
+        diagnosis_row(record.run_id, record.diagnosis),
         *(EvaluationRow(**of_run, epoch=e.epoch, document=e.to_json()) for e in record.evaluations),
         *_artifact_rows(record.run_id, record.epoch, record.artifacts),
     ]
+
+
+def diagnosis_row(run_id: str, diagnosis: Diagnosis) -> DiagnosisRow:
+    """The row of a diagnosis of that run."""
+    return DiagnosisRow(
+        run_id=run_id,
+        epoch=diagnosis.epoch,
+        ruleset=diagnosis.ruleset,
+        verdict=diagnosis.verdict,
+        severity=diagnosis.severity,
+        document=diagnosis.to_json(),
+    )
 
 
 def _artifact_rows(run_id: str, epoch: int, artifacts: Mapping[ArtifactKind, StoredArtifact]) -> list[Artifact]:
@@ -217,20 +224,36 @@ def evaluations(session: Session, run_id: str) -> list[Evaluation]:
     return [Evaluation.from_json(document) for document in session.scalars(query)]
 
 
-def diagnoses(session: Session, run_id: str) -> list[Diagnosis]:
-    """The run's diagnosis after each epoch, in order."""
-    query = select(DiagnosisRow.document).where(DiagnosisRow.run_id == run_id)
-    query = query.order_by(DiagnosisRow.epoch, DiagnosisRow.ruleset)
-    return [Diagnosis.from_json(document) for document in session.scalars(query)]
+def diagnoses(session: Session, run_id: str, ruleset: str | None = None) -> list[Diagnosis]:
+    """The run's diagnosis after each epoch, in order: by that ruleset, or each by the newest that has judged it."""
+    rows = session.scalars(_diagnosis_rows(run_id, ruleset).order_by(DiagnosisRow.epoch))
+    of_epochs = (list(of_epoch) for _, of_epoch in groupby(rows, lambda row: row.epoch))
+    return [Diagnosis.from_json(_newest(of_epoch).document) for of_epoch in of_epochs]
 
 
-def diagnosis(session: Session, run_id: str, epoch: int | None = None) -> Diagnosis | None:
-    """The diagnosis after that epoch, by default after the last; None where there is none."""
-    query = select(DiagnosisRow.document).where(DiagnosisRow.run_id == run_id)
-    if epoch is not None:
-        query = query.where(DiagnosisRow.epoch == epoch)
-    document = session.scalar(query.order_by(DiagnosisRow.epoch.desc(), DiagnosisRow.ruleset.desc()).limit(1))
-    return None if document is None else Diagnosis.from_json(document)
+def diagnosis(session: Session, run_id: str, epoch: int | None = None, ruleset: str | None = None) -> Diagnosis | None:
+    """The diagnosis after that epoch, by default after the last, by that ruleset, by default by the newest; or None."""
+    query = _diagnosis_rows(run_id, ruleset)
+    if epoch is None:
+        epoch = session.scalar(query.with_only_columns(func.max(DiagnosisRow.epoch)))
+    rows = session.scalars(query.where(DiagnosisRow.epoch == epoch)).all()
+    return Diagnosis.from_json(_newest(rows).document) if rows else None
+
+
+def rulesets(session: Session, run_id: str) -> list[str]:
+    """The rulesets that have judged an epoch of the run, old to new."""
+    query = select(DiagnosisRow.ruleset).where(DiagnosisRow.run_id == run_id).distinct()
+    return sorted(session.scalars(query), key=ruleset_order)
+
+
+def _diagnosis_rows(run_id: str, ruleset: str | None) -> Select[DiagnosisRow]:
+    query = select(DiagnosisRow).where(DiagnosisRow.run_id == run_id)
+    return query if ruleset is None else query.where(DiagnosisRow.ruleset == ruleset)
+
+
+def _newest(rows: Sequence[DiagnosisRow]) -> DiagnosisRow:
+    """That of the newest ruleset; neither database can sort their names by age."""
+    return max(rows, key=lambda row: ruleset_order(row.ruleset))
 
 
 def artifacts(session: Session, run_id: str, kind: ArtifactKind) -> list[Artifact]:

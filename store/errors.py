@@ -4,9 +4,12 @@ StoreError
 ├── RunNotFound             no run has this id
 ├── BatchNotFound           no batch has this id
 ├── ComparisonNotFound      no comparison has this id
+├── TreatmentNotFound       no treatment has this id
+├── NotTreatable            the run cannot be treated now
 ├── UploadNotFound          no upload has this id
 ├── UploadInUse             a run that is not over trains on the upload
 ├── ArtifactNotFound        no stored file has this hash
+├── RunNotOver              the run is queued or running: what it records may still change
 ├── IdempotencyConflict     the key was used for another request
 ├── InvalidCursor           the cursor was not made by this list
 ├── LeaseLost               the token no longer holds the run
@@ -45,6 +48,22 @@ class ComparisonNotFound(StoreError):
         self.comparison_id = comparison_id
 
 
+class TreatmentNotFound(StoreError):
+    """No treatment has this id."""
+
+    def __init__(self, treatment_id: str) -> None:
+        super().__init__(f"there is no treatment '{treatment_id}'")
+        self.treatment_id = treatment_id
+
+
+class NotTreatable(StoreError):
+    """The run cannot be treated now; the message says why."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"the run '{run_id}' cannot be treated: {why}")
+        self.run_id = run_id
+
+
 class UploadNotFound(StoreError):
     """No upload has this id."""
 
@@ -68,6 +87,17 @@ class ArtifactNotFound(StoreError):
     def __init__(self, sha256: str) -> None:
         super().__init__(f"there is no artifact '{sha256}'")
         self.sha256 = sha256
+
+
+class RunNotOver(StoreError):
+    """The run is queued or running: what it has recorded may still change."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(
+            f"the run '{run_id}' is {status} and diagnoses each epoch itself; diagnose it again once it is over"
+        )
+        self.run_id = run_id
+        self.status = status
 
 
 class IdempotencyConflict(StoreError):

@@ -1,10 +1,11 @@
 """A run from its claim to its end: every write is an UPDATE guarded by the fencing token.
 
-    queued ─claim→ running ─finish→ succeeded | failed | cancelled
+    queued ─claim→ running ─finish→ succeeded | failed | cancelled | halted
        ↑              ├─hand_over→ queued            its worker is stopped: does not count
        └──────────────┴─requeue, requeue_expired→    lost: queued again, failed once too many are lost
 
-Where a cancel was asked for, a run that would be queued again is cancelled instead.
+Where a cancel was asked for, a run that would be queued again is cancelled instead. Whatever ends a run that a
+treatment made also stores what follows, in the same transaction: see `treatments.go_on`.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,9 @@ from ganlib.spec import ComparisonSpec, RunSpec
 from store.db import after, now
 from store.errors import LeaseLost
 from store.models import FINAL_STATUSES, Attempt, AttemptOutcome, Kind, Run, Status
+from store.treatments import go_on
 
-Outcome = Literal["succeeded", "failed", "cancelled"]
+Outcome = Literal["succeeded", "failed", "cancelled", "halted"]
 SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
 """What the spec of a run of each kind has to be."""
 NO_LEASE = {"lease_worker": null(), "lease_expires_at": null()}
@@ -158,10 +160,11 @@ def finish(
     Raises:
         LeaseLost: the token no longer holds it.
     """
-    update_held(
+    run = update_held(
         session, run_id, token, status=outcome, finished_at=now(), error=error, error_kind=error_kind, **NO_LEASE
     )
     _end_attempt(session, run_id, token, outcome, error)
+    go_on(session, run)
 
 
 def _end_attempt(session: Session, run_id: str, token: int, outcome: AttemptOutcome, error: str | None) -> None:
@@ -184,6 +187,7 @@ def hand_over(session: Session, run_id: str, token: int) -> Status:
     """
     run = update_held(session, run_id, token, **_ended_or("queued"), **NO_LEASE)
     _end_attempt(session, run_id, token, "handed over", None)
+    go_on(session, run)
     return run.status
 
 
@@ -233,6 +237,7 @@ def _lose(
     run = update_run(session, *guards, **(failed if exhausted else _ended_or("queued")), **NO_LEASE)
     if run is not None:
         _end_attempt(session, run_id, run.token, "lost", error)
+        go_on(session, run)
     return run
 
 

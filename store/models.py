@@ -17,12 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "halted"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
-AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "lost", "handed over"]
+FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
+AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over"]
 ArtifactKind = Literal["samples", "bins"]
 Kind = Literal["training", "comparison"]
+TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
 UploadKind = Literal["images", "points"]
 
 
@@ -84,6 +85,8 @@ class Run(Base):
         Index("ix_runs_queue", "status", "priority", "created_at", "id"),
         Index("ix_runs_list", "kind", "created_at", "id"),
         Index("ix_runs_batch_id", "batch_id"),
+        Index("ix_runs_parent_id", "parent_id"),
+        Index("ix_runs_treatment_id", "treatment_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -97,6 +100,16 @@ class Run(Base):
     priority: Mapped[int]
     """Higher is claimed first."""
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """The run whose spec a remedy changed; null where people made the run, as in the next four."""
+    treatment_id: Mapped[str | None]
+    """The treatment that made it. No foreign key: treatments have one to runs, and tables are filled one by one."""
+    remedy: Mapped[str | None]
+    """Name of the remedy."""
+    patch: Mapped[dict[str, Any] | None]
+    """What the remedy changed: dotted spec paths and their new values."""
+    warm_start: Mapped[dict[str, Any] | None]
+    """Document of WarmStart: the checkpoint that it begins with; null: it begins with weights of its own."""
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
     request_hash: Mapped[str]
     created_at: Mapped[float]
@@ -122,6 +135,31 @@ class Run(Base):
     """First epoch with the finding that the verdict names; null without findings."""
     error: Mapped[str | None]
     error_kind: Mapped[str | None]
+
+
+class Treatment(Base):
+    """The search for a cure of a run: what it is for, how much it may try, and what came of it. Its tries are runs."""
+
+    __tablename__ = "treatments"
+    __table_args__ = (Index("ix_treatments_run_id", "run_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    """The sick run."""
+    finding: Mapped[str]
+    """What is treated."""
+    status: Mapped[TreatmentStatus] = mapped_column(Text)
+    reason: Mapped[str | None]
+    """Why it ended."""
+    max_tries: Mapped[int]
+    max_epochs: Mapped[int]
+    """Of all tries together."""
+    best_run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """The try that came nearest to a cure; null while it is running, and where its try was cancelled."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
 
 
 class Attempt(Base):
@@ -225,6 +263,31 @@ class DiagnosisRow(Base):
     verdict: Mapped[str]
     severity: Mapped[str]
     document: Mapped[dict[str, Any]]
+
+
+class Label(Base):
+    """A person's word that a finding is, or is not, in a run. Never changed once it is stored."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_list", "created_at", "id"), Index("ix_labels_run_id", "run_id"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    finding: Mapped[str]
+    """A failure mode, or `healthy`."""
+    holds: Mapped[bool]
+    """Whether it is there."""
+    epoch: Mapped[int | None]
+    """After which epoch; null: of the whole run."""
+    author: Mapped[str]
+    note: Mapped[str]
+    ruleset: Mapped[str]
+    """Of the diagnosis that was known then."""
+    verdict: Mapped[str]
+    """Likewise."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
 
 
 class Artifact(Base):

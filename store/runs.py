@@ -3,7 +3,6 @@
 A comparison is a run of another kind (see `comparisons`), which nothing here sees unless it is asked to.
 """
 
-import base64
 import hashlib
 import json
 import re
@@ -17,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from ganlib.request import RunRequest
 from ganlib.spec import RunSpec, spec_hash
+from store.cursors import decode_cursor, encode_cursor
 from store.db import now
-from store.errors import IdempotencyConflict, InvalidCursor, RunNotFound
-from store.models import Attempt, Kind, Run, Status
+from store.errors import IdempotencyConflict, RunNotFound
+from store.models import Attempt, Kind, Run, Status, Treatment
 
 MAX_PAGE = 200
-CURSOR = re.compile(r"(?P<created_at>\d+\.\d+) (?P<id>[0-9a-f]{16})")
 RUN_ID = re.compile("[0-9a-f]{16}")
 
 
@@ -175,25 +174,12 @@ def page_of(session: Session, kind: Kind, *, limit: int, cursor: str | None, **f
     query = select(Run).filter_by(kind=kind, **filters)
     position = tuple_(Run.created_at, Run.id)
     if cursor is not None:
-        query = query.where(position < tuple_(*_decode(cursor)))
+        query = query.where(position < tuple_(*decode_cursor(cursor)))
     limit = max(1, min(limit, MAX_PAGE))
     runs = list(session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit + 1)))
     items = runs[:limit]
-    return Page(items=items, next_cursor=_encode(items[-1]) if len(runs) > limit else None)
-
-
-def _encode(run: Run) -> str:
-    return base64.urlsafe_b64encode(f"{run.created_at!r} {run.id}".encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[float, str]:
-    try:
-        position = CURSOR.fullmatch(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii"))
-    except ValueError:
-        position = None
-    if position is None:
-        raise InvalidCursor(cursor)
-    return float(position["created_at"]), position["id"]
+    last = items[-1] if len(runs) > limit else None
+    return Page(items=items, next_cursor=None if last is None else encode_cursor(last.created_at, last.id))
 
 
 def cancel(session: Session, run_id: str) -> Run:
@@ -209,7 +195,10 @@ def cancel(session: Session, run_id: str) -> Run:
 
 
 def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
-    """Cancels the run of that kind where it is queued, and asks for its end where it is running."""
+    """Cancels the run of that kind where it is queued, and asks for its end where it is running.
+
+    The treatment that made it, if any, is over then.
+    """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
     queued = Run.status == "queued"
     session.execute(
@@ -220,5 +209,13 @@ def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
             status=case((queued, "cancelled"), else_=Run.status),
             finished_at=case((queued, now()), else_=Run.finished_at),
         )
+        .execution_options(synchronize_session=False)
+    )
+    # After the run's own row, as at its end: who locks both in one order never waits in a circle.
+    treatments = select(Run.treatment_id).where(Run.id == run_id, Run.cancel_requested)
+    session.execute(
+        update(Treatment)
+        .where(Treatment.id.in_(treatments), Treatment.status == "running")
+        .values(status="cancelled", reason="its try was cancelled", finished_at=now())
         .execution_options(synchronize_session=False)
     )

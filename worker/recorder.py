@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,10 +12,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DataArrays
+from ganlib.diagnose.halt import should_halt
 from ganlib.diagnose.history import History
 from ganlib.diagnose.prescribe import with_remedies
 from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.verdict import Diagnosis
+from ganlib.diagnose.treat import is_harmless
+from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.evaluate.cache import Cache
 from ganlib.evaluate.evaluation import Embed, Reference, evaluate
 from ganlib.evaluate.run import run_reference
@@ -28,6 +30,7 @@ from store.artifacts import LocalArtifacts, StoredArtifact
 from store.db import transaction
 from store.epochs import EpochRecord
 from store.errors import DatabaseUnavailable
+from store.leases import Outcome
 from store.models import ArtifactKind
 from store.settings import Settings
 from worker.checkpoints import Checkpoints
@@ -71,6 +74,22 @@ def _picture(report: EpochReport) -> bytes:
     return pair_grid(report.inputs, report.samples, report.targets)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What came of an epoch that was recorded."""
+
+    diagnosis: Diagnosis
+    halted_by: Finding | None
+    """The finding that has ended the run; None where it goes on, or is over anyway."""
+
+
+def _ending(is_last: bool, halted_by: Finding | None) -> Outcome | None:
+    """How the run ends with an epoch; None where it goes on."""
+    if is_last:
+        return "succeeded"
+    return None if halted_by is None else "halted"
+
+
 class Recorder:
     """Records the epochs of one attempt, each with its evaluation and the diagnosis of the run up to it."""
 
@@ -105,8 +124,11 @@ class Recorder:
         if not history.evaluations:
             self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
 
-    def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Diagnosis:
+    def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Recorded:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
+
+        Where the spec wants the run halted by what its diagnosis finds, that is recorded with the epoch, too; the
+        training ends then. A halted run always has a checkpoint of its last epoch.
 
         Raises:
             LeaseLost: the run is no longer this attempt's; nothing was recorded.
@@ -114,7 +136,10 @@ class Recorder:
         evaluations = self._evaluate(report)
         history = self._history.after(report, evaluations)
         diagnosis = with_remedies(diagnose(history), self._spec)
-        checkpoint = self._checkpoints.save(state) if self._checkpoint_is_due(report.epoch) else None
+        is_last = report.epoch == self._spec.training.epochs
+        halted_by = None if is_last else should_halt(diagnosis, self._spec.diagnosis)
+        ending = _ending(is_last, halted_by)
+        checkpoint = self._checkpoints.save(state) if ending or self._checkpoint_is_due(report.epoch) else None
         self._write(
             EpochRecord(
                 run_id=self._ticket.run_id,
@@ -129,12 +154,13 @@ class Recorder:
                 diagnosis=diagnosis,
                 gradients=report.gradients,
                 artifacts=self._pictures(report),
-            )
+            ),
+            ending,
         )
         self._history, self._untrained = replace(history, previous=diagnosis), ()
         if checkpoint is not None:
-            self._checkpoints.prune(checkpoint)
-        return diagnosis
+            self._checkpoints.prune(checkpoint, is_healthy=is_harmless(diagnosis.severity))
+        return Recorded(diagnosis=diagnosis, halted_by=halted_by)
 
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
@@ -150,12 +176,12 @@ class Recorder:
         return samples if report.fakes is None else samples | self._bin_images
 
     def _checkpoint_is_due(self, epoch: int) -> bool:
-        return epoch % self._spec.training.checkpoint_every_epochs == 0 or epoch == self._spec.training.epochs
+        return epoch % self._spec.training.checkpoint_every_epochs == 0
 
-    def _write(self, record: EpochRecord) -> None:
+    def _write(self, record: EpochRecord, ending: Outcome | None) -> None:
         def write(session: Session) -> None:
             epochs.record_epoch(session, record)
-            if record.epoch == self._spec.training.epochs:
-                leases.finish(session, record.run_id, record.token, "succeeded")
+            if ending is not None:
+                leases.finish(session, record.run_id, record.token, ending)
 
         persist(self._engine, write)

@@ -1,8 +1,8 @@
 """Supervises one claimed run: starts its training process, keeps the lease, relays a cancel, and settles the end.
 
-The process itself records epochs and success; every other end is written here, after the process is gone. Each
-write is guarded by the fencing token, so where the two disagree (a cancel that comes with the last epoch, a lease
-lost while an epoch is recorded) the first to write is right and the other is refused.
+The process itself records epochs, and success or a halt by its diagnosis; every other end is written here, after the
+process is gone. Each write is guarded by the fencing token, so where the two disagree (a cancel that comes with the
+last epoch, a lease lost while an epoch is recorded) the first to write is right and the other is refused.
 """
 
 import logging

@@ -1,7 +1,8 @@
 """The training process: `python -m worker.training`, started by a worker, which gives it a ticket on stdin.
 
 Trains one attempt of a run from the last checkpoint that the database names (or makes a comparison: see
-`worker.comparison`). It records epochs and success; what else may happen is told to the worker, or seen by it.
+`worker.comparison`). It records epochs, and success or the halt by a diagnosis; what else may happen is told to the
+worker, or seen by it.
 """
 
 import faulthandler
@@ -17,14 +18,17 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from ganlib import checkpoint
+from ganlib.checkpoint import CheckpointUnreadable
 from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.diagnose.history import History
+from ganlib.diagnose.treat import WarmStart
 from ganlib.evaluate.evaluation import InvalidComparison
 from ganlib.evaluate.extractors import ExtractorUnavailable
 from ganlib.network_plugins import NetworkUnavailable
 from ganlib.spec import Dataset, RunSpec, UploadDataset
 from ganlib.train import Training
-from store import epochs, leases, runs, uploads
+from store import epochs, leases, runs, treatments, uploads
 from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading
 from store.errors import ArtifactNotFound, LeaseLost, UploadNotFound
@@ -87,6 +91,8 @@ class _Found(NamedTuple):
     spec: RunSpec
     attempts: list[Attempt]
     epochs: list[Epoch]
+    healthy_epochs: set[int]
+    warm_start: WarmStart | None
 
 
 def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
@@ -106,8 +112,11 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
     upload = _find_upload(spec.dataset, engine, settings)
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
-    checkpoints = Checkpoints.of(settings.checkpoints / ticket.run_id, ticket.attempt, found.epochs)
+    directory = settings.checkpoints / ticket.run_id
+    checkpoints = Checkpoints.of(directory, ticket.attempt, found.epochs, found.healthy_epochs)
     training = Training(spec, data, device=device, state=checkpoints.load_newest())
+    if training.epoch == 0 and found.warm_start is not None:
+        _warm_start(training, found.warm_start, settings)
     history = _begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     line.obey()
@@ -128,11 +137,25 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
 
 def _read(engine: Engine, run_id: str) -> _Found:
     with reading(engine) as session:
+        run = runs.get(session, run_id)
         return _Found(
-            spec=RunSpec.model_validate(runs.get(session, run_id).spec),
+            spec=RunSpec.model_validate(run.spec),
             attempts=runs.attempts(session, run_id),
             epochs=epochs.epochs(session, run_id),
+            healthy_epochs=treatments.healthy_epochs(session, run_id),
+            warm_start=None if run.warm_start is None else WarmStart(**run.warm_start),
         )
+
+
+def _warm_start(training: Training, chosen: WarmStart, settings: Settings) -> None:
+    """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
+    try:
+        state = checkpoint.load(settings.checkpoints / chosen.run_id / chosen.checkpoint)
+    except CheckpointUnreadable as error:
+        logger.warning("begins with new weights instead of those of run %s: %s", chosen.run_id, error)
+        return
+    training.warm_start(state)
+    logger.info("begins with the weights of run %s after epoch %d", chosen.run_id, chosen.epoch)
 
 
 def _find_upload(dataset: Dataset, engine: Engine, settings: Settings) -> UploadedFiles | None:
@@ -178,8 +201,12 @@ def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
         seconds = time.monotonic() - started_at
         line.tell(Stepped(step=training.step))
         line.tell(Working(on=f"recording epoch {report.epoch}"))
-        diagnosis = recorder.record(report, training.state(), seconds)
+        recorded = recorder.record(report, training.state(), seconds)
+        diagnosis = recorded.diagnosis
         logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)
+        if recorded.halted_by is not None:
+            logger.info("halted: %s since epoch %d", recorded.halted_by.name, recorded.halted_by.first_epoch)
+            return
         started_at = time.monotonic()
 
 

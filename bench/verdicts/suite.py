@@ -59,7 +59,7 @@ IMAGES: Settings = {
 }
 COLOUR = "c0105000c0105000"  # the id under which bench.verdicts.data finds the colour upload
 BASES: dict[str, Settings] = {
-    "ring8": {"dataset.name": "ring8", **POINTS},
+    "ring8": {"dataset.name": "ring8", **POINTS, "training.steps_per_epoch": 60},
     "grid25": {"dataset.name": "grid25", **POINTS},
     "digits": {"dataset.name": "mnist-5k", **IMAGES},
     "eights": {"dataset.name": "mnist-5k", "dataset.classes": [8], **IMAGES},

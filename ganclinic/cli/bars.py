@@ -181,7 +181,7 @@ def _state(run: RunView) -> str:
     """The verdict so far while it runs, with the status otherwise."""
     if run.status == "running":
         return run.verdict or ("training" if run.steps_done else "starting")
-    return f"{run.status}: {run.verdict}" if run.status == "succeeded" and run.verdict else run.status
+    return f"{run.status}: {run.verdict}" if run.status in {"succeeded", "halted"} and run.verdict else run.status
 
 
 def _plain_state(run: RunView) -> str:

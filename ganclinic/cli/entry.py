@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ganclinic.cli import comparisons, presets, runs, uploads
+from ganclinic.cli import comparisons, histories, labels, presets, rediagnose, runs, treatments, uploads
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
@@ -16,6 +16,7 @@ INTERRUPTED = 130  # as shells count: 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 ClientVerb = Callable[[Client, Output, argparse.Namespace], int]
+LocalVerb = Callable[[Output, argparse.Namespace], int]
 ServerVerb = Callable[[Output, argparse.Namespace, Surroundings], int]
 
 CLIENT_VERBS: dict[str, ClientVerb] = {
@@ -25,10 +26,17 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
     "show": runs.show,
     "watch": runs.watch,
     "cancel": runs.cancel,
+    "treat": treatments.treat,
+    "family": treatments.family,
+    "rediagnose": rediagnose.rediagnose,
+    "dispute": labels.dispute,
+    "labels": labels.labels,
     "compare": comparisons.compare,
     "upload": uploads.upload,
     "uploads": uploads.uploads,
 }
+LOCAL_VERBS: dict[str, LocalVerb] = {"diagnose": histories.diagnose, "presets": presets.presets}
+"""Verbs that ask no service."""
 
 
 def main(
@@ -59,8 +67,8 @@ def _dispatch(
         address = find_service(around, url=options.url, token=options.token)
         with connect(address.url, address.token) as client:
             return CLIENT_VERBS[options.verb](client, output, options)
-    if options.verb == "presets":
-        return presets.presets(output, options)
+    if options.verb in LOCAL_VERBS:
+        return LOCAL_VERBS[options.verb](output, options)
     return _server_verbs()[options.verb](output, options, around)
 
 

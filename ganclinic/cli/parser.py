@@ -4,13 +4,15 @@ import argparse
 import importlib.metadata
 from typing import Protocol
 
-from ganlib.diagnose.verdict import VERDICTS
+from ganlib.diagnose.foreign import OBJECTIVES
+from ganlib.diagnose.verdict import FINDING_NAMES, VERDICTS
+from ganlib.label import LABELLED
 
-STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\
 exit status:
   0  all is well (with --watch, watch and demo: every run succeeded)
-  1  a run failed or was cancelled
+  1  a run failed, was cancelled or halted
   2  the command line, a file or a spec is not valid
   3  the service is not reachable, or cannot start
   4  the service does not accept the token
@@ -45,7 +47,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_servers(verbs)
     _add_makers(verbs)
     _add_lookers(verbs)
+    _add_judges(verbs)
+    _add_treatments(verbs)
     _add_compare(verbs)
+    _add_diagnose(verbs)
     _add_uploads(verbs)
     return parser
 
@@ -131,6 +136,37 @@ def _add_lookers(verbs: Verbs) -> None:
     presets.add_argument("preset", metavar="PRESET", nargs="?", help="a preset's name")
 
 
+def _add_judges(verbs: Verbs) -> None:
+    rediagnose = _add(verbs, "rediagnose", "diagnose runs that are over again, by the rules of the service's version")
+    rediagnose.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
+    dispute = _add(verbs, "dispute", "say that a finding is in a run, or is not")
+    dispute.add_argument("run", metavar="RUN", help="id of a run")
+    dispute.add_argument("--finding", required=True, choices=LABELLED, metavar="NAME", help=", ".join(LABELLED))
+    holds = dispute.add_mutually_exclusive_group(required=True)
+    holds.add_argument("--present", dest="holds", action="store_true", help="it is there")
+    holds.add_argument("--absent", dest="holds", action="store_false", help="it is not")
+    dispute.add_argument("--epoch", type=_count, metavar="N", help="after which epoch (default: of the whole run)")
+    dispute.add_argument("--note", default="", metavar="TEXT", help="why")
+    dispute.add_argument("--author", metavar="NAME", help="who says so (default: the user)")
+    labels = _add(verbs, "labels", "list what people said of verdicts, newest first")
+    labels.add_argument("run", metavar="RUN", nargs="?", help="id of a run: only what was said of it")
+    labels.add_argument("--export", action="store_true", help="write all as JSON lines, with each run's spec")
+    labels.add_argument("--limit", type=_count, default=20, help="how many of all runs' at most (default: 20)")
+
+
+def _add_treatments(verbs: Verbs) -> None:
+    treat = _add(verbs, "treat", "try remedies on a sick run that is over, one after the other, until one helps")
+    treat.add_argument("run", metavar="RUN", help="id of a run")
+    treat.add_argument("--finding", choices=FINDING_NAMES, metavar="NAME", help="what to treat (default: its verdict)")
+    treat.add_argument("--tries", type=_count, default=3, metavar="N", help="how many at most (default: 3)")
+    treat.add_argument(
+        "--epochs", type=_count, metavar="N", help="of all tries together (default: the run's, for each and once more)"
+    )
+    treat.add_argument("--wait", action="store_true", help="show how it goes until it is over; exit status 1: no cure")
+    family = _add(verbs, "family", "show the run that people made and all that remedies made of it")
+    family.add_argument("run", metavar="RUN", help="id of any of them")
+
+
 def _add_compare(verbs: Verbs) -> None:
     compare = _add(verbs, "compare", "compare two sets of samples, fakes with reals")
     compare.add_argument("real", metavar="REAL", help=".npy, .npz, or .zip, .tar or .tar.gz of pictures")
@@ -139,6 +175,28 @@ def _add_compare(verbs: Verbs) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option, e.g. space=efficientnet-lite0"
     )
     compare.add_argument("--wait", action="store_true", help="wait until it is over, and write what was found")
+
+
+def _add_diagnose(verbs: Verbs) -> None:
+    diagnose = _add_local(verbs, "diagnose", "diagnose the training of any other trainer from its losses")
+    _add_json(diagnose)
+    diagnose.add_argument("history", metavar="HISTORY", help="a row a step: CSV, JSON lines, JSON or .npz")
+    diagnose.add_argument(
+        "--fakes",
+        action="append",
+        default=[],
+        metavar="[EPOCH=]FILE",
+        help=".npy or .npz of fakes [n, …], of the last epoch unless one is named, here or by arrays called epoch_3",
+    )
+    diagnose.add_argument("--real", metavar="FILE", help=".npy or .npz of the training data, as the fakes are")
+    diagnose.add_argument("--objective", default="bce", choices=OBJECTIVES, help="the adversarial loss (default: bce)")
+    diagnose.add_argument("--steps-per-epoch", type=_count, metavar="N", help="where no column counts epochs")
+    diagnose.add_argument(
+        "--d-loss",
+        default="mean",
+        choices=("mean", "sum"),
+        help="what a single loss of the discriminator is of its parts on reals and on fakes (default: mean)",
+    )
 
 
 def _add_uploads(verbs: Verbs) -> None:

@@ -155,7 +155,9 @@ def _what_next(runs: Sequence[RunView]) -> str:
 def _outcome(run: RunView) -> Text:
     """One line: what became of it, and where to read on."""
     line = Text.assemble(f"{run.label} {run.status}")
-    if run.verdict and run.status == "succeeded":
+    if run.status == "halted":
+        line.append(f" after epoch {run.epochs_done} of {run.epochs_total}")
+    if run.verdict and run.status in {"succeeded", "halted"}:
         line.append(": ").append_text(verdict_text(run.verdict))
         if run.severity not in (None, "none"):
             line.append(f", {run.severity}, first seen in epoch {run.first_epoch_seen}")

@@ -12,17 +12,20 @@ from ganclinic.cli.words import (
     age_words,
     count_words,
     duration_words,
+    episode_words,
     evidence_words,
     ndb_words,
     null_words,
     number_words,
+    percent_words,
     progress_words,
     settings_words,
     shortened,
     status_text,
     verdict_text,
 )
-from ganclinic.views import ComparisonView, RunDetails, RunView, UploadView
+from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
+from ganlib.diagnose.foreign import HistoryDiagnosis
 from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.preset import Preset
 from ganlib.report import Evaluation
@@ -89,9 +92,17 @@ def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evalua
     if run.started_at is not None and run.finished_at is not None:
         rows.append(("took", duration_words((run.finished_at - run.started_at).total_seconds())))
     rows += [(f"attempt {a.number}", _attempt_words(run, a.number)) for a in run.attempts]
+    if run.status == "halted":
+        rows.append(("halted", f"after epoch {run.epochs_done} of {run.epochs_total}, by {_halt_words(run)}"))
     if run.error:
         rows.append(("error", Text(run.error, style="red")))
     return Group(fields(rows), Text(), verdict_block(run, diagnosis, evaluation))
+
+
+def _halt_words(run: RunDetails) -> str:
+    """`diagnosis.halt_on (mode collapse)`: the part of the spec that halted the run."""
+    named = run.spec.get("diagnosis", {}).get("halt_on", ())
+    return f"diagnosis.halt_on ({', '.join(named)})"
 
 
 def _attempt_words(run: RunDetails, number: int) -> str:
@@ -109,29 +120,63 @@ def _attempt_words(run: RunDetails, number: int) -> str:
     return "; ".join(parts)
 
 
-def verdict_block(run: RunView, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
-    """The verdict, its findings with evidence, and what to change."""
+def verdict_block(run: RunView | None, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
+    """The verdict, its findings with evidence, and what to change; `run` is None for a history that is no run's."""
     if diagnosis is None:
         return Text("No verdict yet: the first one comes after the first epoch.")
     title = Text.assemble(verdict_text(diagnosis.verdict))
     if diagnosis.findings:
         title.append(f", {diagnosis.severity}, first seen in epoch {diagnosis.findings[0].first_epoch}")
     rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
+    rows += [("recovered", episode_words(episode)) for episode in diagnosis.recovered]
     parts: list[RenderableType] = [title, Padding(fields(rows), (0, 0, 0, 2))]
     parts += [Padding(_finding_block(finding, run), (1, 0, 0, 2)) for finding in diagnosis.findings]
     return Group(*parts)
 
 
-def _finding_block(finding: Finding, run: RunView) -> RenderableType:
+def _finding_block(finding: Finding, run: RunView | None) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [("what", finding.summary)]
     rows += [("evidence", evidence_words(evidence)) for evidence in finding.evidence]
+    rows.append(("confidence", f"{percent_words(finding.confidence)} that this is right"))
+    rows += [("check", finding.check)] if finding.check else []
     for remedy in finding.remedies:
+        if not remedy.patch:  # no spec is known that it could change
+            rows.append(("remedy", f"{remedy.name}: {remedy.reason}"))
+            continue
         rows.append(("remedy", remedy.reason))
-        command = (
-            f"ganclinic run {run.preset} {settings_words(remedy.patch)}" if run.preset else settings_words(remedy.patch)
-        )
+        settings = settings_words(remedy.patch)
+        command = f"ganclinic run {run.preset} {settings}" if run is not None and run.preset else settings
         rows.append(("", Text(command, style="bold")))
     return Group(Text(f"{finding.name} ({finding.severity})"), fields(rows))
+
+
+def history_details(source: str, found: HistoryDiagnosis) -> RenderableType:
+    """How a history was read, what it shows, and what cannot be said for want of signals."""
+    reading, history = found.reading, found.reading.history
+    epochs = f"{history.epochs_total} epochs of {history.steps_per_epoch}" if reading.epochs_known else "epochs unknown"
+    rows: list[tuple[str, RenderableType]] = [
+        ("history", source),
+        ("rows", f"{len(history.steps)}, {epochs}; objective {history.objective}"),
+        ("signals", ", ".join(f"{signal} = '{name}'" for signal, name in reading.sources.items())),
+    ]
+    if reading.left_out:
+        rows.append(("left out", ", ".join(f"'{name}'" for name in reading.left_out)))
+    rows += [("note", note) for note in reading.notes]
+    evaluation = history.evaluations[-1] if history.evaluations else None
+    verdict = verdict_block(None, found.diagnosis, evaluation)
+    return Group(fields(rows), Text(), verdict, Padding(fields(_unsaid_rows(found)), (1, 0, 0, 0)))
+
+
+def _unsaid_rows(found: HistoryDiagnosis) -> Sequence[tuple[str, RenderableType]]:
+    """Signals that are missing, together where the same findings need them."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, findings in found.unsaid.items():
+        names.setdefault(findings, []).append(name)
+    rows: list[tuple[str, RenderableType]] = []
+    for findings, group in names.items():
+        how = "known in part" if set(group) <= set(found.reading.bounded) else "not recorded"
+        rows.append(("lacking", f"{', '.join(group)} ({how}): for {', '.join(findings)}"))
+    return rows
 
 
 def comparison_details(comparison: ComparisonView) -> RenderableType:
@@ -159,6 +204,22 @@ def figures_table(evaluation: Evaluation) -> RenderableType:
         null = evaluation.nulls.get(name)
         words = (NONE, NONE) if null is None else (null_words(null), number_words(null.excess))
         table.add_row(name, number_words(value), *words)
+    return table
+
+
+def labels_table(labels: Sequence[LabelView]) -> RenderableType:
+    """One line a label: who said what of which run, against which verdict."""
+    if not labels:
+        return Text("No labels yet. Make one: ganclinic dispute RUN --finding NAME --absent")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for head in ("run", "epoch", "verdict", "said to be", "author", "made", "note"):
+        table.add_column(head, no_wrap=head != "note", justify="right" if head == "epoch" else "left")
+    for label in labels:
+        epoch = "all" if label.epoch is None else str(label.epoch)
+        said = f"{label.finding}: {'present' if label.holds else 'absent'}"
+        verdict = f"{label.verdict} (ruleset {label.ruleset})"
+        cells = (label.run_id, epoch, verdict, said, label.author, age_words(label.created_at), label.note or NONE)
+        table.add_row(*map(Text, cells))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from ganclinic.views import RunView
-from ganlib.diagnose.verdict import Evidence, Remedy
+from ganlib.diagnose.verdict import Episode, Evidence, Remedy
 from ganlib.report import Evaluation, Null
 
 NONE = "–"
@@ -100,13 +100,23 @@ def null_words(null: Null) -> str:
 
 def evidence_words(evidence: Evidence) -> str:
     """`coverage .008 < .1 (epochs 8–10)`."""
-    epochs = (
-        f"epoch {evidence.last_epoch}"
-        if evidence.first_epoch == evidence.last_epoch
-        else f"epochs {evidence.first_epoch}–{evidence.last_epoch}"
-    )
     comparison = f"{number_words(evidence.value)} {evidence.comparison} {number_words(evidence.threshold)}"
-    return f"{evidence.signal} {comparison} ({epochs})"
+    return f"{evidence.signal} {comparison} ({epochs_words(evidence.first_epoch, evidence.last_epoch)})"
+
+
+def epochs_words(first: int, last: int) -> str:
+    """`epoch 8`, `epochs 8–10`."""
+    return f"epoch {last}" if first == last else f"epochs {first}–{last}"
+
+
+def percent_words(share: float) -> str:
+    """`85 %` of a share in [0, 1]."""
+    return f"{100 * share:.0f} %"
+
+
+def episode_words(episode: Episode) -> str:
+    """`mode collapse (severe), epochs 3–5`."""
+    return f"{episode.name} ({episode.severity}), {epochs_words(episode.first_epoch, episode.last_epoch)}"
 
 
 def settings_words(patch: Mapping[str, Any]) -> str:

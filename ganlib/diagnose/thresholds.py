@@ -7,7 +7,7 @@ PUBLISHED: what the articles report of their runs. RECORDED: runs of the digit8 
 
 from dataclasses import dataclass
 
-RULESET = "1"
+RULESET = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +55,37 @@ UNEXPLAINED_COVERAGE = Threshold(
 COMPLETE_MISSING_MASS = Threshold(
     value=0.75, source="three quarters of the data; latent 1 leaves out .42 to .83; " + RECORDED
 )
+
+RANKED_UPDATES = 400
+"""Updates before which a discriminator that is ahead of an untrained generator is no failure."""
+SEPARATED = Threshold(value=0.999, source="every pair of the batch is in order, but for one in a thousand")
+HOPELESS_QUALITY = Threshold(value=0.05, source="hardly a sample looks real, or hardly a part of the data is reached")
+
+EXPLODED_PULL = Threshold(value=1e3, source="three orders of magnitude above the first 50 updates")
+VANISHED_PULL = Threshold(value=1e-3, source="three orders of magnitude below the first 50 updates")
+
+PERIODIC = Threshold(value=1e-3, source="family-wise over all periods, under a smooth background")
+SWINGING = Threshold(
+    value=0.15, source="share of the variance in the peak; stable ring8 runs at most .08 (bench/results/oscillation.json)"
+)
+SETTLED_UPDATES = 400
+"""Updates at the start in which losses swing before they settle; no oscillation is looked for in them."""
+
+MEMORISED = Threshold(value=0.8, source="unseen reals: .5")
+COPIES = Threshold(value=0.2, source="unseen reals: .01")
+MOSTLY_COPIES = Threshold(value=0.5, source="every second fake is a copy")
+
+LATE_EVALUATIONS = 3
+"""Evaluations in the last third of the budget below which nothing is said of how quality moves."""
+BALANCED_D_LOSS = Threshold(value=0.5, source="the published band of healthy runs: .5 to .8")
+UNBALANCED_D_LOSS = Threshold(value=0.8, source="the published band of healthy runs: .5 to .8")
+BALANCED_G_LOSS = Threshold(value=0.5, source="the published band of healthy runs: .5 to 2")
+UNBALANCED_G_LOSS = Threshold(value=2.0, source="the published band of healthy runs: .5 to 2")
+TREND_P = Threshold(value=0.01, source="one-sided, Mann and Kendall")
+GAIN = Threshold(value=0.1, source="a tenth of its level over the last third")
+FINISHED = Threshold(value=0.9, source="nine tenths of what real data scores")
+
+CONFIDENCE: dict[str, float] = {}
+"""By finding: the share of its alarms in the suite that are right."""
+CONFIDENCE_UNKNOWN = 0.5
+"""Where the suite has no such alarm."""

@@ -109,6 +109,17 @@ def test_pictures_are_uploaded_and_trained_on(served, tmp_path):
     assert "succeeded" in shell(f".venv/bin/ganclinic run points.toml {setting}{small} --watch", tmp_path, env)
 
 
+def test_the_log_of_another_trainer_is_diagnosed(tmp_path):
+    (tmp_path / "history.csv").write_text(blocks("csv")[0])
+    rng = np.random.default_rng(0)
+    for name in ("fakes", "real"):
+        np.savez(tmp_path / f"{name}.npz", rng.random((60, 8, 8), np.float32))
+    alone, beside_reals = [line for line in commands() if "ganclinic diagnose" in line]
+    env = environ(tmp_path)
+    assert re.search(r"^divergence, severe, first seen in epoch 1$", shell(alone, tmp_path, env), re.MULTILINE)
+    assert re.search(r"NDB/K +\.\d\d \(null \.\d\d\)", shell(beside_reals, tmp_path, env))
+
+
 def test_the_python_example_runs(served, tmp_path):
     [example] = blocks("python")
     example = example.replace("http://127.0.0.1:8000", served)
@@ -150,6 +161,7 @@ def test_no_command_of_the_readme_is_left_out():
         "ganclinic presets",
         "ganclinic ls",
         "ganclinic compare",
+        "ganclinic diagnose",
         "ganclinic upload",
         "curl",
         "store.migrate",

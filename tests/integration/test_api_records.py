@@ -3,19 +3,22 @@
 import io
 import itertools
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.diagnose.thresholds import RULESET
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.report import STEP_COLUMNS, Evaluation
 from store.artifacts import LocalArtifacts
 from store.db import transaction
+from store.epochs import diagnosis_row
 from store.leases import finish
 from tests.support.api import PICTURE, Recorded, Service, record
-from tests.support.store import STEPS, create_run
+from tests.support.store import STEPS, create_run, diagnosis
 
 
 @pytest.fixture
@@ -258,6 +261,70 @@ def test_the_diagnosis_is_the_last_or_that_of_an_epoch(service: Service, recorde
     assert (last["epoch"], last["verdict"], last["findings"][0]["first_epoch"]) == (3, "mode collapse", 2)
     assert (first["epoch"], first["verdict"], first["findings"]) == (1, "healthy", [])
     assert Diagnosis.from_json(last).to_json() == last
+
+
+def test_a_diagnosis_is_by_the_newest_ruleset_or_by_one_that_is_named(service: Service, recorded: Recorded) -> None:
+    with transaction(service.engine) as session:
+        later = (replace(diagnosis(epoch), ruleset="10") for epoch in (2, 3))
+        session.add_all(diagnosis_row(recorded.id, each) for each in later)
+    path = f"{recorded.path}/diagnosis"
+    assert get(service, path)["ruleset"] == "10"
+    old = get(service, path, ruleset="test-1", epoch=2)
+    assert (old["ruleset"], old["epoch"], old["verdict"]) == ("test-1", 2, "mode collapse")
+    histories = {name: get(service, f"{path}/history", **query)["items"] for name, query in RULESETS.items()}
+    judged = {name: [(item["epoch"], item["ruleset"]) for item in items] for name, items in histories.items()}
+    assert judged == {
+        "newest": [(1, "test-1"), (2, "10"), (3, "10")],
+        "old": [(1, "test-1"), (2, "test-1"), (3, "test-1")],
+        "unknown": [],
+    }
+
+
+RULESETS = {"newest": {}, "old": {"ruleset": "test-1"}, "unknown": {"ruleset": "9"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"ruleset": "9"}, "no diagnosis by the ruleset '9'; those that have judged it: test-1."),
+        ({"ruleset": "9", "epoch": 2}, "no diagnosis of epoch 2 by the ruleset '9'"),
+        ({"ruleset": "\0", "epoch": 9}, "no diagnosis of epoch 9 by the ruleset"),
+    ],
+)
+def test_a_ruleset_that_judged_nothing_is_not_found_and_the_others_are_named(
+    service: Service, recorded: Recorded, query: dict[str, Any], words: str
+) -> None:
+    answer = service.client.get(f"{recorded.path}/diagnosis", params=query)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:ganclinic:problem:not-recorded")
+    assert words in answer.json()["detail"]
+
+
+def test_a_run_that_is_over_can_be_diagnosed_again(service: Service, recorded: Recorded) -> None:
+    with transaction(service.engine) as session:
+        finish(session, recorded.id, recorded.claim.token, "succeeded")
+    path = f"{recorded.path}/diagnosis"
+    answers = [service.client.post(path) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    first, second = (answer.json() for answer in answers)
+    assert (first["epoch"], first["ruleset"], first["verdict"]) == (3, RULESET, "undetermined")
+    assert second == first == get(service, path)
+    assert get(service, path, ruleset="test-1")["verdict"] == "mode collapse"
+    assert get(service, recorded.path)["verdict"] == "undetermined"
+    assert [run["id"] for run in get(service, "/v1/runs", verdict="undetermined")["items"]] == [recorded.id]
+    assert [item["ruleset"] for item in get(service, f"{path}/history")["items"]] == [RULESET] * 3
+
+
+def test_a_run_that_is_not_over_cannot_be_diagnosed_again(service: Service, recorded: Recorded) -> None:
+    answer = service.client.post(f"{recorded.path}/diagnosis")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:ganclinic:problem:run-not-over")
+    assert "is running and diagnoses each epoch itself; diagnose it again once it is over" in answer.json()["detail"]
+
+
+def test_there_is_nothing_to_diagnose_without_epochs(sqlite_service: Service, empty: str) -> None:
+    assert sqlite_service.client.post(f"{empty}/cancel").status_code == 202
+    answer = sqlite_service.client.post(f"{empty}/diagnosis")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "The run has recorded no epoch to diagnose.")
+    assert sqlite_service.client.post("/v1/runs/nope/diagnosis").status_code == 404
 
 
 def test_the_history_shows_when_the_verdict_changed(service: Service, recorded: Recorded) -> None:

@@ -10,15 +10,19 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, inspect, select, text
 
+from ganlib.spec import RunSpec
 from store import migrate
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
 from store.epochs import evaluations, record_comparison
 from store.errors import DatabaseNotMigrated, DatabaseTooNew
-from store.models import Base, EvaluationRow
-from store.runs import attempts, list_runs
+from store.family import family
+from store.leases import finish
+from store.models import Base, EvaluationRow, Run
+from store.runs import attempts, get, list_runs
 from tests.support.api import with_bins
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run, create_run, evaluation
+from tests.support.treatment import end, last_try, make_run, treat
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +91,44 @@ def test_evaluations_of_an_earlier_version_can_still_be_read(database_url: str) 
     engine.dispose()
 
 
+def test_the_version_before_halts_sees_runs_that_were_cancelled(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        claim = claim_run(session)
+        finish(session, claim.run_id, claim.token, "halted")
+    with migrating(engine) as config:
+        command.downgrade(config, "0005")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT status FROM runs")).scalars().all() == ["cancelled"]
+        assert connection.execute(text("SELECT outcome FROM attempts")).scalars().all() == ["cancelled"]
+        (spec,) = connection.execute(select(Run.spec)).scalars()
+    assert "diagnosis" not in spec
+    assert spec["training"]["epochs"] == claim.spec.model_dump()["training"]["epochs"]
+    upgrade(engine)
+    with transaction(engine) as session:
+        assert RunSpec.model_validate(get(session, claim.run_id).spec) == claim.spec
+    engine.dispose()
+
+
+def test_the_version_before_treatments_sees_their_runs_as_any_other(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        sick = make_run(session, "mode collapse")
+        treated = last_try(session, treat(session, sick).id).id
+    with migrating(engine) as config:
+        command.downgrade(config, "0006")
+    with engine.connect() as connection:
+        assert set(connection.execute(text("SELECT id FROM runs")).scalars()) == {sick, treated}
+    assert "treatments" not in inspect(engine).get_table_names()
+    upgrade(engine)
+    with transaction(engine) as session:
+        assert [member.run.id for member in family(session, treated)] == [treated]
+        end(session, treated, "mode collapse")
+    engine.dispose()
+
+
 def test_upgrading_an_upgraded_database_changes_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     upgrade(engine)
@@ -117,7 +159,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0005; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0007; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

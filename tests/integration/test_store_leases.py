@@ -114,7 +114,7 @@ def test_a_run_that_has_ended_takes_no_writes(engine: Engine) -> None:
 # --- how it ends ---
 
 
-@pytest.mark.parametrize("outcome", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("outcome", ["succeeded", "failed", "cancelled", "halted"])
 def test_a_run_ends_with_its_attempt(engine: Engine, outcome: leases.Outcome) -> None:
     error = None if outcome == "succeeded" else "the data are gone"
     with transaction(engine) as session:

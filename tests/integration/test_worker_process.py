@@ -51,6 +51,18 @@ def test_a_device_that_does_not_exist_is_named(clinic: Clinic) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_training_that_its_diagnosis_halts_ends_for_good(clinic: Clinic) -> None:
+    steps = {"objective.name": "lsgan", "optimizer": {"name": "sgd", "learning_rate": 10}}
+    halted = clinic.create_run(**steps, diagnosis={"halt_on": ["divergence"], "halt_after_epochs": 3})
+    with clinic.worker():
+        clinic.wait_for_end(halted)
+        while "ended its process with status 0" not in (clinic.home / "worker-0.log").read_text():
+            time.sleep(0.05)
+    run = clinic.run(halted)
+    assert (run.status, run.epochs_done, run.lease_worker, run.error) == ("halted", 3, None, None)
+    assert [attempt.outcome for attempt in clinic.attempts(halted)] == ["halted"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_worker_stops_within_seconds_also_without_a_broker(clinic: Clinic, number: signal.Signals) -> None:
     with clinic.worker(GANCLINIC_POLL_INTERVAL="600") as worker:

@@ -136,6 +136,27 @@ def upload_document(**changes: Any) -> dict[str, Any]:
     }
 
 
+LABEL_ID = "00000000000000dd"
+
+
+def label_document(**changes: Any) -> dict[str, Any]:
+    """A label as the API answers it."""
+    return {
+        "id": LABEL_ID,
+        "run_id": "a",
+        "finding": "mode collapse",
+        "holds": False,
+        "epoch": None,
+        "author": "ada",
+        "note": "",
+        "ruleset": "1",
+        "verdict": "mode collapse",
+        "created_at": "2026-11-24T12:00:00Z",
+        "a_field_of_a_newer_service": 1,
+        **changes,
+    }
+
+
 COMPARED = comparison_document(status="succeeded", evaluation={**EVALUATION.to_json(), "a_newer_field": 1})
 DONE: dict[str, Any] = {
     "status": "succeeded",
@@ -149,6 +170,48 @@ DONE: dict[str, Any] = {
 }
 
 
+TREATMENT_ID = "00000000000000ff"
+SICK_ID = "00000000000000aa"
+
+
+def try_document(number: int, remedy: str, **changes: Any) -> dict[str, Any]:
+    """A run that a treatment made, as the API answers it."""
+    made = {"parent_id": SICK_ID, "treatment_id": TREATMENT_ID, "remedy": remedy, "patch": {"penalties.r1": number}}
+    return run_document(f"{number:016x}", name=f"sick: {remedy}", seed=number, **made, **changes)
+
+
+def treatment_document(*tries: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A treatment as the API answers it."""
+    return {
+        "id": TREATMENT_ID,
+        "run_id": SICK_ID,
+        "finding": "mode collapse",
+        "status": "running",
+        "reason": None,
+        "max_tries": 3,
+        "max_epochs": 40,
+        "best_run_id": None,
+        "created_at": "2026-11-24T12:00:00Z",
+        "finished_at": None,
+        "tries": list(tries) or [try_document(1, "larger latent")],
+        "a_field_of_a_newer_service": 1,
+        **changes,
+    }
+
+
+def member_document(**changes: Any) -> dict[str, Any]:
+    """The root of a family as the API answers it."""
+    fields = ("parent_id", "treatment_id", "name", "preset", "remedy", "patch", "status", "verdict", "severity")
+    run = run_document(SICK_ID, **DONE)
+    shown = {name: run.get(name) for name in ("id", *fields, "epochs_done", "epochs_total", "seed")}
+    return {**shown, "depth": 0, **changes}
+
+
+def member_of(run: dict[str, Any]) -> dict[str, Any]:
+    """The member of a family that a try is."""
+    return member_document(depth=1, **{name: run[name] for name in member_document() if name in run})
+
+
 class FakeService:
     """Holds runs, each with the states that it still has to go through: every look shows the next one."""
 
@@ -158,6 +221,10 @@ class FakeService:
         self.comparison: deque[dict[str, Any]] = deque()
         """States of the only comparison."""
         self.uploads: list[dict[str, Any]] = []
+        self.treatments: deque[dict[str, Any]] = deque()
+        """States of the only treatment."""
+        self.labels: list[dict[str, Any]] = []
+        """Newest first."""
         self.next_answers: deque[httpx.Response | httpx.TransportError] = deque()
         """Given before anything else."""
         self.slept: list[float] = []
@@ -211,6 +278,8 @@ class FakeService:
                 return httpx.Response(200, json=states.popleft() if len(states) > 1 else states[0])
             case "POST", ["evaluations", "00000000000000cc", "cancel"] if self.comparison:
                 return httpx.Response(202, json=comparison_document(status="cancelled"))
+            case _, ["runs", _, "treatments" | "family"] | ["treatments", *_] if self.treatments:
+                return httpx.Response(202 if method == "POST" else 200, json=self._treat(method, path))
             case "POST", ["uploads"]:
                 self.uploads = [upload_document()]
                 return httpx.Response(201, json=self.uploads[0])
@@ -221,6 +290,14 @@ class FakeService:
             case "DELETE", ["uploads", "00000000000000ee"] if self.uploads:
                 self.uploads = []
                 return httpx.Response(204)
+            case "GET", ["labels"]:
+                return httpx.Response(200, json=self._page_of(self.labels, request.url.params))
+            case "GET", ["labels", "export"]:
+                lines = [json.dumps(label | {"spec": {}, "seed": 0}) + "\n" for label in reversed(self.labels)]
+                return httpx.Response(200, text="".join(lines))
+            case "POST", ["runs", run_id, "labels"] if run_id in self.runs:
+                self.labels.insert(0, label_document(run_id=run_id, **json.loads(request.content)))
+                return httpx.Response(201, json=self.labels[0])
             case "GET", ["batches", _]:
                 return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
             case "GET", ["runs"]:
@@ -238,6 +315,7 @@ class FakeService:
             ("diagnosis", "history"): lambda: {"items": [COLLAPSE.to_json()]},
             ("evaluations",): lambda: {"items": [EVALUATION.to_json()]},
             ("samples",): lambda: {"items": [{"epoch": 1}, {"epoch": 10}]},
+            ("labels",): lambda: {"items": [label for label in self.labels if label["run_id"] == run_id]},
         }
         if tuple(rest) in documents:
             return httpx.Response(200, json=documents[tuple(rest)]())
@@ -248,6 +326,16 @@ class FakeService:
         document = run_document(run_id, preset=body.get("preset"), name=body.get("name"))
         self.runs[run_id] = deque([document, document | {"status": "running", "step": 12}, document | DONE])
         return document
+
+    def _treat(self, method: str, path: list[str]) -> dict[str, Any]:
+        """The next state of the treatment, or what else there is of it."""
+        states = self.treatments
+        seen = states.popleft() if method == "GET" and path[0] == "treatments" and len(states) > 1 else states[0]
+        if path[-1] == "family":
+            return {"items": [member_document(), *map(member_of, seen["tries"])]}
+        if path[-1] == "cancel":
+            return seen | {"status": "cancelled"}
+        return {"items": [seen]} if (method, path[-1]) == ("GET", "treatments") else seen
 
     def _look(self, run_id: str) -> dict[str, Any]:
         states = self.runs[run_id]
@@ -261,6 +349,9 @@ class FakeService:
 
     def _page(self, query: httpx.QueryParams) -> dict[str, Any]:
         wanted = [states[0] for states in self.runs.values() if query.get("status") in (None, states[0]["status"])]
+        return self._page_of(wanted, query)
+
+    def _page_of(self, wanted: list[dict[str, Any]], query: httpx.QueryParams) -> dict[str, Any]:
         start = int(query.get("cursor", "0"))
         end = start + self.page_size
         return {"items": wanted[start:end], "next_cursor": str(end) if end < len(wanted) else None}

@@ -3,8 +3,10 @@
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
@@ -12,11 +14,12 @@ from rich.console import Console, RenderableType
 from ganclinic.cli.bars import LiveBars, PlainLines, display_for
 from ganclinic.cli.demo_table import demo_table, shown_path
 from ganclinic.cli.output import Output
-from ganclinic.cli.tables import runs_table
+from ganclinic.cli.tables import labels_table, run_details, runs_table, verdict_block
 from ganclinic.cli.words import age_words, duration_words, number_words, settings_words, share_words
 from ganclinic.demo import Outcome
-from ganclinic.views import RunView
-from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, run_document
+from ganclinic.views import LabelView, RunDetails, RunView
+from ganlib.diagnose.verdict import Episode
+from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, label_document, run_document
 
 WIDTHS = (40, 60, 80, 100, 140)
 
@@ -74,6 +77,19 @@ def test_the_demo_table_says_everything_at_every_width(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_the_table_of_labels_says_everything_at_every_width(width: int) -> None:
+    labels = [
+        LabelView.model_validate(label_document(note="all ten [digits]", epoch=3)),
+        LabelView.model_validate(label_document(finding="healthy", holds=True)),
+    ]
+    text = "".join("".join(drawn(labels_table(labels), 200)).split())
+    assert "modecollapse:absent" in text
+    assert "healthy:present" in text
+    assert "allten[digits]" in text
+    assert all(len(line) <= width for line in drawn(labels_table(labels), width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_the_table_of_runs_never_cuts_an_id_or_a_verdict(width: int) -> None:
     runs = [view(name="a [bold]name[/] that is rather long, isn't it?" * 2, **DONE), view("00000000000000bb")]
     lines = drawn(runs_table(runs, width), width)
@@ -105,6 +121,34 @@ def test_where_runs_do_not_fit_the_trained_ones_are_shown_and_all_are_counted() 
     assert "trained 1" in last
     assert "20/22" in last
     assert len(last.strip().splitlines()) <= 8
+
+
+def test_a_halted_run_shows_how_far_it_came_and_why() -> None:
+    halted: dict[str, Any] = {**DONE, "status": "halted", "epochs_done": 4, "step": 120}
+    output = Output(results=terminal(120), notes=terminal(120))
+    with PlainLines(output) as lines:
+        lines.update([view(**halted)])
+    assert "epoch 4/10, halted: mode collapse" in written(output.notes)
+    spec = {"diagnosis": {"halt_on": ["mode collapse", "divergence"]}}
+    details = RunDetails.model_validate(run_document(**halted) | {"spec": spec})
+    shown = " ".join(" ".join(drawn(run_details(details, None, None), 120)).split())
+    assert "halted after epoch 4 of 10, by diagnosis.halt_on (mode collapse, divergence)" in shown
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_diagnosis_says_how_sure_it_is_what_to_look_at_and_what_is_over(width: int) -> None:
+    finding = replace(COLLAPSE.findings[0], confidence=0.847, check="Look whether the samples of epoch 10 are alike.")
+    episodes = (
+        Episode(name="oscillation", severity="moderate", first_epoch=2, last_epoch=2),
+        Episode(name="stalled", severity="mild", first_epoch=3, last_epoch=5),
+    )
+    diagnosis = replace(COLLAPSE, findings=(finding,), recovered=episodes)
+    lines = drawn(verdict_block(view(**DONE), diagnosis, EVALUATION), width)
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    for part in ("85 % that this is right", "oscillation (moderate), epoch 2", "stalled (mild), epochs 3–5"):
+        assert part in text
+    assert "Lookwhetherthesamplesofepoch10arealike." in "".join(text.split())
 
 
 def test_a_final_bar_is_full_and_names_the_verdict() -> None:

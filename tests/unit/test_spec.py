@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ganlib.preset import UnknownPreset, get_preset, preset_names
 from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import RunSpec, spec_hash
+from ganlib.spec import RunSpec, canonical_json, spec_hash
 
 PUBLISHED = {
     # preset: (latent, learning rate, beta1, epochs, batch, generator width, last kernel, discriminator width)
@@ -125,6 +125,9 @@ def test_presets_have_exactly_the_published_numbers(name):
         ("digit8-stable", {"optimizer.learning_rate": float("nan")}, "optimizer.learning_rate", "finite"),
         ("digit8-stable", {"training.epochs.x": 3}, "training.epochs.x", "not an object"),
         ("digit8-stable", {"spec_version": 2}, "spec_version", "1"),
+        ("digit8-stable", {"diagnosis.halt_on": ["boredom"]}, "diagnosis.halt_on.0", "'mode collapse'"),
+        ("digit8-stable", {"diagnosis.halt_on": ["stalled", "stalled"]}, "diagnosis.halt_on", "once"),
+        ("digit8-stable", {"diagnosis.halt_after_epochs": 0}, "diagnosis.halt_after_epochs", "equal to 1, not 0"),
         ("digit8-stable", {"dataset": {"name": "ring8"}}, "generator.family", "allowed: 'mlp'"),
         ("digit8-stable", {"dataset": {"name": "polygons", "size": 49}}, "dataset.size", "50"),
         ("digit8-stable", {"dataset": {"name": "polygons", "limit": 100}}, "dataset.limit", "allowed: name, size"),
@@ -170,6 +173,14 @@ def test_equal_specs_have_equal_hashes_however_they_were_written():
     assert spec_hash(RunSpec.model_validate(short.model_dump(mode="json"))) == spec_hash(short)
     assert spec_hash(RunSpec.model_validate_json(short.model_dump_json())) == spec_hash(short)
     assert spec_hash(short.model_copy(update={"seed": 1})) != spec_hash(short)
+
+
+def test_what_may_halt_a_run_does_not_change_its_hash():
+    plain = get_preset("digit8-stable").spec
+    halting = RunRequest(preset="digit8-stable", set={"diagnosis.halt_on": ["mode collapse"]}).resolve()
+    assert halting != plain
+    assert spec_hash(halting) == spec_hash(plain)
+    assert "halt_on" in canonical_json(halting)
 
 
 def test_polygons_train_the_networks_for_images():

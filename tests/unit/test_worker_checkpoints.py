@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from ganlib.datasets.load import load_dataset
 from ganlib.request import RunRequest
 from ganlib.train import Training, TrainingState
+from store.models import Epoch
 from worker.checkpoints import Checkpoints
 
 SPEC = RunRequest(
@@ -69,6 +71,21 @@ def test_pruning_keeps_the_last_two_and_removes_what_was_never_finished(
         checkpoints.prune(checkpoints.save(state))
     kept = ["attempt-1-epoch-2.safetensors", "attempt-1-epoch-3.safetensors", "notes.txt"]
     assert names(tmp_path) == kept
+
+
+def test_pruning_keeps_the_newest_healthy_one_too(tmp_path: Path, states: list[TrainingState]) -> None:
+    checkpoints = Checkpoints(tmp_path, 1, [])
+    for state, is_healthy in zip((*states, replace(states[0], epoch=4)), (True, True, False, False), strict=True):
+        checkpoints.prune(checkpoints.save(state), is_healthy=is_healthy)
+    assert names(tmp_path) == [f"attempt-1-epoch-{epoch}.safetensors" for epoch in (2, 3, 4)]
+
+
+def test_an_attempt_keeps_what_was_healthy_in_those_before(tmp_path: Path, states: list[TrainingState]) -> None:
+    first = Checkpoints(tmp_path, 1, [])
+    epochs = [Epoch(epoch=state.epoch, checkpoint=first.save(state)) for state in states]
+    second = Checkpoints.of(tmp_path, 2, epochs, {1})
+    second.prune(second.save(replace(states[0], epoch=4)))
+    assert names(tmp_path) == [epochs[0].checkpoint, epochs[2].checkpoint, "attempt-2-epoch-4.safetensors"]
 
 
 def test_pruning_leaves_the_checkpoints_of_later_attempts_alone(tmp_path: Path, states: list[TrainingState]) -> None:

@@ -1,0 +1,75 @@
+"""Treatments: from a sick run towards a cure, one remedy after the other; and the families of runs that come of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Path, Response
+from sqlalchemy.orm import Session
+
+from api.deps import FoundRun, IdempotencyKey, JsonBody, Reader, RunId, ServicesDep, Writer
+from api.errors import documented
+from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
+from ganlib.request import TreatmentRequest
+from store import treatments
+from store.family import family
+from store.models import Treatment
+
+TreatmentId = Annotated[str, Path(description="Id of the treatment, 16 hex digits.")]
+
+router = APIRouter(tags=["treatments"])
+
+
+@router.post(
+    "/runs/{run_id}/treatments",
+    status_code=202,
+    dependencies=[JsonBody],
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **documented(400, 404, 409, 413, 415, 422),
+    },
+)
+def create_treatment(
+    run_id: RunId,
+    session: Writer,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    response: Response,
+    request: TreatmentRequest | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> TreatmentView:
+    """Treat a run that is over: queue a run with the first remedy, and when that does not help, with the next one.
+
+    Each try has a new seed. A try with another finding in place of the treated one is treated next, so that patches
+    add up.
+    """
+    treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    response.headers["Location"] = treatment_path(treatment.id)
+    return _view(session, treatment)
+
+
+@router.get("/runs/{run_id}/treatments", responses=documented(404))
+def list_treatments(run: FoundRun, session: Reader) -> TreatmentList:
+    """List the treatments of a run, in their order."""
+    return TreatmentList(items=[_view(session, found) for found in treatments.of_run(session, run.id)])
+
+
+@router.get("/runs/{run_id}/family", responses=documented(404))
+def get_family(run_id: RunId, session: Reader) -> FamilyView:
+    """Look at the run that people made and all that remedies made of it, whichever of them is named."""
+    return FamilyView(items=[MemberView.of(member) for member in family(session, run_id)])
+
+
+@router.get("/treatments/{treatment_id}", responses=documented(404))
+def get_treatment(treatment_id: TreatmentId, session: Reader) -> TreatmentView:
+    """Look at a treatment, with its tries as they are now."""
+    return _view(session, treatments.get(session, treatment_id))
+
+
+@router.post("/treatments/{treatment_id}/cancel", status_code=202, responses=documented(404))
+def cancel_treatment(treatment_id: TreatmentId, session: Writer) -> TreatmentView:
+    """End a treatment, and ask for the end of its try. One that is over stays as it is."""
+    return _view(session, treatments.cancel(session, treatment_id))
+
+
+def _view(session: Session, treatment: Treatment) -> TreatmentView:
+    return TreatmentView.of(treatment, treatments.tries(session, treatment.id))

@@ -1,0 +1,238 @@
+"""Diagnose every recording anew and count how often the diagnosis is right.
+
+make bench-verdicts          # under a minute; writes bench/results/verdicts.json
+python -m bench.verdicts.score --part calibration --misses    # what thresholds may be fitted on
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from bench import results
+from bench.verdicts.labels import DYNAMICS, OUTCOMES, Truth, truth
+from bench.verdicts.record import path_of
+from bench.verdicts.recording import load
+from bench.verdicts.suite import Part, Planned, planned
+from ganlib.diagnose.replay import replay
+from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES
+from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis, FindingName
+
+NAMES: tuple[FindingName, ...] = FINDING_NAMES
+RESAMPLES = 1000
+WINS: FindingName = "convergence failure: discriminator wins"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A recorded run with its labels and every diagnosis it was given."""
+
+    run: Planned
+    truth: Truth
+    diagnoses: tuple[Diagnosis, ...]
+    steps_per_epoch: int
+    evaluation_share: float
+    """Seconds of evaluation over seconds of training."""
+
+    @property
+    def found(self) -> frozenset[FindingName]:
+        """What the last diagnosis says."""
+        return frozenset(f.name for f in self.diagnoses[-1].findings)
+
+    @property
+    def alarms(self) -> dict[FindingName, int]:
+        """First epoch of each harmful finding, whether it stayed or not."""
+        first: dict[FindingName, int] = {}
+        for diagnosis in self.diagnoses:
+            for finding in diagnosis.findings:
+                if finding.severity in ("moderate", "severe"):
+                    first.setdefault(finding.name, diagnosis.epoch)
+        return first
+
+    def first_seen(self, name: FindingName) -> int | None:
+        """First epoch of the finding, of any severity."""
+        return next((d.epoch for d in self.diagnoses if any(f.name == name for f in d.findings)), None)
+
+
+def judge(run: Planned) -> Judged:
+    """Diagnose one recording, epoch by epoch."""
+    recording = load(path_of(run))
+    return Judged(
+        run=run,
+        truth=truth(run, recording),
+        diagnoses=tuple(replay(recording.history)),
+        steps_per_epoch=recording.history.steps_per_epoch,
+        evaluation_share=recording.evaluation_seconds / recording.seconds,
+    )
+
+
+def judge_all(part: Part | None = None, processes: int = 2) -> list[Judged]:
+    """All that is recorded, or of one part."""
+    runs = [r for r in planned() if path_of(r).exists() and part in (None, r.configuration.part)]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(judge, runs, chunksize=4))
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def counts(runs: Iterable[Judged], name: FindingName) -> tuple[int, int, int]:
+    """True positives, false positives, false negatives of a finding at the end of the budget."""
+    both = [(name in r.found, name in r.truth.labels) for r in runs]
+    return both.count((True, True)), both.count((True, False)), both.count((False, True))
+
+
+def f1(hits: int, false: int, missed: int) -> float:
+    """Harmonic mean of precision and recall; not a number where the finding is neither there nor found."""
+    return 2 * hits / (2 * hits + false + missed) if hits + false + missed else float("nan")
+
+
+def macro_f1(runs: Sequence[Judged], names: Sequence[FindingName]) -> float:
+    """Mean F1 over the findings that some run has."""
+    present: list[FindingName] = [name for name in names if any(name in r.truth.labels for r in runs)]
+    return float(np.mean([f1(*counts(runs, name)) for name in present])) if present else float("nan")
+
+
+def interval(runs: Sequence[Judged], names: Sequence[FindingName]) -> list[float]:
+    """95 % interval of the macro F1, by drawing configurations (not runs) with replacement."""
+    groups: dict[str, list[Judged]] = {}
+    for run in runs:
+        groups.setdefault(run.run.configuration.name, []).append(run)
+    rng = np.random.default_rng(0)
+    kept: list[list[Judged]] = list(groups.values())
+    draws: list[list[int]] = rng.integers(0, len(kept), (RESAMPLES, len(kept))).tolist()
+    drawn = [macro_f1([run for index in draw for run in kept[index]], names) for draw in draws]
+    return [round(float(q), 3) for q in np.nanquantile(drawn, [0.025, 0.975])]
+
+
+def per_finding(runs: Sequence[Judged]) -> dict[str, Any]:
+    """Precision, recall and F1 of each finding."""
+    table: dict[str, Any] = {}
+    for name in NAMES:
+        hits, false, missed = counts(runs, name)
+        table[name] = {
+            "kind": "outcome" if name in OUTCOMES else "dynamic",
+            "true": hits + missed,
+            "found": hits + false,
+            "precision": _share(hits, hits + false),
+            "recall": _share(hits, hits + missed),
+            "f1": _rounded(f1(hits, false, missed)),
+        }
+    return table
+
+
+def confusion(runs: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """How often a run that is (rows) was called (columns), by the first finding of either."""
+    table: dict[str, Counter[str]] = {}
+    for run in runs:
+        is_ = next((n for n in NAMES if n in run.truth.labels), "healthy" if run.truth.healthy else "nothing wrong")
+        said = next((n for n in NAMES if n in run.found), run.diagnoses[-1].verdict)
+        table.setdefault(is_, Counter())[said] += 1
+    return {name: dict(row) for name, row in table.items()}
+
+
+def delays(runs: Sequence[Judged]) -> list[float]:
+    """From the epoch since which a label holds to the finding's first, as shares of the budget."""
+    found: list[float] = []
+    for run in runs:
+        for name, onset in run.truth.onset.items():
+            seen = run.first_seen(name)
+            if seen is not None and name in run.found:
+                found.append(max(0, seen - onset) / len(run.diagnoses))
+    return found
+
+
+def wins_updates(runs: Sequence[Judged]) -> list[int]:
+    """Updates from when the discriminator had won for a whole window to the alarm."""
+    return [
+        max(0, seen * run.steps_per_epoch - WINDOW_UPDATES)
+        for run in runs
+        if WINS in run.truth.labels and (seen := run.first_seen(WINS)) is not None
+    ]
+
+
+def report(runs: Sequence[Judged]) -> dict[str, Any]:
+    """Every figure of the part."""
+    healthy = [r for r in runs if r.truth.healthy]
+    alarmed = [r for r in healthy if r.alarms]
+    late = delays(runs)
+    return {
+        "runs": len(runs),
+        "configurations": len({r.run.configuration.name for r in runs}),
+        "image_runs": sum(r.run.configuration.data not in ("ring8", "grid25") for r in runs),
+        "macro_f1": _rounded(macro_f1(runs, NAMES)),
+        "macro_f1_interval": interval(runs, NAMES),
+        "macro_f1_outcomes": _rounded(macro_f1(runs, OUTCOMES)),
+        "macro_f1_dynamics": _rounded(macro_f1(runs, DYNAMICS)),
+        "healthy_runs": len(healthy),
+        "false_alarm_runs": len(alarmed),
+        "false_alarm_bound": _bound(len(alarmed), len(healthy)),
+        "median_alarm_fraction": _rounded(float(np.median(late))) if late else None,
+        "d_wins_alarm_updates": _rounded(float(np.median(wins_updates(runs)))) if wins_updates(runs) else None,
+        "findings": per_finding(runs),
+        "confusion": confusion(runs),
+        "misses": misses(runs),
+        "argued": {r.run.id: list(r.truth.argued) for r in runs if r.truth.argued},
+    }
+
+
+def misses(runs: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Every run whose findings are not its labels, and every alarm on a healthy one."""
+    return [
+        {
+            "run": r.run.id,
+            "missed": sorted(r.truth.labels - r.found),
+            "false": sorted(r.found - r.truth.labels),
+            **({"alarms_on_healthy": r.alarms} if r.truth.healthy and r.alarms else {}),
+        }
+        for r in runs
+        if r.truth.labels != r.found or (r.truth.healthy and r.alarms)
+    ]
+
+
+def _bound(events: int, n: int) -> float | None:
+    """Upper 95 % bound of a share (Clopper and Pearson 1934)."""
+    if n == 0:
+        return None
+    from scipy.stats import beta
+
+    return _rounded(float(beta.ppf(0.95, events + 1, n - events))) if events < n else 1.0
+
+
+def _share(part: int, whole: int) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 3) if np.isfinite(value) else None
+
+
+def main() -> None:
+    """Score what is recorded; write the reported part's figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=get_args(Part))
+    parser.add_argument("--misses", action="store_true", help="print every miss, and write nothing")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    runs = judge_all(options.part)
+    if options.misses:
+        for miss in misses(runs):
+            print(miss)
+    figures = {part: report([r for r in runs if r.run.configuration.part == part]) for part in get_args(Part)}
+    for part, row in figures.items():
+        print(part, {k: v for k, v in row.items() if k not in ("findings", "confusion", "misses", "argued")})
+        for name, line in row["findings"].items():
+            print(f"  {name:45s}", {k: v for k, v in line.items() if k != "kind"})
+    print(f"{len(runs)} recordings in {time.perf_counter() - started:.0f} s")
+    if not options.misses and options.part is None:
+        reported = figures["reported"]
+        print(results.write("verdicts", {"ruleset": RULESET, **reported, "calibration": figures["calibration"]}))
+
+
+if __name__ == "__main__":
+    main()

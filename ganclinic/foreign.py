@@ -1,0 +1,91 @@
+"""The diagnosis of a training that GAN Clinic did not run. No service is asked.
+
+found = diagnose("history.csv", fakes="fakes.npz", real="real.npz")
+found.diagnosis.verdict
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ganclinic.errors import InvalidInput
+from ganclinic.history_files import read_table
+from ganlib.diagnose.columns import InvalidHistory
+from ganlib.diagnose.foreign import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
+from ganlib.report import Evaluation
+
+EVALUATOR = "ganlib.evaluate.files"
+NEEDED = ("torch", "torchvision", "scipy", "sklearn")
+NO_TORCH = (
+    "the fakes were not looked at: comparing them with reals needs {missing}. Install them with "
+    "`pip install 'ganclinic[train]'`"
+)
+
+PathLike = str | Path
+Fakes = PathLike | Mapping[int, PathLike]
+"""One file, of the history's last epoch or with arrays called `epoch_3`; or a file for each epoch."""
+
+
+def diagnose(
+    history: PathLike | Mapping[str, Any],
+    *,
+    fakes: Fakes | None = None,
+    real: PathLike | None = None,
+    objective: str = "bce",
+    steps_per_epoch: int | None = None,
+    d_loss: DLoss = "mean",
+) -> HistoryDiagnosis:
+    """What the losses of a training show, and its fakes beside reals where both are given.
+
+    `history` is a file (CSV, JSON lines, JSON, .npz) or arrays by the names of their columns. Those of common trainers
+    are known; a column `d_loss` is the mean of its parts on reals and on fakes, or their sum where `d_loss` says so.
+
+    Raises:
+        InvalidInput: a file or a value cannot be used; it says where and what to do.
+    """
+    if (fakes is None) != (real is None):
+        raise InvalidInput("Fakes are compared with reals: give both, fakes and real, or neither.")
+    try:
+        source = read_table(Path(history)) if isinstance(history, str | Path) else history
+        reading = read_history(source, objective=objective, steps_per_epoch=steps_per_epoch, d_loss=d_loss)
+    except InvalidHistory as error:
+        raise InvalidInput(f"{error}.") from None
+    if fakes is None or real is None:
+        return diagnose_reading(reading)
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        note = NO_TORCH.format(missing=", ".join(missing))
+        return diagnose_reading(replace(reading, notes=(*reading.notes, note)))
+    evaluations, notes = _evaluate(reading, fakes, Path(real))
+    return diagnose_reading(replace(reading, notes=(*reading.notes, *notes)), evaluations)
+
+
+def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[Evaluation], Sequence[str]]:
+    """In a process of its own: this package imports no torch."""
+    pairs = fakes.items() if isinstance(fakes, Mapping) else [(None, fakes)]
+    request = {
+        "real": str(real),
+        "fakes": [[epoch, str(path)] for epoch, path in pairs],
+        "last_epoch": reading.history.epoch,
+        "epochs_known": reading.epochs_known,
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", EVALUATOR],  # -P: a trainer's folder may hold a `random.py` of its own
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
+        raise InvalidInput(f"The fakes could not be compared with the reals: {last}.") from None
+    if "error" in answer:
+        raise InvalidInput(f"{answer['error']}.")
+    return [Evaluation.from_json(found) for found in answer["evaluations"]], answer["notes"]

@@ -1,0 +1,153 @@
+"""Rules on the per-step series: who wins, gradients, oscillation."""
+
+import math
+
+from ganlib.diagnose import thresholds as at
+from ganlib.diagnose.evidence import finding, of_window
+from ganlib.diagnose.signals import Dynamics, Pull, Signals
+from ganlib.diagnose.verdict import Evidence, Finding
+
+
+def divergence(signals: Signals) -> Finding | None:
+    """Numbers that are no numbers, or losses beyond any sense."""
+    window = signals.dynamics
+    if window.finite and window.largest_loss < at.EXPLODED_LOSS.value:
+        return None
+    value = window.largest_loss if window.finite else math.inf
+    return finding(
+        "divergence",
+        "severe",
+        "Losses or gradients are no longer finite numbers of a sensible size: the weights have blown up.",
+        of_window(window, "largest loss or gradient", value, ">=", at.EXPLODED_LOSS),
+    )
+
+
+def both_losses_vanish(signals: Signals) -> Finding | None:
+    """The discriminator is never wrong, and yet the generator's loss is 0."""
+    window = signals.dynamics
+    if not (signals.is_full and signals.bce and _certain(window) and window.g_loss < at.VANISHED_G_LOSS.value):
+        return None
+    return finding(
+        "convergence failure: both losses vanish",
+        "severe",
+        "The discriminator tells every fake, yet the generator's loss is 0. Both cannot be true of the same fakes: "
+        "the two updates see different batch statistics, and the generator learns nothing.",
+        of_window(window, "g_loss", window.g_loss, "<", at.VANISHED_G_LOSS),
+        *_certainty(window),
+    )
+
+
+def discriminator_wins(signals: Signals) -> Finding | None:
+    """The discriminator is never wrong, and the generator's loss is high or rising."""
+    window = signals.dynamics
+    if not signals.is_full:
+        return None
+    if not signals.bce:
+        return _wins_by_ranks(signals)
+    rising = window.g_loss > at.RISING_G_LOSS.value * window.g_loss_before
+    lost = window.g_loss > at.LOST_G_LOSS.value or (rising and window.g_loss > at.UNSETTLED_G_LOSS.value)
+    if not (_certain(window) and window.d_loss < at.VANISHED_D_LOSS.value and lost):
+        return None
+    return finding(
+        "convergence failure: discriminator wins",
+        "severe",
+        "The discriminator is never wrong, so its gradients tell the generator nothing it could follow.",
+        of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
+        of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS if rising else at.LOST_G_LOSS),
+        *_certainty(window),
+    )
+
+
+def _wins_by_ranks(signals: Signals) -> Finding | None:
+    """Where loss levels mean nothing: every real has a higher logit than every fake, and the samples stay poor."""
+    window, result = signals.dynamics, signals.outcome
+    if result is None or signals.updates < at.RANKED_UPDATES or not window.d_auc >= at.SEPARATED.value:
+        return None
+    if result.quality >= at.HOPELESS_QUALITY.value or (signals.accuracies and not _certain(window)):
+        return None
+    return finding(
+        "convergence failure: discriminator wins",
+        "severe",
+        "Every real scores higher than every fake, and the samples stay poor: the generator cannot follow.",
+        of_window(window, "d_auc", window.d_auc, ">=", at.SEPARATED),
+        *(_certainty(window) if signals.accuracies else ()),
+    )
+
+
+def discriminator_inert(signals: Signals) -> Finding | None:
+    """Everything is called real, or everything fake."""
+    window = signals.dynamics
+    all_real = window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake <= at.NEVER.value
+    all_fake = window.d_acc_fake >= at.CERTAIN.value and window.d_acc_real <= at.NEVER.value
+    if not (signals.is_full and signals.accuracies and (all_real or all_fake)):
+        return None
+    called = "real" if all_real else "fake"
+    real_rule, fake_rule = (at.CERTAIN, at.NEVER) if all_real else (at.NEVER, at.CERTAIN)
+    return finding(
+        "convergence failure: discriminator inert",
+        "severe",
+        f"The discriminator calls everything {called}: it has stopped telling reals from fakes, and no longer learns.",
+        of_window(window, "d_acc_real", window.d_acc_real, ">=" if all_real else "<=", real_rule),
+        of_window(window, "d_acc_fake", window.d_acc_fake, "<=" if all_real else ">=", fake_rule),
+    )
+
+
+def exploding_gradients(signals: Signals) -> Finding | None:
+    """A layer's gradient has grown by orders of magnitude against its weight."""
+    pull = signals.strongest
+    if pull is None or pull.ratio < at.EXPLODED_PULL.value or not signals.is_full:
+        return None
+    return finding(
+        "exploding gradients",
+        "severe" if pull.ratio >= at.EXPLODED_PULL.value**2 else "moderate",
+        f"The gradient of {pull.layer} has grown to {pull.ratio:,.0f} times what it was at the start: its steps throw "
+        "away what was learnt.",
+        _of_pull(signals, pull, ">=", at.EXPLODED_PULL),
+    )
+
+
+def vanishing_gradients(signals: Signals) -> Finding | None:
+    """A layer of the generator hardly gets a gradient any more, while the samples are poor."""
+    pull, result = signals.weakest, signals.outcome
+    if pull is None or pull.ratio > at.VANISHED_PULL.value or not signals.is_full:
+        return None
+    if result is not None and result.quality >= at.POOR_QUALITY.value:
+        return None
+    return finding(
+        "vanishing gradients",
+        "severe" if pull.ratio <= at.VANISHED_PULL.value / 10 else "moderate",
+        f"The gradient of {pull.layer} has shrunk to {pull.ratio:.1g} of what it was at the start: the generator "
+        "hardly learns any more, though its samples are poor.",
+        _of_pull(signals, pull, "<=", at.VANISHED_PULL),
+    )
+
+
+def oscillation(signals: Signals) -> Finding | None:
+    """The generator's loss swings at one period."""
+    peak, window = signals.peak, signals.dynamics
+    if peak is None or not signals.is_full or peak.p >= at.PERIODIC.value or peak.share < at.SWINGING.value:
+        return None
+    return finding(
+        "oscillation",
+        "moderate",
+        f"The generator's loss swings with a period of about {peak.period:.0f} steps: the two networks chase each "
+        "other and do not come to rest.",
+        of_window(window, "p of the spectral peak of g_loss", peak.p, "<", at.PERIODIC),
+        of_window(window, "share of the variance in the peak", peak.share, ">=", at.SWINGING),
+    )
+
+
+def _certain(window: Dynamics) -> bool:
+    return window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake >= at.CERTAIN.value
+
+
+def _certainty(window: Dynamics) -> tuple[Evidence, Evidence]:
+    return (
+        of_window(window, "d_acc_real", window.d_acc_real, ">=", at.CERTAIN),
+        of_window(window, "d_acc_fake", window.d_acc_fake, ">=", at.CERTAIN),
+    )
+
+
+def _of_pull(signals: Signals, pull: Pull, comparison: str, cut: at.Threshold) -> Evidence:
+    signal = f"gradient over weight of {pull.layer}, over the same in the first updates"
+    return of_window(signals.dynamics, signal, pull.ratio, ">=" if comparison == ">=" else "<=", cut)

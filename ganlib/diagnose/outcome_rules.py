@@ -1,0 +1,150 @@
+"""Rules on what the generator makes: collapse, memorisation, and how its quality moves."""
+
+from ganlib.diagnose import thresholds as at
+from ganlib.diagnose.dynamic_rules import discriminator_wins
+from ganlib.diagnose.evidence import finding, of_outcome, of_outcomes, of_window
+from ganlib.diagnose.signals import Outcome, Signals
+from ganlib.diagnose.thresholds import WINDOW_UPDATES
+from ganlib.diagnose.verdict import Finding
+
+
+def no_equilibrium(signals: Signals) -> Finding | None:
+    """The generator's loss is far above its healthy band and the samples stay poor.
+
+    A generator that only repeats itself is told easily: then the discriminator's lead is a symptom, not the cause.
+    """
+    window, result = signals.dynamics, signals.outcome
+    accuracy = (window.d_acc_real + window.d_acc_fake) / 2
+    unsettled = window.g_loss > at.UNSETTLED_G_LOSS.value and accuracy > at.UNSETTLED_ACCURACY.value
+    if not (signals.is_full and signals.bce and unsettled) or discriminator_wins(signals) is not None:
+        return None
+    if result is None or result.quality >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
+        return None
+    return finding(
+        "convergence failure: no equilibrium",
+        "severe" if window.g_loss > at.LOST_G_LOSS.value else "moderate",
+        "The discriminator stays ahead, the generator's loss keeps climbing, and the samples do not become real.",
+        of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
+        of_window(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
+        of_outcome(result, "smaller of precision and coverage, of their nulls", result.quality, "<", at.POOR_QUALITY),
+    )
+
+
+def mode_collapse(signals: Signals) -> Finding | None:
+    """Fakes repeat, or leave out far more of the data than their quality explains."""
+    last = signals.outcomes[-2:]  # one evaluation may be a moment in passing: samples come to life mode after mode
+    if not last or signals.updates < WINDOW_UPDATES:
+        return None
+    if not all(_is_collapsed(result, signals.updates) for result in last):
+        return None
+    result = last[-1]
+    complete = result.distance < at.REPEATING_COMPLETELY.value or result.missing_mass > at.COMPLETE_MISSING_MASS.value
+    evidence = [
+        of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
+        if result.distance < at.REPEATING.value
+        else of_outcome(
+            result, "coverage / precision, of their nulls", result.unexplained, "<", at.UNEXPLAINED_COVERAGE
+        )
+    ]
+    if result.missing_mass > at.MISSING_MASS.value:
+        evidence.append(of_outcome(result, "missing mass", result.missing_mass, ">", at.MISSING_MASS, "ndb"))
+    return finding(
+        "mode collapse",
+        "severe" if complete else "moderate",
+        "The generator makes the same few samples again and again and leaves out most of the data."
+        if complete
+        else "The generator leaves out a part of the data that its quality does not explain.",
+        *evidence,
+    )
+
+
+def memorisation(signals: Signals) -> Finding | None:
+    """Fakes lie nearer to the training data than unseen reals would."""
+    result = signals.outcome
+    if result is None or not result.memorisation >= at.MEMORISED.value or not result.copies >= at.COPIES.value:
+        return None
+    return finding(
+        "memorisation",
+        "severe" if result.copies >= at.MOSTLY_COPIES.value else "moderate",
+        "The generator gives the training data back instead of something new like it.",
+        of_outcome(result, "chance that a fake is nearer than an unseen real", result.memorisation, ">=", at.MEMORISED),
+        of_outcome(result, "share of fakes that are copies", result.copies, ">=", at.COPIES),
+    )
+
+
+def deceptive_loss(signals: Signals) -> Finding | None:
+    """Losses in their healthy band over the last third of the budget, and samples far from real."""
+    third, results = signals.last_third, signals.late_outcomes
+    if not (signals.is_over and signals.is_full and signals.bce and len(results) >= at.LATE_EVALUATIONS):
+        return None
+    low_d, high_d, low_g, high_g = at.BALANCED_D_LOSS, at.UNBALANCED_D_LOSS, at.BALANCED_G_LOSS, at.UNBALANCED_G_LOSS
+    if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
+        return None
+    collapsed = mode_collapse(signals) is not None
+    best = max(results, key=_quality)
+    if best.quality >= at.POOR_QUALITY.value and not collapsed:
+        return None
+    return finding(
+        "deceptive loss",
+        "moderate",
+        "The losses look as those of a good run do, but the samples are far from the data.",
+        of_window(third, "d_loss", third.d_loss, "<=", high_d),
+        of_window(third, "g_loss", third.g_loss, "<=", high_g),
+        *(
+            [of_outcomes(results, "best quality of the last third", best.quality, "<", at.POOR_QUALITY)]
+            if best.quality < at.POOR_QUALITY.value
+            else []
+        ),
+    )
+
+
+def stalled(signals: Signals) -> Finding | None:
+    """Poor samples that have not become better over the last third of the budget."""
+    results, change = signals.late_outcomes, signals.quality_trend()
+    if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
+        return None
+    best = max(results, key=_quality)
+    gained = change.slope * len(results)
+    if best.quality >= at.HOPELESS_QUALITY.value or (change.p_rising < at.TREND_P.value and gained > at.GAIN.value):
+        return None
+    return finding(
+        "stalled",
+        "moderate",
+        "The samples are poor, and over the last third of the budget they have not become better.",
+        of_outcomes(results, "best quality of the last third", best.quality, "<", at.HOPELESS_QUALITY),
+    )
+
+
+def slow_convergence(signals: Signals) -> Finding | None:
+    """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
+    results, change = signals.late_outcomes, signals.quality_trend()
+    if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
+        return None
+    gained = change.slope * len(results)
+    level = sorted(r.quality for r in results)[len(results) // 2]
+    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value * level or level >= at.FINISHED.value:
+        return None
+    to_go = max(0.0, at.FINISHED.value - level) / change.slope
+    return finding(
+        "slow convergence",
+        "mild",
+        "The samples were still becoming better when the budget ended; at that pace about "
+        f"{to_go * _epochs_an_evaluation(results):.0f} more epochs would finish them.",
+        of_outcomes(results, "p of no rise in quality", change.p_rising, "<", at.TREND_P),
+    )
+
+
+def _is_collapsed(result: Outcome, updates: int) -> bool:
+    above_noise = result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
+    if result.distance < at.REPEATING_COMPLETELY.value and updates >= at.REPEATING_UPDATES:
+        return True
+    leaves_out = result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
+    return above_noise and (result.distance < at.REPEATING.value or leaves_out)
+
+
+def _quality(result: Outcome) -> float:
+    return result.quality
+
+
+def _epochs_an_evaluation(results: tuple[Outcome, ...]) -> float:
+    return (results[-1].epoch - results[0].epoch) / max(len(results) - 1, 1)

@@ -1,0 +1,156 @@
+"""`ganclinic diagnose`, from the files of other trainers to what people and scripts read."""
+
+import io
+import json
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import ganclinic
+from bench.foreign.plain_loop import train
+from ganclinic import foreign
+from ganclinic.cli import main
+from ganclinic.cli.tables import history_details
+from ganclinic.config import Surroundings
+
+WINS = "Loss_D,Loss_G,D(x),D(G(z))\n" + "0.006,9.5,0.998,0.002\n" * 250
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> int:
+        return main(arguments, around=Surroundings(environ={}, cwd=tmp_path, user_home=tmp_path))
+
+    return run
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_tutorials_log_gets_verdict_evidence_remedies_and_what_cannot_be_said(
+    cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "history.csv").write_text(WINS)
+    assert cli("diagnose", "history.csv", "--d-loss", "sum") == 0
+    shown = printed(capsys)
+    assert "convergence failure, severe, first seen in epoch 1" in shown
+    assert "convergence failure: discriminator wins (severe)" in shown
+    assert "d_loss .003 < .05" in shown
+    assert "remedy usual Adam: Adam as DCGAN uses it" in shown
+    assert "--set" not in shown
+    assert "d_loss = 'Loss_D', g_loss = 'Loss_G', d_x = 'D(x)', d_g_z = 'D(G(z))'" in shown
+    assert "d_acc_real was not recorded; 'Loss_D' and 'D(x)' bound it" in shown
+    assert "lacking d_acc_real, d_acc_fake (known in part): for convergence failure: both losses vanish" in shown
+    assert "lacking fakes and reals (not recorded): for convergence failure: no equilibrium, mode collapse" in shown
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_nothing_is_cut_off_at_any_width(width: int) -> None:
+    found = ganclinic.diagnose({"errD": [0.003] * 300, "errG": [9.0] * 300, "lr" * 30: [0.0] * 300})
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(history_details("history.csv", found))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "lr" * 30 in "".join("".join(lines).split())
+    assert "memorisation" in " ".join(lines)
+
+
+def test_json_holds_the_same_and_is_strict(cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "history.csv").write_text("step,d_loss_real,d_loss_fake,g_loss,lr\n1,nan,inf,1,0\n2,1,1,1,0\n")
+    assert cli("diagnose", "history.csv", "--json", "--objective", "wgan", "--steps-per-epoch", "1") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["history"], document["steps"], document["objective"]) == ("history.csv", 2, "wgan")
+    assert (document["epochs_known"], document["left_out"]) == (True, ["lr"])
+    assert document["diagnosis"]["verdict"] == "divergence"
+    assert "d_acc_real" in document["diagnosis"]["missing"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.csv"], "There is no file none.csv."),
+        (["history.csv", "--fakes", "f.npz"], "give both, fakes and real, or neither"),
+        (["history.csv", "--real", "r.npz"], "give both, fakes and real, or neither"),
+        (["history.csv", "--fakes", "a.npz", "--fakes", "b.npz", "--real", "r"], "as in --fakes 3=FILE"),
+        (["history.csv", "--fakes", "2=a", "--fakes", "2=b", "--real", "r"], "--fakes 2=b: each of several"),
+    ],
+)
+def test_what_cannot_be_used_exits_2_with_the_fix(
+    cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    (tmp_path / "history.csv").write_text(WINS)
+    assert cli("diagnose", *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_without_torch_losses_alone_are_judged_and_the_note_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(name: str) -> ModuleSpec | None:
+        return None if name == "torch" else find_spec(name)
+
+    monkeypatch.setattr(foreign, "find_spec", found)
+    (tmp_path / "history.csv").write_text(WINS)
+    diagnosed = ganclinic.diagnose(tmp_path / "history.csv", fakes="f.npz", real="r.npz", d_loss="sum")
+    assert diagnosed.diagnosis.verdict == "convergence failure"
+    assert "needs torch. Install them with `pip install 'ganclinic[train]'`" in diagnosed.reading.notes[-1]
+
+
+def test_an_evaluation_that_breaks_down_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "EVALUATOR", "ganlib.no_such_module")
+    with pytest.raises(ganclinic.GanClinicError, match=r"could not be compared.*No module named ganlib.no_such_module"):
+        ganclinic.diagnose({"g_loss": [1.0]}, fakes="f.npz", real="r.npz")
+
+
+def test_the_evaluation_refuses_by_name_and_looks_at_no_file_beside_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('a trainer has files with such names')")
+    monkeypatch.chdir(tmp_path)
+    np.save(tmp_path / "r.npy", np.zeros((10, 2), np.float32))
+    with pytest.raises(ganclinic.GanClinicError, match=r"r\.npy holds 10 samples; at least 50 are needed\.$"):
+        ganclinic.diagnose({"g_loss": [1.0]}, fakes="r.npy", real="r.npy")
+
+
+# --- trainings that are not ours --------------------------------------------------------------------------------
+
+
+def test_a_loop_whose_discriminator_wins_is_found_out_from_its_log(cli, tmp_path, capsys) -> None:
+    trained = train("discriminator wins", seed=0, steps=400, epochs=4)
+    trained.save(tmp_path)
+    assert np.median(trained.history["Loss_D"][-100:]) < 0.01
+    assert np.median(trained.history["Loss_G"][-100:]) > 5
+    assert cli("diagnose", "history.csv", "--d-loss", "sum") == 0
+    assert "convergence failure: discriminator wins (severe)" in printed(capsys)
+
+
+@pytest.mark.slow
+def test_a_loop_that_does_well_is_called_healthy(tmp_path: Path) -> None:
+    train("healthy", seed=0, steps=300, epochs=3).save(tmp_path)
+    found = diagnosed(tmp_path)
+    assert (found.diagnosis.verdict, found.diagnosis.findings) == ("healthy", ())
+    assert [e.epoch for e in found.reading.history.evaluations] == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_loop_with_a_latent_of_1_is_found_out_from_its_fakes(tmp_path: Path) -> None:
+    trained = train("latent of 1", seed=0, steps=220, epochs=4)
+    trained.save(tmp_path)
+    found = diagnosed(tmp_path)
+    assert found.diagnosis.findings[0].name == "mode collapse"
+    assert len(np.unique(trained.fakes[4].round(1), axis=0)) > 1
+    alone = ganclinic.diagnose(tmp_path / "history.csv", d_loss="sum").diagnosis
+    assert alone.verdict == "undetermined"
+
+
+def diagnosed(folder: Path):
+    real, fakes = folder / "real.npz", folder / "fakes.npz"
+    return ganclinic.diagnose(folder / "history.csv", fakes=fakes, real=real, d_loss="sum")

@@ -1,0 +1,123 @@
+"""Fakes and reals in files: read without trust, brought to one scale, evaluated as those of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import evaluate, flat, prepare_reference
+from ganlib.evaluate.files import InvalidFiles, evaluate_files
+from ganlib.evaluate.measures import Context
+from ganlib.spec import Comparison
+
+RNG = np.random.default_rng(0)
+POINTS = RNG.normal(size=(400, 2)).astype(np.float32)
+BYTES = RNG.integers(0, 256, (120, 3, 6, 6), dtype=np.uint8)
+OTHERS = RNG.integers(0, 256, (60, 3, 6, 6), dtype=np.uint8)
+
+
+def saved(folder: Path, name: str, array: Any) -> str:
+    path = folder / name
+    if isinstance(array, dict):
+        np.savez(path, **array)
+    else:
+        np.save(path, array)
+    return str(path)
+
+
+def answer(real: str, *fakes: tuple[int | None, str], last: int = 5, known: bool = True) -> dict[str, Any]:
+    return evaluate_files({"real": real, "fakes": list(fakes), "last_epoch": last, "epochs_known": known})
+
+
+def test_points_get_the_figures_that_a_run_gets(tmp_path: Path) -> None:
+    fakes = RNG.normal(size=(100, 2)).astype(np.float32)
+    [found] = answer(saved(tmp_path, "r.npy", POINTS), (None, saved(tmp_path, "f.npy", fakes)))["evaluations"]
+    context = Context(options=Comparison(), device=torch.device("cpu"))
+    reference = prepare_reference(POINTS, context, flat, num_samples=100, cache=Cache(None))
+    assert found == evaluate(reference, fakes, 5).to_json()
+
+
+def test_each_set_has_its_epoch_and_without_one_it_is_of_the_last(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npz", {"x": POINTS})
+    several = saved(tmp_path, "f.npz", {f"epoch_{e}": POINTS[:60] + e for e in (2, 0)} | {"seed": np.zeros(1)})
+    one, other = (saved(tmp_path, f"{name}.npy", POINTS[:60]) for name in "ab")
+    found = answer(real, (None, several), (4, one), (None, other))["evaluations"]
+    assert [e["epoch"] for e in found] == [0, 2, 4, 5]
+
+
+def test_at_most_as_many_fakes_are_used_as_thresholds_were_set_on(tmp_path: Path) -> None:
+    fakes = saved(tmp_path, "f.npy", np.tile(POINTS, (4, 1)))
+    assert answer(saved(tmp_path, "r.npy", POINTS), (None, fakes))["evaluations"][0]["n_fake"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("form", "note"),
+    [
+        (OTHERS, False),
+        (OTHERS.transpose(0, 2, 3, 1), False),
+        (OTHERS / 127.5 - 1, False),
+        (OTHERS.astype(np.float32).transpose(0, 2, 3, 1) / 255, True),
+    ],
+)
+def test_images_of_every_form_mean_the_same(tmp_path: Path, form: np.ndarray, note: bool) -> None:
+    expected = answer(saved(tmp_path, "r.npy", BYTES), (None, saved(tmp_path, "f.npy", OTHERS)))["evaluations"][0]
+    found = answer(saved(tmp_path, "r.npy", BYTES), (None, saved(tmp_path, "g.npy", form)))
+    assert any("taken for [0, 1]" in line for line in found["notes"]) == note
+    for name in ("precision", "coverage", "fake_distance", "ndb_over_k"):
+        assert found["evaluations"][0]["values"][name] == pytest.approx(expected["values"][name], abs=1e-4), name
+
+
+def test_grey_images_need_no_channels(tmp_path: Path) -> None:
+    grey = RNG.integers(0, 256, (80, 6, 6), dtype=np.uint8)
+    with_channel = saved(tmp_path, "f.npy", grey[:, None])
+    assert answer(saved(tmp_path, "r.npy", grey), (None, with_channel))["evaluations"][0]["n_real"] == 80
+
+
+def test_fakes_that_are_all_alike_or_no_numbers_are_evaluated(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npy", POINTS)
+    alike = saved(tmp_path, "alike.npy", np.zeros((60, 2), np.float32))
+    nothing = saved(tmp_path, "nan.npy", np.full((60, 2), np.nan, np.float32))
+    found = answer(real, (1, alike), (2, nothing))["evaluations"]
+    assert [e["values"]["fake_distance"] for e in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "words"),
+    [
+        (POINTS, POINTS[:40], r"f\.npz holds 40 samples; at least 50"),
+        (POINTS[:49], POINTS, r"r\.npz holds 49 samples; at least 50"),
+        (POINTS, RNG.normal(size=(60, 3)), r"f\.npz: samples have the shape \[3\], those of .*r\.npz \[2\]"),
+        (BYTES.astype(np.float32), BYTES, r"r\.npz: pixels reach 255; save bytes, or floats in \[-1, 1\]"),
+        (np.where(POINTS > 2, np.nan, POINTS), POINTS, r"r\.npz holds values that are not finite"),
+        (POINTS, np.zeros((60, 2), np.int64), r"f\.npz holds values of type int64"),
+        (POINTS, np.full((60, 2), {}), r"f\.npz holds Python objects, which are never unpickled"),
+        (POINTS, {"a": POINTS, "b": POINTS}, r"f\.npz holds the arrays 'a', 'b'; save one"),
+        ({"epoch_1": POINTS, "epoch_2": POINTS}, POINTS, r"r\.npz holds 2 arrays; save the real data as one"),
+        (POINTS, {"epoch_6": POINTS}, r"f\.npz, epoch_6: epoch 6 comes after the history's last one, 5"),
+        (POINTS, {"epoch_5": POINTS, "epoch_05": POINTS}, "are both of epoch 5; give one of them"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(tmp_path: Path, real: Any, fake: Any, words: str) -> None:
+    files = [saved(tmp_path, f"{n}.npz", a if isinstance(a, dict) else {"x": a}) for n, a in (("r", real), ("f", fake))]
+    with pytest.raises(InvalidFiles, match=words):
+        answer(files[0], (None, files[1]))
+
+
+def test_epochs_of_fakes_mean_nothing_where_those_of_the_history_are_unknown(tmp_path: Path) -> None:
+    file = saved(tmp_path, "f.npy", POINTS)
+    with pytest.raises(InvalidFiles, match="which steps make epoch 3"):
+        answer(file, (3, file), known=False)
+    assert answer(file, (None, file), (0, file), known=False)["evaluations"][0]["epoch"] == 0
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npy", POINTS)
+    for name, content, words in (("a.npy", b"what", "header"), ("b.npz", b"PK\5\6" + b"\0" * 18, "holds the arrays")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidFiles, match=words):
+            answer(real, (None, str(tmp_path / name)))
+    with pytest.raises(InvalidFiles, match="There is no file"):
+        answer(real, (None, str(tmp_path / "none.npy")))
