@@ -66,7 +66,8 @@ VANISHED_PULL = Threshold(value=1e-3, source="three orders of magnitude below th
 
 PERIODIC = Threshold(value=1e-3, source="family-wise over all periods, under a smooth background")
 SWINGING = Threshold(
-    value=0.15, source="share of the variance in the peak; stable ring8 runs at most .08 (bench/results/oscillation.json)"
+    value=0.15,
+    source="share of the variance in the peak; stable ring8 runs at most .08 (bench/results/oscillation.json)",
 )
 SETTLED_UPDATES = 400
 """Updates at the start in which losses swing before they settle; no oscillation is looked for in them."""
