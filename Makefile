@@ -14,10 +14,10 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
+.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
 	$(BIN)/ganclinic demo
@@ -52,6 +52,15 @@ bench-remedies: $(VENV)/installed ## whether each remedy helps against what it w
 
 bench-thresholds: $(VENV)/installed ## between which values the signals lie that thresholds were set on: half an hour
 	$(BIN)/python -m bench.threshold_ranges
+
+bench-verdicts: $(VENV)/installed-dev ## judge every recorded run of the suite anew: a minute
+	$(BIN)/python -m bench.verdicts.score
+
+bench-verdicts-record: $(VENV)/installed-dev ## train what the suite has not recorded yet: hours, resumable (COLOUR=zip of class folders)
+	$(BIN)/python -m bench.verdicts.record $(BENCH_DATA) $(if $(COLOUR),--colour '$(COLOUR)')
+
+bench-verdicts-cure: $(VENV)/installed-dev ## treat the suite's sick runs with their first remedy: hours, resumable
+	$(BIN)/python -m bench.verdicts.cure $(BENCH_DATA)
 
 bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 minutes
 	$(BIN)/python -m bench.evaluate $(BENCH_DATA)

@@ -36,7 +36,8 @@ NO_SPREAD = 0.15  # of the reals' distance: all fakes are alike
 GOOD = 0.3  # share of fakes that show something, over the reals'
 POOR = 0.2
 MEMORISED = 0.5
-RISING, FLAT = 1.25, 1.1  # quality at the end over quality at two thirds of the budget
+GAIN = 0.05  # of quality, from two thirds of the budget to its end
+FINISHED = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Truth:
 def truth(run: Planned, recording: Recording) -> Truth:
     """The labels of a run."""
     found = _outcomes(recording) | _dynamics(run, recording)
+    if not found.keys() - {"slow convergence"} and _is_stalled(recording):
+        found["stalled"] = recording.spec.training.epochs
     review = _reviewed().get(run.id, {})
     for name in review.get("absent", []):
         found.pop(name, None)
@@ -88,13 +91,17 @@ def _outcomes(recording: Recording) -> dict[FindingName, int]:
         found["memorisation"] = _since(copied, recording)
     early, late = _quality_then(recording), _end(recording.figure("quality"))
     finite = recording.figure("finite")[-1] == 1
-    if finite and late >= 0.1 and late > RISING * early and late < 0.9:
+    if finite and late - early >= GAIN and late < FINISHED:
         found["slow convergence"] = recording.spec.training.epochs
-    if finite and late < POOR and late < max(FLAT * early, 0.02):
-        found["stalled"] = recording.spec.training.epochs
     if _losses_look_healthy(recording) and (late < POOR or "mode collapse" in found):
         found["deceptive loss"] = recording.spec.training.epochs
     return found
+
+
+def _is_stalled(recording: Recording) -> bool:
+    """Poor and not becoming better. Said only where nothing else is wrong that would explain it."""
+    early, late = _quality_then(recording), _end(recording.figure("quality"))
+    return late < POOR and late - early < GAIN
 
 
 def _collapsed(recording: Recording) -> NDArray[np.bool_]:
@@ -131,9 +138,7 @@ def _losses_look_healthy(recording: Recording) -> bool:
 
 # --- dynamics ---------------------------------------------------------------------------------------------------
 
-PLANTED: dict[FindingName, tuple[str, ...]] = {
-    "convergence failure: both losses vanish": ("joined batches",),
-}
+JOINED = "joined batches"  # the published cause of both losses vanishing
 
 
 def _dynamics(run: Planned, recording: Recording) -> dict[FindingName, int]:
@@ -146,7 +151,8 @@ def _dynamics(run: Planned, recording: Recording) -> dict[FindingName, int]:
     bce = recording.spec.objective.name.endswith("bce")
     real, fake = steps["d_acc_real"].mean(), steps["d_acc_fake"].mean()
     g_loss, area = float(np.median(steps["g_loss"])), steps["d_auc"].mean()
-    if bce and real > 0.98 and fake > 0.98 and g_loss < 0.1:
+    joined = run.configuration.variant.startswith(JOINED)
+    if bce and min(real, fake) > 0.98 and g_loss < (2 if joined else 0.1):
         found["convergence failure: both losses vanish"] = epochs
     elif abs(real - fake) > 0.95 and not recording.spec.objective.name.startswith("wgan"):
         found["convergence failure: discriminator inert"] = epochs

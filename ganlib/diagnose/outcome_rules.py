@@ -4,8 +4,7 @@ from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.dynamic_rules import discriminator_wins
 from ganlib.diagnose.evidence import finding, of_outcome, of_outcomes, of_window
 from ganlib.diagnose.signals import Outcome, Signals
-from ganlib.diagnose.thresholds import WINDOW_UPDATES
-from ganlib.diagnose.verdict import Finding
+from ganlib.diagnose.verdict import Evidence, Finding
 
 
 def no_equilibrium(signals: Signals) -> Finding | None:
@@ -33,19 +32,17 @@ def no_equilibrium(signals: Signals) -> Finding | None:
 def mode_collapse(signals: Signals) -> Finding | None:
     """Fakes repeat, or leave out far more of the data than their quality explains."""
     last = signals.outcomes[-2:]  # one evaluation may be a moment in passing: samples come to life mode after mode
-    if not last or signals.updates < WINDOW_UPDATES:
+    if not last or not signals.is_full:
         return None
     if not all(_is_collapsed(result, signals.updates) for result in last):
         return None
     result = last[-1]
-    complete = result.distance < at.REPEATING_COMPLETELY.value or result.missing_mass > at.COMPLETE_MISSING_MASS.value
-    evidence = [
-        of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
-        if result.distance < at.REPEATING.value
-        else of_outcome(
-            result, "coverage / precision, of their nulls", result.unexplained, "<", at.UNEXPLAINED_COVERAGE
-        )
-    ]
+    complete = (
+        result.distance < at.REPEATING_COMPLETELY.value
+        or result.spread < at.NARROW.value
+        or result.missing_mass > at.COMPLETE_MISSING_MASS.value
+    )
+    evidence = [_sign_of_collapse(result)]
     if result.missing_mass > at.MISSING_MASS.value:
         evidence.append(of_outcome(result, "missing mass", result.missing_mass, ">", at.MISSING_MASS, "ndb"))
     return finding(
@@ -104,14 +101,13 @@ def stalled(signals: Signals) -> Finding | None:
     if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
         return None
     best = max(results, key=_quality)
-    gained = change.slope * len(results)
-    if best.quality >= at.HOPELESS_QUALITY.value or (change.p_rising < at.TREND_P.value and gained > at.GAIN.value):
+    if best.quality >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
         return None
     return finding(
         "stalled",
         "moderate",
         "The samples are poor, and over the last third of the budget they have not become better.",
-        of_outcomes(results, "best quality of the last third", best.quality, "<", at.HOPELESS_QUALITY),
+        of_outcomes(results, "best quality of the last third", best.quality, "<", at.POOR_QUALITY),
     )
 
 
@@ -122,7 +118,7 @@ def slow_convergence(signals: Signals) -> Finding | None:
         return None
     gained = change.slope * len(results)
     level = sorted(r.quality for r in results)[len(results) // 2]
-    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value * level or level >= at.FINISHED.value:
+    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or level >= at.FINISHED.value:
         return None
     to_go = max(0.0, at.FINISHED.value - level) / change.slope
     return finding(
@@ -136,10 +132,20 @@ def slow_convergence(signals: Signals) -> Finding | None:
 
 def _is_collapsed(result: Outcome, updates: int) -> bool:
     above_noise = result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
-    if result.distance < at.REPEATING_COMPLETELY.value and updates >= at.REPEATING_UPDATES:
+    alike = result.distance < at.REPEATING_COMPLETELY.value or result.spread < at.NARROW.value
+    if alike and updates >= at.REPEATING_UPDATES:
         return True
     leaves_out = result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
     return above_noise and (result.distance < at.REPEATING.value or leaves_out)
+
+
+def _sign_of_collapse(result: Outcome) -> Evidence:
+    if result.distance < at.REPEATING.value:
+        return of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
+    if result.spread < at.NARROW.value:
+        return of_outcome(result, "spread of the fakes / null", result.spread, "<", at.NARROW)
+    unexplained = result.unexplained
+    return of_outcome(result, "coverage / precision, of their nulls", unexplained, "<", at.UNEXPLAINED_COVERAGE)
 
 
 def _quality(result: Outcome) -> float:

@@ -3,7 +3,7 @@
 A pure function of recorded numbers. Rules are a table; each looks at signals and returns a finding or None.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ganlib.diagnose import dynamic_rules as dynamic
@@ -27,16 +27,19 @@ RULES: tuple[Callable[[Signals], Finding | None], ...] = (
     outcome.memorisation,
     dynamic.oscillation,
     outcome.deceptive_loss,
-    outcome.stalled,
     outcome.slow_convergence,
 )
 """In the order of findings: a cause before its symptoms. The first harmful one gives the verdict."""
+WITHOUT_A_CAUSE: tuple[Callable[[Signals], Finding | None], ...] = (outcome.stalled,)
+"""What is looked for where nothing harmful was found that would explain it."""
 
 
 def diagnose(history: History) -> Diagnosis:
     """The verdict of the history at its last epoch."""
     signals = signals_of(history)
-    found = [finding for rule in RULES if (finding := rule(signals)) is not None]
+    found = _found(RULES, signals)
+    if not _harmful(found):
+        found = _found(WITHOUT_A_CAUSE, signals) + found
     missing = tuple(name for name in STEP_COLUMNS if name not in history.columns)
     findings = tuple(_known_since(_less_sure(finding, missing), history) for finding in found)
     verdict, reason = _sum_up(findings, signals)
@@ -50,6 +53,14 @@ def diagnose(history: History) -> Diagnosis:
         recovered=_recovered(findings, history),
         missing=missing,
     )
+
+
+def _found(rules: Iterable[Callable[[Signals], Finding | None]], signals: Signals) -> list[Finding]:
+    return [finding for rule in rules if (finding := rule(signals)) is not None]
+
+
+def _harmful(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity != "mild"]
 
 
 def _worst(findings: tuple[Finding, ...]) -> Severity:
@@ -80,8 +91,7 @@ def _recovered(findings: tuple[Finding, ...], history: History) -> tuple[Episode
 
 
 def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, str]:
-    harmful = [finding for finding in findings if finding.severity != "mild"]
-    if harmful:
+    if harmful := _harmful(findings):
         cause = harmful[0]
         verdict: Verdict = cause.name.split(":")[0]  # pyright: ignore[reportAssignmentType]
         return verdict, _in_words(cause.evidence[0])

@@ -53,6 +53,8 @@ class Outcome:
     coverage: float
     distance: float
     """Median nearest fake-fake distance over the same among reals."""
+    spread: float
+    """Mean standard deviation of the fakes' features over that of the reals'; NaN where it was not measured."""
     missing_mass: float
     """Of the training data, in [0, 1]."""
     noise: float
@@ -189,6 +191,7 @@ def outcome(history: History, last: Evaluation) -> Outcome:
         precision=_share(last, "precision"),
         coverage=_share(last, "coverage"),
         distance=_share(last, "fake_distance"),
+        spread=_share(last, "spread") if "spread" in last.nulls else float("nan"),
         missing_mass=last.values["missing_mass"],
         noise=_share(untrained, "precision") if untrained is not None else 0.0,
         memorisation=last.values.get("memorisation", float("nan")),

@@ -29,7 +29,11 @@ CERTAIN = Threshold(value=0.99, source=PUBLISHED)
 NEVER = Threshold(value=0.01, source="the complement of .99")
 """Accuracy up to which the discriminator is always wrong."""
 VANISHED_D_LOSS = Threshold(value=0.05, source=PUBLISHED)
-VANISHED_G_LOSS = Threshold(value=0.05, source="the published signature: g_loss falls to .001; " + RECORDED)
+VANISHED_G_LOSS = Threshold(
+    value=1.5,
+    source="the published signature: g_loss falls to .001; fakes that cost the discriminator less than .05 each must "
+    "cost the generator more than 3",
+)
 LOST_G_LOSS = Threshold(value=5.0, source="the published signature: g_loss climbs to 10.4")
 RISING_G_LOSS = Threshold(value=1.5, source="half as much again as in the window before")
 UNSETTLED_G_LOSS = Threshold(value=2.5, source="healthy runs stay within .5 to 2; " + RECORDED)
@@ -45,6 +49,7 @@ REPEATING = Threshold(
     source="nearest fake-fake distance over real-real: healthy .98 to 1.06, latent 1 at most .009; " + RECORDED,
 )
 REPEATING_COMPLETELY = Threshold(value=0.05, source="latent 1 gives .004 to .009; " + RECORDED)
+NARROW = Threshold(value=0.3, source="standard deviation of the fakes over the reals'")
 REPEATING_UPDATES = 200
 """Updates after which complete repetition is collapse whatever the quality: a constant image need not look real."""
 MISSING_MASS = Threshold(value=0.4, source="healthy runs: at most .05; latent 1: .42 and more; " + RECORDED)
@@ -83,7 +88,7 @@ UNBALANCED_D_LOSS = Threshold(value=0.8, source="the published band of healthy r
 BALANCED_G_LOSS = Threshold(value=0.5, source="the published band of healthy runs: .5 to 2")
 UNBALANCED_G_LOSS = Threshold(value=2.0, source="the published band of healthy runs: .5 to 2")
 TREND_P = Threshold(value=0.01, source="one-sided, Mann and Kendall")
-GAIN = Threshold(value=0.1, source="a tenth of its level over the last third")
+GAIN = Threshold(value=0.05, source="a twentieth of what real data scores, over the last third of the budget")
 FINISHED = Threshold(value=0.9, source="nine tenths of what real data scores")
 
 CONFIDENCE: dict[str, float] = {}

@@ -1,0 +1,132 @@
+# pyright: basic
+"""The suite that verdicts are judged by: its split, what it keeps, and how it counts."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.verdicts import suite
+from bench.verdicts.labels import Truth
+from bench.verdicts.recording import Recording, load, save
+from bench.verdicts.score import Judged, confusion, counts, f1, macro_f1, report
+from ganlib.diagnose.history import History
+from ganlib.diagnose.verdict import Diagnosis, Finding
+from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
+
+
+def test_the_suite_is_as_large_as_it_says():
+    runs = suite.planned()
+    assert len(runs) >= 300
+    assert sum(run.configuration.data in suite.PICTURES for run in runs) >= 80
+    assert len({run.id for run in runs}) == len(runs)
+
+
+def test_all_seeds_of_a_configuration_lie_in_one_part():
+    parts: dict[str, set[str]] = {}
+    for run in suite.planned():
+        parts.setdefault(run.configuration.name, set()).add(run.configuration.part)
+    assert all(len(part) == 1 for part in parts.values())
+
+
+def test_the_reported_part_has_what_the_calibration_never_sees():
+    calibration = [c for c in suite.configurations() if c.part == "calibration"]
+    assert calibration
+    assert suite.HELD_BACK_OBJECTIVE not in {c.objective for c in calibration}
+    assert suite.HELD_BACK_DATA not in {c.data for c in calibration}
+    assert not set(suite.HELD_BACK) & {c.variant for c in calibration}
+    assert len(suite.HELD_BACK) >= 3
+
+
+def test_every_configuration_is_a_valid_spec():
+    for configuration in suite.configurations():
+        spec = suite.Planned(configuration=configuration, seed=0).request.resolve()
+        assert spec.training.epochs == suite.EPOCHS
+        assert spec.evaluation.every_epochs <= suite.EPOCHS / 40, "four evaluations in the first tenth"
+
+
+def evaluation(epoch: int) -> Evaluation:
+    return Evaluation(
+        epoch=epoch,
+        space="pixels",
+        n_real=100,
+        n_fake=50,
+        n_subset=50,
+        num_bins=4,
+        values={"precision": 0.5 + epoch / 10, "spread": 0.25},
+        nulls={"precision": Null(mean=0.9, q05=0.8, q95=1.0, excess=-0.4 + epoch / 10)},
+        shift={},
+        bins=(),
+    )
+
+
+def test_a_recording_survives_its_file(tmp_path):
+    run = suite.planned()[0]
+    steps = np.linspace(0, 1, 10 * len(STEP_COLUMNS)).reshape(10, -1).astype(np.float32)
+    steps[3, 0], steps[4, 0], steps[5, 0] = np.inf, np.nan, 1e30
+    kept = Recording(
+        request=run.request,
+        history=History(
+            objective="bce",
+            steps_per_epoch=60,
+            epochs_total=40,
+            steps=steps,
+            evaluations=(evaluation(0), evaluation(1)),
+            gradients=(LayerGradients(step=5, ratios={"generator.a": 0.5}),),
+        ),
+        oracle=np.zeros((2, 5), np.float32),
+        pictures={1: np.zeros((3, 1, 2, 2), np.uint8)},
+        seconds=3.0,
+        evaluation_seconds=1.0,
+    )
+    save(kept, tmp_path / "run.npz")
+    found = load(tmp_path / "run.npz")
+    assert found.request == kept.request
+    assert found.history.evaluations[1].values == pytest.approx(kept.history.evaluations[1].values)
+    assert found.history.evaluations[1].nulls["precision"].excess == pytest.approx(-0.3)
+    assert set(found.history.evaluations[1].nulls) == {"precision"}
+    assert found.history.gradients == kept.history.gradients
+    assert found.history.steps[3, 0] == np.inf
+    assert np.isnan(found.history.steps[4, 0])
+    assert np.isfinite(found.history.steps[5, 0])
+    np.testing.assert_allclose(found.history.steps[:3], steps[:3], rtol=1e-3)
+    assert found.pictures[1].shape == (3, 1, 2, 2)
+
+
+def diagnosis(epoch: int, *names: Any, severity: Any = "severe") -> Diagnosis:
+    findings = tuple(
+        Finding(name=name, severity=severity, first_epoch=epoch, summary="", evidence=()) for name in names
+    )
+    return Diagnosis(epoch=epoch, verdict="undetermined", severity="none", findings=findings, reason="", ruleset="test")
+
+
+def judged(index: int, labels: set[Any], *said: tuple[Any, ...], healthy: bool = False, onset: int = 1) -> Judged:
+    return Judged(
+        run=suite.planned()[index],
+        truth=Truth(labels=frozenset(labels), healthy=healthy, onset=dict.fromkeys(labels, onset)),
+        diagnoses=tuple(diagnosis(epoch, *names) for epoch, names in enumerate(said, 1)),
+        steps_per_epoch=100,
+        evaluation_share=0.01,
+    )
+
+
+def test_figures_on_literal_cases():
+    right = judged(0, {"mode collapse"}, (), ("mode collapse",), onset=1)
+    missed = judged(1, {"mode collapse", "divergence"}, (), ("divergence",), onset=2)
+    false = judged(2, set(), ("mode collapse",), (), healthy=True)
+    quiet = judged(3, set(), (), (), healthy=True)
+    runs = [right, missed, false, quiet]
+    assert counts(runs, "mode collapse") == (1, 0, 1)
+    assert f1(1, 0, 1) == pytest.approx(2 / 3)
+    assert macro_f1(runs, ("mode collapse", "divergence", "stalled")) == pytest.approx((2 / 3 + 1) / 2)
+    found = report(runs)
+    assert (found["healthy_runs"], found["false_alarm_runs"]) == (2, 1)
+    assert found["median_alarm_fraction"] == pytest.approx(0.25)  # delays of 1 and 0 epochs of 2
+    assert confusion(runs)["healthy"] == {"undetermined": 2}
+    assert [miss["run"] for miss in found["misses"]] == [missed.run.id, false.run.id]
+
+
+def test_a_mild_finding_is_no_alarm():
+    mild = replace(judged(0, set(), (), healthy=True), diagnoses=(diagnosis(1, "slow convergence", severity="mild"),))
+    assert mild.alarms == {}
