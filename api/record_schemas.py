@@ -161,8 +161,10 @@ class EvidenceView(View):
     first_epoch: int
     last_epoch: int
     source: str
-    picture: str | None
-    """Path of the picture that shows it."""
+    picture: Picture
+    """What shows it."""
+    href: str
+    """Path of that picture."""
 
 
 class RemedyView(View):
@@ -223,7 +225,7 @@ class DiagnosisView(View):
         document = diagnosis.to_json()
         for finding in document["findings"]:
             for evidence in finding["evidence"]:
-                evidence["picture"] = picture_path(run_id, evidence["picture"], evidence["last_epoch"])
+                evidence["href"] = picture_path(run_id, evidence["picture"], evidence["last_epoch"])
         return cls.model_validate(document)
 
 

@@ -260,7 +260,20 @@ def test_the_diagnosis_is_the_last_or_that_of_an_epoch(service: Service, recorde
     last, first = (get(service, f"{recorded.path}/diagnosis", **query) for query in ({}, {"epoch": 1}))
     assert (last["epoch"], last["verdict"], last["findings"][0]["first_epoch"]) == (3, "mode collapse", 2)
     assert (first["epoch"], first["verdict"], first["findings"]) == (1, "healthy", [])
-    assert Diagnosis.from_json(last).to_json() == last
+    assert Diagnosis.from_json(last) == diagnosis(3, collapse_since=2)  # as the client reads it
+
+
+def test_every_evidence_has_a_picture(service: Service, recorded: Recorded) -> None:
+    [finding] = get(service, f"{recorded.path}/diagnosis")["findings"]
+    found = {evidence["picture"]: evidence["href"] for evidence in finding["evidence"]}
+    assert found == {
+        "losses": f"{recorded.path}/figures/losses.png",
+        "samples": f"{recorded.path}/samples/3",
+        "ndb": f"{recorded.path}/figures/ndb.png?epoch=3",
+    }
+    for name in ("losses", "samples"):
+        answer = service.client.get(found[name])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
 
 
 def test_a_diagnosis_is_by_the_newest_ruleset_or_by_one_that_is_named(service: Service, recorded: Recorded) -> None:

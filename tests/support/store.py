@@ -1,14 +1,14 @@
 """Small, valid things to put into a store."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.verdict import Diagnosis, Finding
+from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Picture
 from ganlib.report import STEP_COLUMNS, Evaluation
 from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
@@ -90,7 +90,25 @@ def diagnosis(epoch: int, *, collapse_since: int | None = None) -> Diagnosis:
         return Diagnosis(
             epoch=epoch, verdict="healthy", severity="none", findings=(), reason="all is well", ruleset="test-1"
         )
-    finding = Finding(name="mode collapse", severity="severe", first_epoch=collapse_since, summary="alike", evidence=())
+    finding = Finding(
+        name="mode collapse",
+        severity="severe",
+        first_epoch=collapse_since,
+        summary="alike",
+        evidence=tuple(
+            Evidence(
+                signal=f"seen in the {picture}",
+                value=0.01,
+                threshold=0.25,
+                comparison="<",
+                first_epoch=epoch,
+                last_epoch=epoch,
+                source="made up",
+                picture=picture,
+            )
+            for picture in get_args(Picture)
+        ),
+    )
     return Diagnosis(
         epoch=epoch, verdict="mode collapse", severity="severe", findings=(finding,), reason="alike", ruleset="test-1"
     )

@@ -127,7 +127,7 @@ def test_removing_a_class_never_lowers_missing_mass(real, n, seed):
 @settings(deadline=None, max_examples=30)
 def test_other_objectives_never_trigger_a_rule_on_loss_levels(objective, d_loss, g_loss, acc_real, acc_fake):
     steps = np.tile(
-        np.float32([d_loss, d_loss, g_loss, acc_real, acc_fake, 1.0, 1.0, 0.9]), (EPOCHS * STEPS_PER_EPOCH, 1)
+        np.array([d_loss, d_loss, g_loss, acc_real, acc_fake, 1.0, 1.0, 0.9], np.float32), (EPOCHS * STEPS_PER_EPOCH, 1)
     )
     past = History(objective=objective, steps_per_epoch=STEPS_PER_EPOCH, epochs_total=EPOCHS, steps=steps)
     signals = signals_of(past)
