@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(VENV)/installed ## train three published experiments on real digits and 
 
 check-demo: $(VENV)/installed ## run the demo in a state directory of its own and check its verdicts
 	$(BIN)/python -m tests.support.demo_check
+
+check-tutorial: $(VENV)/installed ## run the commands of docs/tutorial.md, from an alarm to a cure
+	$(BIN)/python -m tests.support.tutorial_check
 
 serve: $(VENV)/installed ## run the service until Ctrl-C
 	$(BIN)/ganclinic up
