@@ -32,6 +32,8 @@ DYNAMICS: tuple[FindingName, ...] = tuple(name for name in get_args(FindingName)
 
 LEFT_OUT = 0.3  # share of the data in modes that are not made
 BARELY_LEFT_OUT = (0.15, 0.45)  # between these a label was argued about
+SOMETHING = 0.1  # of quality
+CLOSE = 0.5  # of the reals' distance between two samples
 NO_SPREAD = 0.15  # of the reals' distance: all fakes are alike
 GOOD = 0.3  # share of fakes that show something, over the reals'
 POOR = 0.2
@@ -105,10 +107,14 @@ def _is_stalled(recording: Recording) -> bool:
 
 
 def _collapsed(recording: Recording) -> NDArray[np.bool_]:
-    """[evaluations] whether fakes leave out modes or are all alike; the untrained generator's always are."""
-    missing, spread = recording.figure("missing"), recording.figure("spread")
+    """[evaluations] whether fakes leave out modes or are all alike; the untrained generator's always are.
+
+    Of fakes that show nothing it is not said that they leave out modes, unless they lie close together.
+    """
+    missing, spread, quality = (recording.figure(name) for name in ("missing", "spread", "quality"))
     with np.errstate(invalid="ignore"):
-        return (missing >= LEFT_OUT) | (spread < NO_SPREAD)
+        leave_out = (missing >= LEFT_OUT) & ((quality >= SOMETHING) | (spread < CLOSE))
+        return leave_out | (spread < NO_SPREAD)
 
 
 def _argued(recording: Recording) -> list[str]:

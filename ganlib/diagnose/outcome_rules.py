@@ -78,8 +78,8 @@ def deceptive_loss(signals: Signals) -> Finding | None:
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
         return None
     collapsed = mode_collapse(signals) is not None
-    best = max(results, key=_quality)
-    if best.quality >= at.POOR_QUALITY.value and not collapsed:
+    best = max(results, key=_progress)
+    if best.progress >= at.POOR_QUALITY.value and not collapsed:
         return None
     return finding(
         "deceptive loss",
@@ -88,8 +88,12 @@ def deceptive_loss(signals: Signals) -> Finding | None:
         of_window(third, "d_loss", third.d_loss, "<=", high_d),
         of_window(third, "g_loss", third.g_loss, "<=", high_g),
         *(
-            [of_outcomes(results, "best quality of the last third", best.quality, "<", at.POOR_QUALITY)]
-            if best.quality < at.POOR_QUALITY.value
+            [
+                of_outcomes(
+                    results, "best mean of precision and coverage, of their nulls", best.progress, "<", at.POOR_QUALITY
+                )
+            ]
+            if best.progress < at.POOR_QUALITY.value
             else []
         ),
     )
@@ -97,27 +101,29 @@ def deceptive_loss(signals: Signals) -> Finding | None:
 
 def stalled(signals: Signals) -> Finding | None:
     """Poor samples that have not become better over the last third of the budget."""
-    results, change = signals.late_outcomes, signals.quality_trend()
+    results, change = signals.late_outcomes, signals.progress_trend()
     if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
         return None
-    best = max(results, key=_quality)
-    if best.quality >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
+    best = max(results, key=_progress)
+    if best.progress >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
         return None
     return finding(
         "stalled",
         "moderate",
         "The samples are poor, and over the last third of the budget they have not become better.",
-        of_outcomes(results, "best quality of the last third", best.quality, "<", at.POOR_QUALITY),
+        of_outcomes(
+            results, "best mean of precision and coverage, of their nulls", best.progress, "<", at.POOR_QUALITY
+        ),
     )
 
 
 def slow_convergence(signals: Signals) -> Finding | None:
     """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
-    results, change = signals.late_outcomes, signals.quality_trend()
+    results, change = signals.late_outcomes, signals.progress_trend()
     if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
         return None
     gained = change.slope * len(results)
-    level = sorted(r.quality for r in results)[len(results) // 2]
+    level = sorted(r.progress for r in results)[len(results) // 2]
     if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or level >= at.FINISHED.value:
         return None
     to_go = max(0.0, at.FINISHED.value - level) / change.slope
@@ -126,7 +132,7 @@ def slow_convergence(signals: Signals) -> Finding | None:
         "mild",
         "The samples were still becoming better when the budget ended; at that pace about "
         f"{to_go * _epochs_an_evaluation(results):.0f} more epochs would finish them.",
-        of_outcomes(results, "p of no rise in quality", change.p_rising, "<", at.TREND_P),
+        of_outcomes(results, "p of no rise in precision and coverage", change.p_rising, "<", at.TREND_P),
     )
 
 
@@ -148,8 +154,8 @@ def _sign_of_collapse(result: Outcome) -> Evidence:
     return of_outcome(result, "coverage / precision, of their nulls", unexplained, "<", at.UNEXPLAINED_COVERAGE)
 
 
-def _quality(result: Outcome) -> float:
-    return result.quality
+def _progress(result: Outcome) -> float:
+    return result.progress
 
 
 def _epochs_an_evaluation(results: tuple[Outcome, ...]) -> float:

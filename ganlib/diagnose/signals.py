@@ -72,6 +72,11 @@ class Outcome:
         return self.ssim if np.isfinite(self.ssim) else min(self.precision, self.coverage)
 
     @property
+    def progress(self) -> float:
+        """Mean of precision and coverage, which moves where either does. Of pairs, SSIM."""
+        return self.ssim if np.isfinite(self.ssim) else (self.precision + self.coverage) / 2
+
+    @property
     def unexplained(self) -> float:
         """Coverage over precision: samples of that quality should cover as much."""
         return self.coverage / self.precision if self.precision > 0 else 1.0
@@ -132,9 +137,9 @@ class Signals:
         """Of the last third of the epochs."""
         return tuple(o for o in self.outcomes if o.epoch > self.epoch * 2 / 3)
 
-    def quality_trend(self) -> Trend | None:
-        """Of the quality over the last third; None where there are too few evaluations."""
-        return trend(np.array([o.quality for o in self.late_outcomes]))
+    def progress_trend(self) -> Trend | None:
+        """Of the progress over the last third; None where there are too few evaluations."""
+        return trend(np.array([o.progress for o in self.late_outcomes]))
 
 
 def signals_of(history: History) -> Signals:

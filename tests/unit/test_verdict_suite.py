@@ -1,15 +1,18 @@
 # pyright: basic
 """The suite that verdicts are judged by: its split, what it keeps, and how it counts."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.results import RESULTS
 from bench.verdicts import suite
+from bench.verdicts.fit import values
 from bench.verdicts.labels import Truth
-from bench.verdicts.recording import Recording, load, save
+from bench.verdicts.recording import RECORDINGS, Recording, load, save
 from bench.verdicts.score import Judged, confusion, counts, f1, macro_f1, report
 from ganlib.diagnose.history import History
 from ganlib.diagnose.verdict import Diagnosis, Finding
@@ -130,3 +133,19 @@ def test_figures_on_literal_cases():
 def test_a_mild_finding_is_no_alarm():
     mild = replace(judged(0, set(), (), healthy=True), diagnoses=(diagnosis(1, "slow convergence", severity="mild"),))
     assert mild.alarms == {}
+
+
+def test_no_threshold_was_fitted_on_the_reported_part():
+    fitted = json.loads((RESULTS / "thresholds_fit.json").read_text())
+    parts = {run.id: run.configuration.part for run in suite.planned()}
+    assert fitted["runs"]
+    assert {parts[run] for run in fitted["runs"]} == {"calibration"}
+    assert fitted["values"] == values(), "thresholds changed after the fit: run python -m bench.verdicts.fit"
+
+
+def test_every_recording_is_a_run_of_the_suite_and_all_of_them_are_small():
+    ids = {run.id for run in suite.planned()}
+    recordings = list(RECORDINGS.glob("*.npz"))
+    assert recordings
+    assert {path.stem for path in recordings} <= ids
+    assert sum(path.stat().st_size for path in RECORDINGS.rglob("*.npz")) <= 40e6

@@ -1,0 +1,100 @@
+"""Where thresholds come from: the signals of the calibration part's runs, with and without the finding.
+
+    python -m bench.verdicts.fit     # seconds; writes bench/results/thresholds_fit.json
+
+Thresholds are set by hand between what these tables say; the file keeps which runs were looked at and which values were
+set, and a test holds both against the suite's split and against `ganlib.diagnose.thresholds`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from bench import results
+from bench.verdicts.labels import truth
+from bench.verdicts.record import path_of
+from bench.verdicts.recording import load
+from bench.verdicts.suite import Planned, planned
+from ganlib.diagnose import thresholds
+from ganlib.diagnose.signals import Signals, signals_of
+from ganlib.diagnose.thresholds import RULESET, Threshold
+from ganlib.diagnose.verdict import FindingName
+
+FITTED_PART = "calibration"
+NOTHING = float("nan")
+
+SIGNALS: dict[str, tuple[FindingName, Callable[[Signals], float]]] = {
+    "spread": ("mode collapse", lambda s: s.outcome.spread if s.outcome else NOTHING),
+    "distance": ("mode collapse", lambda s: s.outcome.distance if s.outcome else NOTHING),
+    "missing mass": ("mode collapse", lambda s: s.outcome.missing_mass if s.outcome else NOTHING),
+    "coverage over precision": ("mode collapse", lambda s: s.outcome.unexplained if s.outcome else NOTHING),
+    "quality": ("stalled", lambda s: s.outcome.quality if s.outcome else NOTHING),
+    "best quality of the last third": (
+        "deceptive loss",
+        lambda s: max((o.quality for o in s.late_outcomes), default=0),
+    ),
+    "memorisation": ("memorisation", lambda s: s.outcome.memorisation if s.outcome else NOTHING),
+    "copies": ("memorisation", lambda s: s.outcome.copies if s.outcome else NOTHING),
+    "g_loss": ("convergence failure: no equilibrium", lambda s: s.dynamics.g_loss),
+    "d_auc": ("convergence failure: discriminator wins", lambda s: s.dynamics.d_auc),
+    "weakest gradient": ("vanishing gradients", lambda s: s.weakest.ratio if s.weakest else NOTHING),
+    "strongest gradient": ("exploding gradients", lambda s: s.strongest.ratio if s.strongest else NOTHING),
+    "share of the peak": ("oscillation", lambda s: s.peak.share if s.peak and s.peak.p < 1e-3 else 0.0),
+}
+"""Signals at the end of the budget, each with the finding that is set by it."""
+
+
+def values() -> dict[str, float]:
+    """Every threshold by name."""
+    return {name: cut.value for name, cut in vars(thresholds).items() if isinstance(cut, Threshold)}
+
+
+def _look(run: Planned) -> tuple[str, frozenset[FindingName], bool, dict[str, float]]:
+    recording = load(path_of(run))
+    signals = signals_of(recording.history)
+    found = truth(run, recording)
+    return run.id, found.labels, found.healthy, {name: float(read(signals)) for name, (_, read) in SIGNALS.items()}
+
+
+def fit() -> dict[str, Any]:
+    """The tables."""
+    runs = [r for r in planned() if path_of(r).exists() and r.configuration.part == FITTED_PART]
+    with ProcessPoolExecutor(2) as pool:
+        looked = list(pool.map(_look, runs, chunksize=4))
+    return {
+        "ruleset": RULESET,
+        "runs": sorted(name for name, *_ in looked),
+        "values": values(),
+        "signals": {
+            signal: {
+                "finding": finding,
+                "with it": _quantiles([row[signal] for _, labels, _, row in looked if finding in labels]),
+                "without": _quantiles([row[signal] for _, labels, _, row in looked if finding not in labels]),
+                "healthy": _quantiles([row[signal] for _, _, healthy, row in looked if healthy]),
+            }
+            for signal, (finding, _) in SIGNALS.items()
+        },
+    }
+
+
+def _quantiles(found: list[float]) -> dict[str, Any]:
+    known = [value for value in found if np.isfinite(value)]
+    if not known:
+        return {"n": 0}
+    least, tenth, median, ninth, most = np.quantile(known, [0, 0.1, 0.5, 0.9, 1])
+    named = {"least": least, "10 %": tenth, "median": median, "90 %": ninth, "most": most}
+    return {"n": len(known), **{name: float(f"{value:.3g}") for name, value in named.items()}}
+
+
+def main() -> None:
+    """Write the tables, and print them."""
+    found = fit()
+    for signal, row in found["signals"].items():
+        print(signal, row)
+    print(results.write("thresholds_fit", found))
+
+
+if __name__ == "__main__":
+    main()
