@@ -5,6 +5,7 @@ python -m bench.verdicts.score --part calibration --misses    # what thresholds 
 """
 
 import argparse
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,9 +20,11 @@ from bench.verdicts.labels import DYNAMICS, OUTCOMES, Truth, truth
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
 from bench.verdicts.suite import Part, Planned, planned
+from ganlib.diagnose.halt import should_halt
 from ganlib.diagnose.replay import replay
 from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES
 from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis, FindingName
+from ganlib.diagnosis_specs import Watch
 
 NAMES: tuple[FindingName, ...] = FINDING_NAMES
 RESAMPLES = 1000
@@ -156,6 +159,20 @@ def wins_updates(runs: Sequence[Judged]) -> list[int]:
     ]
 
 
+def halting(runs: Sequence[Judged]) -> dict[str, Any]:
+    """What halting on any severe finding after three epochs would have saved, and whom it would have stopped."""
+    watch = Watch(halt_on=NAMES)
+    sick = [r for r in runs if r.truth.labels - {"slow convergence"}]
+    halted = {r.run.id: next((d.epoch for d in r.diagnoses if should_halt(d, watch)), None) for r in runs}
+    saved = [1 - (halted[r.run.id] or len(r.diagnoses)) / len(r.diagnoses) for r in sick]
+    return {
+        "sick_runs": len(sick),
+        "sick_runs_halted": sum(halted[r.run.id] is not None for r in sick),
+        "saved_share_of_sick_runs": _rounded(float(np.mean(saved))) if saved else None,
+        "healthy_runs_halted": [r.run.id for r in runs if r.truth.healthy and halted[r.run.id] is not None],
+    }
+
+
 def report(runs: Sequence[Judged]) -> dict[str, Any]:
     """Every figure of the part."""
     healthy = [r for r in runs if r.truth.healthy]
@@ -174,11 +191,28 @@ def report(runs: Sequence[Judged]) -> dict[str, Any]:
         "false_alarm_bound": _bound(len(alarmed), len(healthy)),
         "median_alarm_fraction": _rounded(float(np.median(late))) if late else None,
         "d_wins_alarm_updates": _rounded(float(np.median(wins_updates(runs)))) if wins_updates(runs) else None,
+        "halting": halting(runs),
         "findings": per_finding(runs),
         "confusion": confusion(runs),
         "misses": misses(runs),
         "argued": {r.run.id: list(r.truth.argued) for r in runs if r.truth.argued},
     }
+
+
+def elsewhere() -> dict[str, Any]:
+    """Figures that other benches measure; null where they were not run."""
+    cures = _measured("cures")
+    return {
+        "overhead_fraction": _measured("evaluate").get("evaluation_share", {}).get("digit8-stable"),
+        "cases_treated": cures.get("cases", 0),
+        "first_remedy_cure_rate": cures.get("first_remedy_cure_rate"),
+        "cure_time_ratio": cures.get("cure_time_ratio"),
+    }
+
+
+def _measured(name: str) -> dict[str, Any]:
+    path = results.RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def misses(runs: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -231,7 +265,8 @@ def main() -> None:
     print(f"{len(runs)} recordings in {time.perf_counter() - started:.0f} s")
     if not options.misses and options.part is None:
         reported = figures["reported"]
-        print(results.write("verdicts", {"ruleset": RULESET, **reported, "calibration": figures["calibration"]}))
+        measured = {"ruleset": RULESET, **reported, **elsewhere(), "calibration": figures["calibration"]}
+        print(results.write("verdicts", measured))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+# pyright: standard
+"""A picture of each recorded run, without its verdict: the curves, the samples, and what the oracle saw.
+
+python -m bench.verdicts.sheets RUN…       # writes .ganclinic/bench/sheets/RUN.png; without RUN, all of them
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from bench.verdicts.record import path_of
+from bench.verdicts.recording import Recording, load
+from bench.verdicts.suite import planned
+from ganlib.report import STEP_COLUMNS
+
+SHEETS = Path(".ganclinic/bench/sheets")
+ROWS = 6
+COLOURS = {"d_loss_real": "#0072b2", "d_loss_fake": "#56b4e9", "g_loss": "#d55e00"}
+
+mpl.use("Agg")
+
+
+def draw(recording: Recording, title: str, path: Path) -> None:
+    """Write the sheet of a run."""
+    figure, (losses, close, oracle, samples) = plt.subplots(1, 4, figsize=(13, 2.9), width_ratios=[3, 3, 2, 2.2])
+    steps = recording.history.steps
+    _curves(losses, steps, 0)
+    _curves(close, steps, max(0, len(steps) - 300))
+    losses.set_title(title, loc="left", fontsize=9)
+    close.set_title("last 300 steps", loc="left", fontsize=9)
+    losses.legend(fontsize=6, loc="upper right")
+    epochs = [e.epoch for e in recording.history.evaluations]
+    for name, colour in (("missing", "#cc3311"), ("quality", "#009e73"), ("spread", "#666666")):
+        oracle.plot(epochs, recording.figure(name), label=name, color=colour, lw=1)
+    oracle.set_ylim(-0.05, 1.3)
+    oracle.set_title("what the oracle saw", loc="left", fontsize=9)
+    oracle.legend(fontsize=6)
+    _samples(samples, recording)
+    for axes in (losses, close, oracle):
+        axes.tick_params(labelsize=6)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=70, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _curves(axes: Axes, steps: np.ndarray, first: int) -> None:
+    shown = steps[first:]
+    for name, colour in COLOURS.items():
+        values = shown[:, STEP_COLUMNS.index(name)]
+        axes.plot(np.arange(first, first + len(values)), values, lw=0.6, color=colour, label=name)
+    finite = shown[:, :3][np.isfinite(shown[:, :3])]
+    if len(finite):
+        low, high = np.quantile(finite, [0.005, 0.995])
+        axes.set_ylim(min(0, low), max(high * 1.1, 0.1))
+
+
+def _samples(axes: Axes, recording: Recording) -> None:
+    last = recording.pictures[max(recording.pictures)]
+    axes.set_title("samples at the end", loc="left", fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if last.ndim == 2:
+        points = np.clip(np.nan_to_num(last.astype(np.float64)), -1.5, 1.5)
+        axes.scatter(points[:, 0], points[:, -1], s=1.5, color="#d55e00")
+        axes.set_xlim(-1.5, 1.5)
+        axes.set_ylim(-1.5, 1.5)
+        axes.set_aspect("equal")
+        return
+    shown = last[: ROWS * ROWS].transpose(0, 2, 3, 1)
+    side = shown.shape[1]
+    grid = shown.reshape(ROWS, ROWS, side, side, -1).transpose(0, 2, 1, 3, 4).reshape(ROWS * side, ROWS * side, -1)
+    axes.imshow(grid.squeeze(), cmap="gray", vmin=0, vmax=255)
+
+
+def main() -> None:
+    """Draw what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--into", type=Path, default=SHEETS)
+    options = parser.parse_args()
+    for run in planned():
+        if path_of(run).exists() and (not options.runs or run.id in options.runs):
+            draw(load(path_of(run)), f"{run.configuration.name}, seed {run.seed}", options.into / f"{run.id}.png")
+
+
+if __name__ == "__main__":
+    main()
