@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation bench-scheduling
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the 
 
 bench-oscillation: $(VENV)/installed-dev ## how often noise alarms as an oscillation or a trend: about 15 minutes
 	$(BIN)/python -m bench.oscillation_null
+
+bench-scheduling: $(VENV)/installed-dev ## how fairly devices are shared over a week, and what a claim costs: 10 minutes
+	$(BIN)/python -m bench.scheduling
 
 compose-env: .env ## make the passwords that docker compose asks for
 

@@ -5,26 +5,40 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from store.accounts import InvalidTokensFile
 from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
-from store.settings import Settings, create_home
+from store.log_lines import configure_logging
+from store.settings import Settings, create_home, read_or_create_token
 
 SHUTDOWN_GRACE_S = 5
 
 
 def main() -> int:
-    """Serves until SIGINT or SIGTERM; exit status 1 where the database is not ready."""
+    """Serves until SIGINT or SIGTERM; exit status 1 where the database or the tokens file is not ready."""
     settings = Settings()
     create_home(settings.home)
+    token = settings.token or read_or_create_token(settings.home)
+    configure_logging(settings.log_format, secrets=(*settings.secrets, token.get_secret_value()))
     engine = make_engine(settings.database)
     try:
         require_migrated(engine)
     except (DatabaseNotMigrated, DatabaseUnavailable) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    app = create_app(settings, engine)
+    try:
+        app = create_app(settings, engine)
+    except InvalidTokensFile as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     uvicorn.run(
-        app, host=settings.host, port=settings.port, server_header=False, timeout_graceful_shutdown=SHUTDOWN_GRACE_S
+        app,
+        host=settings.host,
+        port=settings.port,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        log_config=None,  # its records go where all others go
+        access_log=False,  # `api.tracking` logs each request, with its id
     )
     return 0
 

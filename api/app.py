@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy import Engine
+from starlette.types import ASGIApp
 
 from api import (
     batches,
@@ -19,23 +20,33 @@ from api import (
     figures,
     health,
     labels,
+    metrics,
     ndb,
     presets,
+    run_logs,
     runs,
     samples,
     series,
+    storage,
     treatments,
     uploads,
+    waiting,
+    workers,
 )
 from api.deps import Services
 from api.guard import LimitBody, RequireToken, bearer
-from store.artifacts import LocalArtifacts
+from api.request_metrics import RequestMetrics
+from api.tracking import Tracking
+from store.accounts import read_accounts
 from store.bell import ring
 from store.db import make_engine
+from store.places import open_artifacts, open_uploaded
 from store.settings import Settings, read_or_create_token
+from store.storage import StorageGauge
 
 NOUNS = (
     runs,
+    run_logs,
     batches,
     series,
     samples,
@@ -49,6 +60,9 @@ NOUNS = (
     presets,
     datasets,
     uploads,
+    storage,
+    waiting,
+    workers,
     documents,
 )
 DESCRIPTION = """Trains GANs from run specs, watches every run, and says early, with evidence, what goes wrong.
@@ -72,6 +86,11 @@ class Api(FastAPI):
             self.openapi_schema = document
         return self.openapi_schema
 
+    def build_middleware_stack(self) -> ASGIApp:
+        """Everything that serves a request; what tracks it is outermost, so that it sees also what failed."""
+        services: Services = self.state.services
+        return Tracking(super().build_middleware_stack(), services.request_metrics)
+
 
 def create_app(
     settings: Settings,
@@ -79,13 +98,21 @@ def create_app(
     bell: Callable[[Settings], bool] = ring,
     broker_answers: Callable[[Settings], bool] = health.broker_answers,
 ) -> FastAPI:
-    """The application for these settings; the other arguments are for tests."""
+    """The application for these settings; the other arguments are for tests.
+
+    Raises:
+        InvalidTokensFile: the tokens file cannot be used.
+    """
     services = Services(
         settings=settings,
         engine=engine or make_engine(settings.database),
-        artifacts=LocalArtifacts(settings.artifacts),
+        artifacts=open_artifacts(settings),
+        uploaded=open_uploaded(settings),
+        storage=StorageGauge(settings),
         bell=bell,
         broker_answers=broker_answers,
+        request_metrics=RequestMetrics(),
+        accounts=read_accounts(settings.tokens_file),
     )
 
     @asynccontextmanager
@@ -106,8 +133,10 @@ def create_app(
     app.state.services = services
     errors.register(app)
     app.add_middleware(LimitBody, max_upload_bytes=settings.max_upload_bytes)
-    app.add_middleware(RequireToken, token=settings.token or read_or_create_token(settings.home))
+    token = settings.token or read_or_create_token(settings.home)
+    app.add_middleware(RequireToken, token=token, metrics_token=settings.metrics_token, accounts=services.accounts)
     app.include_router(_router(), prefix="/v1")
+    app.include_router(metrics.router)
     return app
 
 

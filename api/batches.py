@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Path, Response
 
-from api.deps import IdempotencyKey, JsonBody, Reader, ServicesDep, Writer
+from api.deps import CallerDep, IdempotencyKey, JsonBody, Reader, RequestId, ServicesDep, StorageRoom, Writer
 from api.errors import documented
 from api.requests import BatchRequest
 from api.resolve import resolve_all
 from api.schemas import BatchView
-from store import batches
+from store import batches, runs
+from store.quotas import require_room
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -17,8 +18,11 @@ router = APIRouter(prefix="/batches", tags=["batches"])
 @router.post(
     "",
     status_code=202,
-    dependencies=[JsonBody],
-    responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 409, 413, 415, 422)},
+    dependencies=[JsonBody, StorageRoom],
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **documented(400, 409, 413, 415, 422, 429, 507),
+    },
 )
 def create_batch(
     request: BatchRequest,
@@ -26,11 +30,17 @@ def create_batch(
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    request_id: RequestId,
+    caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> BatchView:
     """Queue many runs: all of them, or none where one is not valid."""
     resolved = resolve_all(request.runs, session)
-    batch = batches.create_batch(session, resolved, name=request.name, idempotency_key=idempotency_key)
+    batch = batches.create_batch(
+        session, resolved, name=request.name, owner=caller.owner, idempotency_key=idempotency_key
+    )
+    require_room(session, caller.owner, services.accounts.sharing)
+    runs.note_request(batch.runs, request_id)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     return BatchView.of(batch)

@@ -6,7 +6,17 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.arrays import FILE, as_npy
-from api.deps import EvaluationId, IdempotencyKey, Reader, Services, ServicesDep, Writer
+from api.deps import (
+    CallerDep,
+    EvaluationId,
+    IdempotencyKey,
+    Reader,
+    Services,
+    ServicesDep,
+    StorageRoom,
+    Writer,
+    require_may_change,
+)
 from api.errors import NotRecorded, documented
 from api.figures import MEDIA_TYPES, RESPONSES
 from api.forms import Form, receive_form
@@ -22,6 +32,8 @@ from store import comparisons, epochs
 from store.artifacts import hash_file
 from store.db import reading, transaction
 from store.models import Run
+from store.owners import Owner
+from store.quotas import require_room
 
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -50,25 +62,30 @@ router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 @router.post(
     "",
     status_code=202,
+    dependencies=[StorageRoom],
     openapi_extra=FORM,
-    responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 409, 413, 415, 422)},
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **documented(400, 409, 413, 415, 422, 429, 507),
+    },
 )
 async def create_evaluation(
     request: Request,
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> ComparisonView:
     """Queue the comparison of two sets of samples. It is stored, with its samples, when this is answered."""
     async with receive_form(request, services.settings.uploads, ("real", "fake"), ("options",)) as form:
-        run = await run_in_threadpool(_create, form, services, idempotency_key)
+        run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key)
     background.add_task(services.bell, services.settings)  # runs after the response
     response.headers["Location"] = comparison_path(run.id)
     return ComparisonView.of(run)
 
 
-def _create(form: Form, services: Services, key: str | None) -> Run:
+def _create(form: Form, services: Services, owner: Owner, key: str | None) -> Run:
     """The comparison that the form asks for, stored; nothing is stored unless all of it is valid."""
     options = ComparisonOptions.from_json(form.texts.get("options", "{}"))
     real, fake = _read(form, services)
@@ -83,7 +100,9 @@ def _create(form: Form, services: Services, key: str | None) -> Run:
         for file in (reals, fakes):  # before the row, which may not name what is not there
             services.artifacts.put_file(file, "application/octet-stream")
     with transaction(services.engine) as session:
-        return comparisons.create(session, spec, idempotency_key=key)
+        made = comparisons.create(session, spec, owner=owner, idempotency_key=key)
+        require_room(session, owner, services.accounts.sharing)
+        return made
 
 
 def _read(form: Form, services: Services) -> tuple[Samples, Samples]:
@@ -129,9 +148,10 @@ def get_evaluation(evaluation_id: EvaluationId, session: Reader) -> ComparisonDe
     return ComparisonDetail.of(run, evaluation=view)
 
 
-@router.post("/{evaluation_id}/cancel", status_code=202, responses=documented(404))
-def cancel_evaluation(evaluation_id: EvaluationId, session: Writer) -> ComparisonView:
+@router.post("/{evaluation_id}/cancel", status_code=202, responses=documented(403, 404))
+def cancel_evaluation(evaluation_id: EvaluationId, session: Writer, caller: CallerDep) -> ComparisonView:
     """Ask for the end of an evaluation. A queued one ends at once; one that is over stays as it is."""
+    require_may_change(caller, comparisons.get(session, evaluation_id))
     return ComparisonView.of(comparisons.cancel(session, evaluation_id))
 
 

@@ -9,12 +9,16 @@ from fastapi import Depends, Header, Path, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from api.errors import UnsupportedMediaType
+from api.errors import NotYours, UnsupportedMediaType
+from api.request_metrics import RequestMetrics
 from api.requests import MAX_EPOCH
 from store import db, runs
-from store.artifacts import LocalArtifacts
+from store.accounts import Accounts, Caller
+from store.artifacts import Artifacts
 from store.models import Run
+from store.owners import Owner
 from store.settings import Settings
+from store.storage import StorageGauge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +27,15 @@ class Services:
 
     settings: Settings
     engine: Engine
-    artifacts: LocalArtifacts
+    artifacts: Artifacts
+    uploaded: Artifacts
+    """The files of uploads."""
+    storage: StorageGauge
     bell: Callable[[Settings], bool]
     broker_answers: Callable[[Settings], bool]
+    request_metrics: RequestMetrics
+    accounts: Accounts
+    """Who may send requests."""
 
 
 async def get_services(request: Request) -> Services:
@@ -35,6 +45,42 @@ async def get_services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def require_storage(services: ServicesDep) -> None:
+    """Returns where the service may store more."""
+    services.storage.require_room()
+
+
+StorageRoom = Depends(require_storage)
+
+
+async def get_request_id(request: Request) -> str:
+    """The id of the request: see `api.tracking`."""
+    request_id: str = request.state.request_id
+    return request_id
+
+
+RequestId = Annotated[str, Depends(get_request_id)]
+
+
+async def get_caller(request: Request) -> Caller:
+    """Who sends the request: whoever has its token (see `api.guard`). Nothing in the request itself can say so."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+def require_may_change(caller: Caller, run: Run) -> None:
+    """Returns where the caller may cancel, pause or treat the run.
+
+    Raises:
+        NotYours: it may not.
+    """
+    if not caller.may_change(Owner.of(run)):
+        raise NotYours(run.user, run.team)
 
 
 def get_reader(services: ServicesDep) -> Iterator[Session]:

@@ -23,14 +23,23 @@ from store.errors import (
     BatchNotFound,
     ComparisonNotFound,
     DatabaseUnavailable,
+    DiskFull,
+    FileDamaged,
     IdempotencyConflict,
     InvalidCursor,
+    NotExtendable,
+    NotPausable,
     NotTreatable,
+    QuotaExceeded,
+    RunInUse,
     RunNotFound,
     RunNotOver,
+    StorageFull,
+    StoreUnavailable,
     TreatmentNotFound,
     UploadInUse,
     UploadNotFound,
+    WorkerNotFound,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -89,6 +98,22 @@ class NotRecorded(ApiError):
         super().__init__(f"the {owner} has recorded no {what}")
 
 
+class NotYours(ApiError):
+    """The run is somebody else's."""
+
+    def __init__(self, user: str, team: str | None) -> None:
+        team_words = "" if team is None else f" of the team '{team}'"
+        whom = "an administrator" if team is None else "somebody of that team, or an administrator"
+        super().__init__(f"the run belongs to the user '{user}'{team_words}; only they may change it, or {whom}")
+
+
+class NotAdministrator(ApiError):
+    """Only an administrator may do this."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"only an administrator may {what}; ask whoever has the service's own token")
+
+
 class UnsupportedMediaType(ApiError):
     """The body is not declared to be JSON."""
 
@@ -121,6 +146,13 @@ KINDS: dict[type[Exception], _Kind] = {
     ArtifactNotFound: _Kind(404, "artifact-not-found", "The stored file is missing"),
     UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
     NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
+    WorkerNotFound: _Kind(404, "worker-not-found", "No such worker"),
+    NotYours: _Kind(403, "not-yours", "The run belongs to somebody else"),
+    NotAdministrator: _Kind(403, "not-administrator", "Only an administrator may"),
+    NotExtendable: _Kind(409, "not-extendable", "The run cannot be extended"),
+    NotPausable: _Kind(409, "not-pausable", "The run is over"),
+    QuotaExceeded: _Kind(429, "quota-exceeded", "Too many runs are queued"),
+    RunInUse: _Kind(409, "run-in-use", "The run cannot be deleted"),
     RunNotOver: _Kind(409, "run-not-over", "The run is not over"),
     NotTreatable: _Kind(409, "not-treatable", "The run cannot be treated"),
     UploadInUse: _Kind(409, "upload-in-use", "A run trains on the upload"),
@@ -132,6 +164,12 @@ KINDS: dict[type[Exception], _Kind] = {
     DatabaseUnavailable: _Kind(
         503, "database-unavailable", "The database does not answer", {"Retry-After": str(RETRY_AFTER_S)}
     ),
+    StoreUnavailable: _Kind(
+        503, "store-unavailable", "The store of files does not answer", {"Retry-After": str(RETRY_AFTER_S)}
+    ),
+    FileDamaged: _Kind(500, "file-damaged", "A stored file is damaged"),
+    StorageFull: _Kind(507, "storage-full", "The service stores as much as it may"),
+    DiskFull: _Kind(507, "disk-full", "The service's disk is full"),
 }
 INVALID = KINDS[InvalidRequest]
 
@@ -160,7 +198,8 @@ def http_problem(status: int, detail: str) -> Problem:
 
 async def _answer_known(request: Request, error: Exception) -> Response:
     kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
-    if isinstance(error, DatabaseUnavailable):  # the driver's message names hosts and users: for the log only
+    # The driver's message names hosts and users: for the log only.
+    if isinstance(error, DatabaseUnavailable | StoreUnavailable):
         logger.warning("%s", error)
         return _respond(request, kind, f"Try again in {RETRY_AFTER_S} seconds.")
     return _respond(request, kind, _sentence(str(error)), _field_problems(error))

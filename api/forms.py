@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import NotMultipart
 from ganlib.request import InvalidRequest
+from store.files import room_in
 
 MAX_TEXT_BYTES = 64 * 1024  # of a field that is no file
 
@@ -39,12 +40,13 @@ async def receive_form(
         NotMultipart: the body is not declared to be one.
         HTTPException: 400, it is not what it is declared to be.
         InvalidRequest: a field is missing, unknown, given twice or too long.
+        DiskFull: there is no room for it, or for what is made of it in the `with` block.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise NotMultipart
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with room_in(folder), ExitStack() as stack:
         reader = _Reader(options[b"boundary"], folder, stack, files, texts)
         try:
             async for chunk in request.stream():

@@ -9,16 +9,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import http_problem, problem_response
+from store.accounts import Accounts
 
-OPEN_PATHS = frozenset({"/v1/health"})
+OPEN_PATHS = frozenset({"/v1/health", "/v1/health/live", "/v1/health/ready"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
+METRICS_PATH = "/metrics"
 MAX_BODY_BYTES = 1024 * 1024
 UPLOAD_PATHS = ("/v1/evaluations", "/v1/uploads")
 LARGER_BODY_BYTES = {"/v1/batches": 8 * 1024 * 1024}
 
 bearer = HTTPBearer(
     scheme_name="token",
-    description="The token of the service: GANCLINIC_TOKEN, else the file `token` in its state directory.",
+    description="A user's token, or the service's own: GANCLINIC_TOKEN, else the file `token` in its state directory.",
     auto_error=False,
 )
 """Describes in the OpenAPI document what `RequireToken` enforces."""
@@ -27,16 +29,20 @@ bearer = HTTPBearer(
 class RequireToken:
     """Answers 401 to a request without the token, before its body is read."""
 
-    def __init__(self, app: ASGIApp, token: SecretStr) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, token: SecretStr, metrics_token: SecretStr | None = None, accounts: Accounts | None = None
+    ) -> None:
+        """`metrics_token` opens the metrics, as `token` does, and nothing else; `accounts`: who else has a token."""
+        self._app, self._accounts = app, accounts or Accounts()
         self._token = token.get_secret_value().encode()
+        self._metrics_token = None if metrics_token is None else metrics_token.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the request, or refuses it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() == "bearer" and self._opens(given.strip().encode(), scope):
             return await self._app(scope, receive, send)
         if given:
             problem, challenge = (
@@ -47,6 +53,15 @@ class RequireToken:
             problem, challenge = http_problem(401, "Send the header 'Authorization: Bearer <token>'."), ""
         headers = {"WWW-Authenticate": f'Bearer realm="ganclinic"{challenge}'}
         return await problem_response(problem, scope, headers)(scope, receive, send)
+
+    def _opens(self, given: bytes, scope: Scope) -> bool:
+        """Whether the token may; whose it is, is noted in the scope's state."""
+        is_metrics = scope["path"] == METRICS_PATH
+        if is_metrics and self._metrics_token and secrets.compare_digest(given, self._metrics_token):
+            return True
+        caller = self._accounts.caller(given, self._token)
+        scope.setdefault("state", {})["caller"] = caller
+        return caller is not None
 
 
 class LimitBody:

@@ -5,11 +5,12 @@ from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from api.deps import Services, ServicesDep
-from api.schemas import HealthView
-from store import db
-from store.errors import DatabaseUnavailable
+from api.schemas import DatabaseState, HealthView, LivenessView, ReadinessView
+from store import db, workers
+from store.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
 from store.settings import Settings
 
 BROKER_TIMEOUT_S = 0.5
@@ -27,7 +28,45 @@ def get_health(services: ServicesDep, response: Response) -> HealthView:
         status="ok" if database else "unavailable",
         database="ok" if database else "unavailable",
         broker="ok" if services.broker_answers(services.settings) else "unavailable",
+        drained=database and _is_drained(services),
     )
+
+
+def _is_drained(services: Services) -> bool:
+    try:
+        with db.reading(services.engine) as session:
+            return workers.drained_since(session) is not None
+    except (DatabaseUnavailable, ProgrammingError):  # without its tables it claims nothing anyway
+        return False
+
+
+@router.get("/live")
+async def get_liveness() -> LivenessView:
+    """Ask whether this process answers. Where it does not, start it again."""
+    return LivenessView(status="ok")
+
+
+@router.get("/ready", responses={503: {"description": "It cannot serve requests now", "model": ReadinessView}})
+def get_readiness(services: ServicesDep, response: Response) -> ReadinessView:
+    """Ask whether requests can be served: the database answers and has the tables of this version."""
+    database = _database_state(services)
+    if database != "ok":
+        response.status_code = 503
+    return ReadinessView(
+        status="ok" if database == "ok" else "unavailable",
+        database=database,
+        broker="ok" if services.broker_answers(services.settings) else "unavailable",
+    )
+
+
+def _database_state(services: Services) -> DatabaseState:
+    try:
+        db.require_migrated(services.engine)
+    except DatabaseUnavailable:
+        return "unavailable"
+    except (DatabaseNotMigrated, DatabaseTooNew):
+        return "not migrated"
+    return "ok"
 
 
 def _database_answers(services: Services) -> bool:

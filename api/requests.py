@@ -26,6 +26,14 @@ class BatchRequest(BaseModel):
     runs: list[RunRequest] = Field(min_length=1, max_length=MAX_BATCH)
 
 
+class Extension(BaseModel):
+    """How far a run that is over is to go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1, le=MAX_EPOCH, description="More than it has made.")
+
+
 class Parameters(BaseModel):
     """Base of query parameters: a misspelt one is refused, not overlooked."""
 
@@ -44,6 +52,8 @@ class RunQuery(Parameters):
     batch: Filter | None = None
     """Id of a batch."""
     name: Filter | None = None
+    user: Filter | None = None
+    """Who submitted it."""
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
     cursor: Filter | None = None
     """`next_cursor` of the page before."""

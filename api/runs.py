@@ -1,25 +1,47 @@
-"""Runs: create, list, look at, cancel."""
+"""Runs: create, list, look at, cancel, delete."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
 
-from api.deps import IdempotencyKey, JsonBody, Reader, RunId, ServicesDep, Writer
+from api.deps import (
+    CallerDep,
+    IdempotencyKey,
+    JsonBody,
+    Reader,
+    RequestId,
+    RunId,
+    Services,
+    ServicesDep,
+    StorageRoom,
+    Writer,
+    require_may_change,
+)
 from api.errors import documented
-from api.requests import RunQuery
+from api.requests import Extension, RunQuery
 from api.resolve import resolve
 from api.schemas import RunDetail, RunPage, RunView, run_path
 from ganlib.request import RunRequest
-from store import runs
+from store import deletion, extensions, pauses, runs
+from store.db import reading
+from store.errors import DatabaseUnavailable, StoreUnavailable
+from store.owners import Owner
+from store.places import checkpoint_files
+from store.quotas import require_room
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
 @router.post(
     "",
     status_code=202,
-    dependencies=[JsonBody],
-    responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 409, 413, 415, 422)},
+    dependencies=[JsonBody, StorageRoom],
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+        **documented(400, 409, 413, 415, 422, 429, 507),
+    },
 )
 def create_run(
     request: RunRequest,
@@ -27,10 +49,15 @@ def create_run(
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    request_id: RequestId,
+    caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> RunView:
     """Queue a run. It is stored when this is answered."""
-    run = runs.create(session, request, resolve(request, session), idempotency_key=idempotency_key)
+    spec = resolve(request, session)
+    run = runs.create(session, request, spec, owner=caller.owner, idempotency_key=idempotency_key)
+    require_room(session, caller.owner, services.accounts.sharing)
+    runs.note_request([run], request_id)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = run_path(run.id)
     return RunView.of(run)
@@ -46,6 +73,7 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
         verdict=query.verdict,
         batch_id=query.batch,
         name=query.name,
+        user=query.user,
         limit=query.limit,
         cursor=query.cursor,
     )
@@ -58,7 +86,87 @@ def get_run(run_id: RunId, session: Reader) -> RunDetail:
     return RunDetail.with_attempts(runs.get(session, run_id), runs.attempts(session, run_id))
 
 
-@router.post("/{run_id}/cancel", status_code=202, responses=documented(404))
-def cancel_run(run_id: RunId, session: Writer) -> RunView:
-    """Ask for the end of a run. A queued one ends at once; one that is over stays as it is."""
+@router.post("/{run_id}/cancel", status_code=202, responses=documented(403, 404))
+def cancel_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
+    """Ask for the end of a run. A queued or paused one ends at once; one that is over stays as it is."""
+    require_may_change(caller, runs.get(session, run_id))
     return RunView.of(runs.cancel(session, run_id))
+
+
+@router.post("/{run_id}/pause", status_code=202, responses=documented(403, 404, 409))
+def pause_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
+    """Ask a run to pause. A queued one is paused at once, a running one with its next epoch; its device is free then.
+
+    What is asked for, and not done yet, is in `pause_requested`.
+    """
+    require_may_change(caller, runs.get(session, run_id))
+    return RunView.of(pauses.pause(session, run_id))
+
+
+@router.post("/{run_id}/resume", status_code=202, responses=documented(403, 404, 409))
+def resume_run(
+    run_id: RunId, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
+) -> RunView:
+    """Put a paused run back into the queue, at its old place, or call off the pause of one that is running."""
+    require_may_change(caller, runs.get(session, run_id))
+    run = pauses.resume(session, run_id)
+    require_room(session, Owner.of(run), services.accounts.sharing)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    return RunView.of(run)
+
+
+@router.delete("/{run_id}", status_code=204, responses=documented(403, 404, 409, 422))
+def delete_run(
+    run_id: RunId,
+    session: Writer,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    caller: CallerDep,
+    with_labels: Annotated[bool, Query(description="Whether people's labels of it may be deleted, too.")] = False,
+) -> None:
+    """Delete a run that is over, with everything that it has recorded.
+
+    One that remedies made other runs of stays until those are deleted.
+    """
+    require_may_change(caller, runs.get(session, run_id))
+    artifacts = deletion.delete_run(session, run_id, with_labels=with_labels)
+    background.add_task(_delete_files, services, run_id, artifacts)  # runs after the commit: rows never lack files
+
+
+def _delete_files(services: Services, run_id: str, artifacts: frozenset[str]) -> None:
+    settings = services.settings
+    try:
+        with reading(services.engine) as session:
+            deletion.delete_files_of(
+                session,
+                run_id,
+                artifacts,
+                artifacts=services.artifacts,
+                checkpoints=checkpoint_files(settings),
+                grace=settings.retention_grace,
+            )
+    except (DatabaseUnavailable, StoreUnavailable) as error:
+        logger.warning("files of the deleted run %s stay until they are collected: %s", run_id, error)
+
+
+@router.post(
+    "/{run_id}/extend",
+    status_code=202,
+    dependencies=[JsonBody],
+    responses=documented(400, 403, 404, 409, 413, 415, 422, 429),
+)
+def extend_run(
+    run_id: RunId,
+    request: Extension,
+    session: Writer,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> RunView:
+    """Let a run that succeeded or was halted go on from its last checkpoint, with more epochs in its spec."""
+    require_may_change(caller, runs.get(session, run_id))
+    run = extensions.extend(session, run_id, request.epochs, idempotency_key=idempotency_key)
+    require_room(session, Owner.of(run), services.accounts.sharing)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    return RunView.of(run)

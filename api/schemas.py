@@ -11,6 +11,8 @@ from ganlib.preset import Preset
 from ganlib.spec import RunSpec
 from store.models import Attempt, AttemptOutcome, Batch, Run, Status
 
+DatabaseState = Literal["ok", "unavailable", "not migrated"]
+
 
 class RunLinks(View):
     """Paths of everything that belongs to a run."""
@@ -26,6 +28,8 @@ class RunLinks(View):
     evaluations: str
     treatments: str
     family: str
+    log: str
+    waiting: str
 
     @classmethod
     def of(cls, run_id: str) -> Self:
@@ -43,6 +47,8 @@ class RunLinks(View):
             evaluations=f"{run}/evaluations",
             treatments=f"{run}/treatments",
             family=f"{run}/family",
+            log=f"{run}/log",
+            waiting=f"{run}/waiting",
         )
 
 
@@ -83,13 +89,20 @@ class RunView(View):
     seed: int
     priority: int
     """Higher is trained first."""
+    user: str
+    """Who submitted it."""
+    team: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     attempt: int
     """Number of the last attempt; 0 before the first."""
     cancel_requested: bool
+    pause_requested: bool
+    """Of a running run: it becomes paused with its next epoch."""
     epochs_total: int
+    extended_from: list[int] | None
+    """What `epochs_total` was before each time that the run was extended."""
     epochs_done: int
     steps_per_epoch: int
     step: int
@@ -137,6 +150,8 @@ class RunDetail(RunView):
     """A run with its spec and its attempts."""
 
     spec: RunSpec
+    request_id: str | None
+    """Of the request that made it: `X-Request-ID`, as in the API's log; null where no request did."""
     attempts: list[AttemptView]
 
     @classmethod
@@ -229,4 +244,21 @@ class HealthView(View):
 
     status: Literal["ok", "unavailable"]
     database: Literal["ok", "unavailable"]
+    broker: Literal["ok", "unavailable"]
+    drained: bool = False
+    """Whether the whole service is drained: what runs is finished, and nothing else begins."""
+
+
+class LivenessView(View):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ReadinessView(View):
+    """Whether requests can be served. That needs the database, and not the broker."""
+
+    status: Literal["ok", "unavailable"]
+    database: DatabaseState
+    """`not migrated`: its tables are those of another version."""
     broker: Literal["ok", "unavailable"]

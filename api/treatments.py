@@ -5,13 +5,25 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Path, Response
 from sqlalchemy.orm import Session
 
-from api.deps import FoundRun, IdempotencyKey, JsonBody, Reader, RunId, ServicesDep, Writer
+from api.deps import (
+    CallerDep,
+    FoundRun,
+    IdempotencyKey,
+    JsonBody,
+    Reader,
+    RunId,
+    ServicesDep,
+    Writer,
+    require_may_change,
+)
 from api.errors import documented
 from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
 from ganlib.request import TreatmentRequest
-from store import treatments
+from store import runs, treatments
 from store.family import family
 from store.models import Treatment
+from store.owners import Owner
+from store.quotas import require_room
 
 TreatmentId = Annotated[str, Path(description="Id of the treatment, 16 hex digits.")]
 
@@ -24,7 +36,7 @@ router = APIRouter(tags=["treatments"])
     dependencies=[JsonBody],
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 404, 409, 413, 415, 422),
+        **documented(400, 403, 404, 409, 413, 415, 422, 429),
     },
 )
 def create_treatment(
@@ -33,6 +45,7 @@ def create_treatment(
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    caller: CallerDep,
     request: TreatmentRequest | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> TreatmentView:
@@ -41,7 +54,10 @@ def create_treatment(
     Each try has a new seed. A try with another finding in place of the treated one is treated next, so that patches
     add up.
     """
+    sick = runs.get(session, run_id)
+    require_may_change(caller, sick)
     treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
+    require_room(session, Owner.of(sick), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = treatment_path(treatment.id)
     return _view(session, treatment)
@@ -65,9 +81,10 @@ def get_treatment(treatment_id: TreatmentId, session: Reader) -> TreatmentView:
     return _view(session, treatments.get(session, treatment_id))
 
 
-@router.post("/treatments/{treatment_id}/cancel", status_code=202, responses=documented(404))
-def cancel_treatment(treatment_id: TreatmentId, session: Writer) -> TreatmentView:
+@router.post("/treatments/{treatment_id}/cancel", status_code=202, responses=documented(403, 404))
+def cancel_treatment(treatment_id: TreatmentId, session: Writer, caller: CallerDep) -> TreatmentView:
     """End a treatment, and ask for the end of its try. One that is over stays as it is."""
+    require_may_change(caller, runs.get(session, treatments.get(session, treatment_id).run_id))
     return _view(session, treatments.cancel(session, treatment_id))
 
 

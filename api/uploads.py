@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.arrays import FILE, as_npy
-from api.deps import Reader, Services, ServicesDep, UploadId, Writer
+from api.deps import Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
 from api.errors import documented
 from api.forms import Form, receive_form
 from api.requests import UploadOptions
@@ -18,7 +18,7 @@ from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samp
 from ganlib.datasets.samples import blocks
 from ganlib.request import InvalidRequest
 from store import uploads
-from store.artifacts import LocalArtifacts, StoredArtifact
+from store.artifacts import StoredArtifact
 from store.db import transaction
 from store.models import Upload
 from store.uploads import UploadedSet
@@ -56,8 +56,9 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
 @router.post(
     "",
     status_code=201,
+    dependencies=[StorageRoom],
     openapi_extra=FORM,
-    responses={201: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 413, 415, 422)},
+    responses={201: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 413, 415, 422, 507)},
 )
 async def create_upload(request: Request, services: ServicesDep, response: Response) -> UploadView:
     """Store a set of samples for runs to train on. The same set is stored once, whatever its name."""
@@ -72,7 +73,7 @@ def _create(form: Form, services: Services) -> Upload:
     options = UploadOptions.of(form.texts)
     samples = _read(form, options, services)
     counts = [len(samples.array)] if samples.labels is None else np.bincount(samples.labels).tolist()
-    artifacts = LocalArtifacts(services.settings.uploaded)
+    artifacts = services.uploaded
     labels = None if samples.labels is None else _packed(samples.labels)
     with as_npy(samples.array, services.settings.uploads) as file:
 
@@ -89,7 +90,7 @@ def _create(form: Form, services: Services) -> Upload:
         uploaded = put()  # before the row, which may not name what is not there
         with transaction(services.engine) as session:
             upload = uploads.create(session, uploaded, name=options.name)
-            if not all(artifacts.path(part.sha256).exists() for part in _parts(uploaded)):
+            if not all(artifacts.has(part.sha256) for part in _parts(uploaded)):
                 put()  # the same set was deleted meanwhile; the row is ours now
             return upload
 
@@ -157,4 +158,4 @@ def get_upload(upload_id: UploadId, session: Reader) -> UploadView:
 @router.delete("/{upload_id}", status_code=204, responses=documented(404, 409))
 def delete_upload(upload_id: UploadId, session: Writer, services: ServicesDep) -> None:
     """Delete an uploaded set with its files. One that a queued or running run trains on stays."""
-    uploads.delete(session, upload_id, LocalArtifacts(services.settings.uploaded))
+    uploads.delete(session, upload_id, services.uploaded)

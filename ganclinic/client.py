@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -19,7 +20,7 @@ import httpx
 from pydantic import ValidationError
 
 from ganclinic.config import Surroundings, find_service
-from ganclinic.errors import GanClinicError, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
+from ganclinic.errors import GanClinicError, NotFound, ServiceFailed, ServiceUnreachable, UnexpectedAnswer, WaitTimeout
 from ganclinic.transport import Query, Transport, document_of
 from ganclinic.views import (
     BatchView,
@@ -27,11 +28,14 @@ from ganclinic.views import (
     LabelView,
     MemberView,
     RunDetails,
+    RunLog,
     RunView,
     Series,
     TreatmentView,
     UploadView,
     View,
+    WaitingView,
+    WorkerView,
 )
 from ganlib.diagnose.verdict import Diagnosis, FindingName
 from ganlib.label import Labelled
@@ -171,6 +175,53 @@ class Client:
         """Asks for the end of a run; one that is over stays as it is."""
         return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/cancel"))
 
+    def delete(self, run_id: str, *, with_labels: bool = False) -> None:
+        """Deletes a run that is over, with everything that it has recorded.
+
+        Raises:
+            Conflict: it is not over, remedies made other runs of it, or people's labels would be lost and
+                `with_labels` does not say that they may.
+        """
+        self._transport.delete(f"{_path_of(run_id)}{'?with_labels=true' if with_labels else ''}")
+
+    def pause(self, run_id: str) -> RunView:
+        """Asks a run to pause: a queued one at once, a running one at the end of its epoch.
+
+        Raises:
+            Conflict: it is over.
+        """
+        return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/pause"))
+
+    def resume(self, run_id: str) -> RunView:
+        """Puts a paused run back into the queue, at its old place, or calls off a pause.
+
+        Raises:
+            Conflict: it is over.
+        """
+        return self._view(RunView, self._transport.post(f"{_path_of(run_id)}/resume"))
+
+    def extend(self, run_id: str, epochs: int, *, idempotency_key: str | None = None) -> RunView:
+        """Lets a run that succeeded or was halted go on from its last checkpoint, with so many more epochs.
+
+        Raises:
+            Conflict: it cannot; the message says why.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+        answer = self._transport.post(f"{_path_of(run_id)}/extend", body={"epochs": epochs}, key=key)
+        return self._view(RunView, answer)
+
+    def drain(self, worker: str | None = None) -> None:
+        """Lets that worker, or every worker, finish what it has and claim nothing more.
+
+        Raises:
+            NotAllowed: only administrators may.
+        """
+        self._transport.post(_drain_path(worker))
+
+    def end_drain(self, worker: str | None = None) -> None:
+        """Lets that worker, or every worker that is not drained by name, claim again."""
+        self._transport.delete(_drain_path(worker))
+
     def rediagnose(self, run_id: str) -> Diagnosis:
         """The diagnosis of a run that is over by the service's own ruleset; what earlier rulesets said stays.
 
@@ -236,14 +287,23 @@ class Client:
         verdict: str | None = None,
         batch: str | None = None,
         name: str | None = None,
+        user: str | None = None,
     ) -> Iterator[RunView]:
         """Runs that match all filters, newest first; further pages are fetched as they are reached."""
-        query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name}
+        query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name, "user": user}
         return self._pages(RunView, "/v1/runs", query)
 
     def get_run(self, run_id: str) -> RunDetails:
         """A run with its spec and attempts."""
         return self._view(RunDetails, self._transport.get(f"{_path_of(run_id)}"))
+
+    def why_waiting(self, run_id: str) -> WaitingView:
+        """Why a run waits: what is claimed before it, what holds it back, and when it may begin."""
+        return self._view(WaitingView, self._transport.get(f"{_path_of(run_id)}/waiting"))
+
+    def workers(self) -> list[WorkerView]:
+        """Every worker that was heard of within a day, by name."""
+        return [self._parsed(WorkerView, item) for item in self._items("/v1/workers")]
 
     def get_batch(self, batch_id: str) -> BatchView:
         """A batch with its runs."""
@@ -365,6 +425,69 @@ class Client:
         answer = self._transport.get(f"{_path_of(run_id)}/series", {"resolution": resolution, **query})
         return self._view(Series, answer)
 
+    def log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> RunLog:
+        """What an attempt (by default the last) has logged: all that is kept, or its last `tail` lines.
+
+        Raises:
+            NotFound: there is no such run or attempt.
+        """
+        answer = self._transport.get(f"{_path_of(run_id)}/log", {"attempt": attempt, "tail": tail})
+        number, end = (answer.headers.get(name, "") for name in ("X-Log-Attempt", "X-Log-End"))
+        if not (number.isdecimal() and end.isdecimal()):
+            raise UnexpectedAnswer(self.url, "a log without its attempt")
+        return RunLog(attempt=int(number), text=answer.text, end=int(end))
+
+    def follow_log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> Iterator[str]:
+        """Lines as they are logged, after the last `tail` of those before, until the attempt has ended.
+
+        Without `attempt` until the run is over: its attempts one after the other, and the first once it begins.
+        Outages of up to a minute are waited out.
+        """
+        number = attempt
+        while (began := self._patiently(partial(self._first_log, run_id, number, tail))) is None:
+            self._sleep(POLL_INTERVAL_S)
+        while True:
+            yield began.text
+            yield from self._rest_of_log(run_id, began)
+            if attempt is not None or (next_one := self._next_log(run_id, began.attempt)) is None:
+                return
+            began = next_one
+
+    def _first_log(self, run_id: str, number: int | None, tail: int | None) -> RunLog | None:
+        try:
+            return self.log(run_id, attempt=number, tail=tail)
+        except NotFound:
+            if number is not None or self.get_run(run_id).is_final:
+                raise
+            return None
+
+    def _rest_of_log(self, run_id: str, began: RunLog) -> Iterator[str]:
+        """What comes after, event by event; goes on where a broken connection left off."""
+        after, deadline = began.end, self._clock() + OUTAGE_PATIENCE_S
+        while True:
+            try:
+                path, query = f"{_path_of(run_id)}/log/stream", {"attempt": began.attempt}
+                with self._transport.events(path, query, after=after) as events:
+                    for event in events:
+                        if event.kind == "end":
+                            return
+                        after, deadline = event.id, self._clock() + OUTAGE_PATIENCE_S
+                        yield event.data
+            except (ServiceUnreachable, ServiceFailed):
+                if self._clock() >= deadline:
+                    raise
+            self._sleep(POLL_INTERVAL_S)
+
+    def _next_log(self, run_id: str, number: int) -> RunLog | None:
+        """The log of the attempt after that one, once it begins; None where the run is over without."""
+        while True:
+            run = self._patiently(lambda: self.get_run(run_id))
+            if run.attempt > number:
+                return RunLog(attempt=number + 1, text="", end=0)
+            if run.is_final:
+                return None
+            self._sleep(POLL_INTERVAL_S)
+
     def sample_epochs(self, run_id: str) -> list[int]:
         """Epochs that have a sample grid."""
         return [int(item["epoch"]) for item in self._items(f"{_path_of(run_id)}/samples")]
@@ -473,6 +596,10 @@ class Client:
 
 def _path_of(run_id: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}"
+
+
+def _drain_path(worker: str | None) -> str:
+    return "/v1/drain" if worker is None else f"/v1/workers/{quote(worker, safe='')}/drain"
 
 
 def _treatment_path(treatment_id: str) -> str:

@@ -6,10 +6,12 @@ GanClinicError
 ├── UnexpectedAnswer         something answers, but it is no GAN Clinic
 ├── ApiError                 the service refused; carries its problem document
 │   ├── NotAuthorised        401
+│   ├── NotAllowed           403
 │   ├── NotFound             404
 │   ├── Conflict             409
 │   ├── TooLarge             413
 │   ├── InvalidSpec          422, with the fields that are wrong
+│   ├── QuotaExceeded        429
 │   └── ServiceFailed        5xx
 ├── WaitTimeout              the run or comparison is not over yet
 ├── InvalidInput             a file or an option that cannot be read
@@ -102,6 +104,18 @@ class NotAuthorised(ApiError):
             "The service does not accept this token. Use the one in the file `token` of its state directory "
             "(usually .ganclinic/token), with --token or GANCLINIC_TOKEN."
         )
+
+
+class NotAllowed(ApiError):
+    """The run is somebody else's, or only an administrator may do this."""
+
+    exit_code = 4
+
+
+class QuotaExceeded(ApiError):
+    """More runs would be queued than the user or the team may have."""
+
+    exit_code = 2
 
 
 class NotFound(ApiError):

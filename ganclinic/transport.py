@@ -1,8 +1,9 @@
 """One request to the service: retried where that is safe, its errors translated. Private to the client."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,9 +15,11 @@ from ganclinic.errors import (
     Conflict,
     InvalidInput,
     InvalidSpec,
+    NotAllowed,
     NotAuthorised,
     NotFound,
     Problem,
+    QuotaExceeded,
     ServiceFailed,
     ServiceUnreachable,
     TooLarge,
@@ -25,15 +28,34 @@ from ganclinic.errors import (
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+EVENT_SILENCE_S = 60.0  # the service sends something every 15 s
 UPLOAD_TIMEOUT_S = 600.0  # the service answers when it has unpacked and checked everything
 RETRY_DELAYS_S = (0.2, 0.8)  # three tries within a second: a restarting API is back in about two, see `Client.watch`
 LONGEST_RETRY_AFTER_S = 5.0
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-ERRORS: dict[int, type[ApiError]] = {401: NotAuthorised, 404: NotFound, 409: Conflict, 413: TooLarge, 422: InvalidSpec}
+ERRORS: dict[int, type[ApiError]] = {
+    401: NotAuthorised,
+    403: NotAllowed,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    422: InvalidSpec,
+    429: QuotaExceeded,
+}
 
 Query = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A server-sent event."""
+
+    kind: str
+    id: int
+    data: str
+    """Lines."""
 
 
 class Transport:
@@ -72,6 +94,25 @@ class Transport:
         """The answer to a POST that may be repeated: it has an idempotency key, or repeating it changes nothing."""
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
 
+    @contextmanager
+    def events(self, path: str, query: Query, *, after: int) -> Iterator[Iterator[Event]]:
+        """The server-sent events at that path, beginning after the one whose id is `after`.
+
+        Raises:
+            GanClinicError: see `ganclinic.errors`; of a broken connection `ServiceUnreachable`, also between events.
+        """
+        given = {k: v for k, v in query.items() if v is not None}
+        timeout = httpx.Timeout(EVENT_SILENCE_S, connect=CONNECT_TIMEOUT_S)
+        try:
+            with self._http.stream(
+                "GET", path, params=given, headers={"Last-Event-ID": str(after)}, timeout=timeout
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                yield read_events(_checked(answer).iter_lines())
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+
     def delete(self, path: str) -> None:
         """Deletes what has that path. Where an answer was lost and the request repeated, it may be gone already."""
         self._send("DELETE", path)
@@ -107,6 +148,25 @@ class Transport:
             return _checked(self._http.request(method, path, **parts))
         except httpx.TransportError as error:
             raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def read_events(lines: Iterable[str]) -> Iterator[Event]:
+    """Server-sent events from their lines; one that is cut off at the end is none."""
+    kind, number, data = "message", 0, list[str]()
+    for line in lines:
+        if not line:
+            if data:
+                yield Event(kind=kind, id=number, data="\n".join(data))
+            kind, data = "message", []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            data.append(value)
+        elif field == "event":
+            kind = value
+        elif field == "id" and value.isdecimal():
+            number = int(value)
 
 
 def _retry_after_s(answer: httpx.Response) -> float:

@@ -36,6 +36,9 @@ class RunView(View):
     spec_hash: str = ""
     seed: int = 0
     priority: int = 0
+    user: str = "default"
+    """Who submitted it."""
+    team: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -43,6 +46,8 @@ class RunView(View):
     """0 before the first."""
     cancel_requested: bool = False
     """Whether it was asked to end; a training ends after its step."""
+    pause_requested: bool = False
+    """Whether it was asked to pause, and goes on to the end of its epoch."""
     epochs_total: int
     epochs_done: int = 0
     steps_per_epoch: int
@@ -90,6 +95,8 @@ class AttemptView(View):
     resumed_from_epoch: int | None = None
     identical: bool | None = None
     """Whether a resume continues bit by bit; None for a first attempt."""
+    versions: dict[str, Any] | None = None
+    """Of GAN Clinic, libraries and drivers."""
     error: str | None = None
 
 
@@ -98,6 +105,16 @@ class RunDetails(RunView):
 
     spec: dict[str, Any] = Field(default_factory=dict)
     attempts: tuple[AttemptView, ...] = ()
+
+
+class RunLog(View):
+    """What an attempt has logged."""
+
+    attempt: int
+    text: str
+    """Lines."""
+    end: int
+    """Bytes that it had logged up to the end of that."""
 
 
 class SeriesColumn(View):
@@ -186,6 +203,51 @@ class LabelView(View):
     verdict: str
     """Likewise."""
     created_at: datetime
+
+
+class SpreadView(View):
+    """The quartiles of a duration, in seconds."""
+
+    low: float
+    median: float
+    high: float
+
+
+class ReasonView(View):
+    """One thing that a run waits for."""
+
+    kind: str
+    """paused, quota, drained, no worker, priority, share, older or busy."""
+    text: str
+
+
+class WaitingView(View):
+    """Why a run waits."""
+
+    run_id: str
+    status: str
+    ahead: int | None = None
+    """Runs that would be claimed before it."""
+    reasons: tuple[ReasonView, ...] = ()
+    starts_in_s: SpreadView | None = None
+    """From now; None: unknown."""
+    takes_s: SpreadView | None = None
+    """Its training, by finished runs like it; None: unknown."""
+    compared_with: int = 0
+    """How many those are."""
+
+
+class WorkerView(View):
+    """A worker as it was last heard of."""
+
+    name: str
+    started_at: datetime
+    seen_at: datetime
+    is_alive: bool
+    is_drained: bool = False
+    """Whether it claims nothing more."""
+    run_id: str | None = None
+    """What it trains."""
 
 
 class BatchView(View):

@@ -6,6 +6,7 @@ Nothing is unpickled when it is read, so a foreign file can at worst be refused.
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,26 @@ FORMAT = "ganclinic-checkpoint-1"
 PARTS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "remedies")
 
 
+SYSTEM_ERROR = re.compile(r"\(os error (?P<errno>\d+)\)")
+
+
 class CheckpointUnreadable(ValueError):
     """The file is missing, cut short or not a checkpoint."""
 
 
 def save(path: Path, state: TrainingState) -> None:
-    """Write the state to `path`: after a crash at any moment, the file is either absent or whole."""
+    """Write the state to `path`: after a crash at any moment, the file is either absent or whole.
+
+    Raises:
+        OSError: it cannot be written, with the `errno` that says why.
+    """
     tensors: dict[str, torch.Tensor] = {}
     rest = {part: _take_tensors(getattr(state, part), part, tensors) for part in PARTS}
     rest |= {"spec_hash": state.spec_hash, "epoch": state.epoch, "step": state.step}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, part, metadata={"format": FORMAT, "state": json.dumps(rest)})
+        _save_file(tensors, part, {"format": FORMAT, "state": json.dumps(rest)})
         _sync(part)
         part.replace(path)
     except BaseException:
@@ -57,6 +65,15 @@ def load(path: Path) -> TrainingState:
     rest = json.loads(metadata["state"])
     parts = {part: _put_tensors(rest[part], tensors) for part in PARTS}
     return TrainingState(spec_hash=rest["spec_hash"], epoch=rest["epoch"], step=rest["step"], **parts)
+
+
+def _save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:  # tells the system's error in its text alone
+        if (found := SYSTEM_ERROR.search(str(error))) is None:
+            raise
+        raise OSError(int(found["errno"]), os.strerror(int(found["errno"])), str(path)) from None
 
 
 def _take_tensors(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:

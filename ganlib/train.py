@@ -8,7 +8,7 @@ for report in training.epochs():
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,9 +72,15 @@ class Training:
     """One training: networks, optimizers and the number of steps made."""
 
     def __init__(
-        self, spec: RunSpec, data: DataArrays, *, device: torch.device, state: TrainingState | None = None
+        self,
+        spec: RunSpec,
+        data: DataArrays,
+        *,
+        device: torch.device,
+        state: TrainingState | None = None,
+        before: Sequence[RunSpec] = (),
     ) -> None:
-        """Build it at its start, or at `state`.
+        """Build it at its start, or at `state`, which may also be that of a spec in `before` with fewer epochs.
 
         Raises:
             SpecMismatch: the state was saved under another spec.
@@ -96,7 +102,7 @@ class Training:
         )
         self.epoch = self.step = 0
         if state is not None:
-            self._restore(state)
+            self._restore(state, before)
 
     def epochs(self, on_step: Callable[[int], None] | None = None) -> Iterator[EpochReport]:
         """The epochs that are left, one report each; `on_step` is told the steps made, and may raise to stop."""
@@ -171,8 +177,8 @@ class Training:
             )
         )
 
-    def _restore(self, state: TrainingState) -> None:
-        if state.spec_hash != spec_hash(self.spec):
+    def _restore(self, state: TrainingState, before: Sequence[RunSpec]) -> None:
+        if state.spec_hash not in {spec_hash(spec) for spec in (self.spec, *before)}:
             raise SpecMismatch("the checkpoint belongs to a run with another spec")
         self.epoch, self.step = state.epoch, state.step
         self.generator.load_state_dict(state.generator)

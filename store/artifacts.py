@@ -1,19 +1,17 @@
-"""Files named by the hash of their content, in a directory."""
+"""Files named by the hash of their content."""
 
 import hashlib
-import os
+import io
 import re
-import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from store.errors import ArtifactNotFound
+from store.errors import ArtifactNotFound, FileMissing
+from store.files import COPY_BYTES, Files, LocalFiles, StoredFile
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-COPY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +25,22 @@ class StoredArtifact:
     media_type: str
 
 
-class LocalArtifacts:
-    """Artifacts in a directory: `root/ab/cdef…`. Whoever sees a file sees all of it, also after a power cut."""
+class Artifacts:
+    """Artifacts among files that are shared, as `ab/cdef…`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def put(self, content: bytes, media_type: str) -> StoredArtifact:
-        """Stores the content, on disk when this returns; the same content is stored once."""
-        sha256 = hashlib.sha256(content).hexdigest()
-        self._store(sha256, lambda file: file.write(content))
-        return StoredArtifact(sha256=sha256, size=len(content), media_type=media_type)
+        """Stores the content, safe when this returns; the same content is stored once."""
+        return self.put_file(io.BytesIO(content), media_type)
 
     def put_file(self, content: BinaryIO, media_type: str) -> StoredArtifact:
         """Stores all of an open file, however large, as `put` does."""
         sha256, size = hash_file(content), content.tell()
-        content.seek(0)
-        self._store(sha256, lambda file: shutil.copyfileobj(content, file, COPY_BYTES))
+        if not self._files.refresh(_name(sha256)):
+            content.seek(0)
+            self._files.put(_name(sha256), content)
         return StoredArtifact(sha256=sha256, size=size, media_type=media_type)
 
     def get(self, sha256: str) -> bytes:
@@ -53,29 +50,65 @@ class LocalArtifacts:
             ArtifactNotFound: there is none.
         """
         try:
-            return self.path(sha256).read_bytes()
-        except FileNotFoundError:
+            return self._files.read(_name(sha256))
+        except FileMissing:
             raise ArtifactNotFound(sha256) from None
 
+    def fetch(self, sha256: str) -> Path:
+        """Where the content of that hash lies on this machine, brought here where it has to be.
+
+        Raises:
+            ArtifactNotFound: there is none.
+        """
+        try:
+            return self._files.fetch(_name(sha256), sha256)
+        except FileMissing:
+            raise ArtifactNotFound(sha256) from None
+
+    def has(self, sha256: str) -> bool:
+        """Whether the content of that hash is stored."""
+        return self._files.has(_name(sha256))
+
     def path(self, sha256: str) -> Path:
-        """Where the content of that hash is, or would be.
+        """Where the content of that hash is, or would be, on this machine.
 
         Raises:
             ArtifactNotFound: it is not a hash, so there never is.
         """
-        if SHA256.fullmatch(sha256) is None:
-            raise ArtifactNotFound(sha256)
-        return self._root / sha256[:2] / sha256[2:]
+        return self._files.local_path(_name(sha256))
 
     def delete(self, sha256: str) -> None:
         """Deletes the content of that hash, where it is stored."""
-        self.path(sha256).unlink(missing_ok=True)
+        self._files.delete(_name(sha256))
 
-    def _store(self, sha256: str, write: Callable[[BinaryIO], object]) -> None:
-        path = self.path(sha256)
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_atomically(path, write)
+    def discard(self, sha256: str, before: float) -> bool:
+        """Deletes the content of that hash unless it was put at or after `before` (seconds since 1970); whether so."""
+        return self._files.discard(_name(sha256), before)
+
+    def entries(self) -> Iterator[StoredFile]:
+        """All artifacts, each with its hash as the name."""
+        for entry in self._files.entries():
+            sha256 = hash_of(entry.name)
+            if SHA256.fullmatch(sha256):
+                yield replace(entry, name=sha256)
+
+
+class LocalArtifacts(Artifacts):
+    """Artifacts in a directory: `root/ab/cdef…`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(LocalFiles(root))
+
+
+def _name(sha256: str) -> str:
+    if SHA256.fullmatch(sha256) is None:
+        raise ArtifactNotFound(sha256)
+    return f"{sha256[:2]}/{sha256[2:]}"
+
+
+def hash_of(name: str) -> str:
+    """The hash that the file of that name is for."""
+    return name.replace("/", "", 1)
 
 
 def hash_file(content: BinaryIO) -> str:
@@ -85,26 +118,3 @@ def hash_file(content: BinaryIO) -> str:
     while block := content.read(COPY_BYTES):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # or the new name may be lost with the power
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,7 @@ from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
 from store.errors import BatchNotFound, IdempotencyConflict
 from store.models import Batch
+from store.owners import NOBODY_ELSE, Owner, ensure
 from store.runs import clock, hash_request, new_id, new_run
 
 
@@ -24,6 +25,7 @@ def create_batch(
     *,
     name: str | None = None,
     priority: int = 0,
+    owner: Owner = NOBODY_ELSE,
     idempotency_key: str | None = None,
 ) -> Batch:
     """A new batch of queued runs, or the batch that the same requests with the same idempotency key made.
@@ -33,6 +35,7 @@ def create_batch(
     Raises:
         IdempotencyConflict: the key was used for other requests.
     """
+    ensure(session, owner)
     created_at = clock(session)
     batch = Batch(
         id=new_id(),
@@ -41,7 +44,7 @@ def create_batch(
         request_hash=hash_request(_BatchName(name=name), *(request for request, _ in requests)),
         created_at=created_at,
     )
-    batch.runs = [new_run(request, spec, priority=priority) for request, spec in requests]
+    batch.runs = [new_run(request, spec, priority=priority, owner=owner) for request, spec in requests]
     # Runs of a batch are as old as each other: rising ids keep their order wherever runs are sorted by age.
     for run, run_id in zip(batch.runs, sorted(run.id for run in batch.runs), strict=True):
         run.id, run.created_at = run_id, created_at

@@ -10,10 +10,13 @@ from ganlib.spec import ComparisonSpec, spec_hash
 from store.epochs import evaluations
 from store.errors import ComparisonNotFound
 from store.models import Run, Status
+from store.owners import NOBODY_ELSE, Owner
 from store.runs import Page, ask_to_stop, clock, find, hash_request, insert, made_with, new_id, page_of
 
 
-def create(session: Session, spec: ComparisonSpec, *, idempotency_key: str | None = None) -> Run:
+def create(
+    session: Session, spec: ComparisonSpec, *, owner: Owner = NOBODY_ELSE, idempotency_key: str | None = None
+) -> Run:
     """A new queued comparison, or the one that the same request with the same idempotency key made.
 
     Raises:
@@ -27,6 +30,7 @@ def create(session: Session, spec: ComparisonSpec, *, idempotency_key: str | Non
         seed=spec.seed,
         status="queued",
         priority=0,
+        **owner.columns,
         request_hash=hash_request(spec),
         created_at=clock(session),
         epochs_total=1,

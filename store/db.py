@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,15 @@ def require_migrated(engine: Engine) -> None:
         raise DatabaseNotMigrated(revision, head)
 
 
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Of the migrations, newest first. Reading them takes longer than the rest of a check."""
+    return tuple(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+
+
 def _require_known(revision: str | None) -> str:
     """The newest revision, where the given one is among those that led to it."""
-    known = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+    known = _revisions()
     if revision is not None and revision not in known:
         raise DatabaseTooNew(revision, known[0])
     return known[0]

@@ -42,6 +42,8 @@ class EpochRecord:
     """How long the epoch took."""
     checkpoint: str | None
     """File name; None where the epoch has none."""
+    checkpoint_sha256: str | None = None
+    """Of its content."""
     evaluations: tuple[Evaluation, ...]
     """This epoch's, and with epoch 1 that of the untrained generator (epoch 0)."""
     diagnosis: Diagnosis
@@ -122,6 +124,7 @@ def _rows(record: EpochRecord) -> list[Base]:
             gradients=finite_json([asdict(g) for g in record.gradients]),
             seconds=record.seconds,
             checkpoint=record.checkpoint,
+            checkpoint_sha256=record.checkpoint_sha256,
             recorded_at=now(),
         ),
         SeriesBlock(**of_run, **of_steps, columns=COLUMNS_VERSION, block=pack(record.steps)),
@@ -191,6 +194,12 @@ def last_checkpoint(session: Session, run_id: str) -> tuple[int, str] | None:
     query = select(Epoch.epoch, Epoch.checkpoint).where(Epoch.run_id == run_id, Epoch.checkpoint.is_not(None))
     row = session.execute(query.order_by(Epoch.epoch.desc()).limit(1)).one_or_none()
     return None if row is None else (row[0], str(row[1]))
+
+
+def hash_of_checkpoint(session: Session, run_id: str, checkpoint: str) -> str | None:
+    """The hash of that file of the run; None where it is not known."""
+    query = select(Epoch.checkpoint_sha256).where(Epoch.run_id == run_id, Epoch.checkpoint == checkpoint)
+    return session.scalars(query.limit(1)).one_or_none()
 
 
 def history(session: Session, run_id: str) -> History:

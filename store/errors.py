@@ -9,6 +9,17 @@ StoreError
 ├── UploadNotFound          no upload has this id
 ├── UploadInUse             a run that is not over trains on the upload
 ├── ArtifactNotFound        no stored file has this hash
+├── FileMissing             no stored file has this name
+├── FileDamaged             a stored file is not what was stored
+├── DiskFull                there is no room for a file on this machine
+├── BackupFailed            the database cannot be copied, or restored
+├── StorageFull             stored files take all that they may
+├── StoreUnavailable        the store of files does not answer, or not in time
+├── QuotaExceeded           more runs would wait than the user or the team may have queued
+├── NotPausable             the run is over, so that it cannot be paused or resumed
+├── NotExtendable           the run cannot go on with more epochs
+├── WorkerNotFound          no worker has this name
+├── RunInUse                something needs the run, which is to be deleted
 ├── RunNotOver              the run is queued or running: what it records may still change
 ├── IdempotencyConflict     the key was used for another request
 ├── InvalidCursor           the cursor was not made by this list
@@ -18,6 +29,8 @@ StoreError
 │   └── DatabaseTooNew      it was made by a newer version of this code
 └── DatabaseUnavailable     the database does not answer, or not in time
 """
+
+from pathlib import Path
 
 
 class StoreError(Exception):
@@ -87,6 +100,93 @@ class ArtifactNotFound(StoreError):
     def __init__(self, sha256: str) -> None:
         super().__init__(f"there is no artifact '{sha256}'")
         self.sha256 = sha256
+
+
+class QuotaExceeded(StoreError):
+    """More runs would wait than the user or the team may have queued."""
+
+    def __init__(self, scope: str, name: str, *, queued: int, allowed: int) -> None:
+        super().__init__(
+            f"the {scope} '{name}' would have {queued} runs queued, and may have {allowed}; "
+            "wait until some have started, or cancel some"
+        )
+        self.allowed = allowed
+
+
+class NotPausable(StoreError):
+    """The run is over, so that it cannot be paused or resumed."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"the run '{run_id}' is over: {status}; only a run that is queued, running or paused can be")
+        self.run_id = run_id
+
+
+class NotExtendable(StoreError):
+    """The run cannot go on with more epochs; the message says why."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"the run '{run_id}' cannot be extended: {why}")
+        self.run_id = run_id
+
+
+class WorkerNotFound(StoreError):
+    """No worker has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no worker '{name:.80}'")
+        self.name = name
+
+
+class FileMissing(StoreError):
+    """No stored file has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no stored file '{name:.200}'")
+        self.name = name
+
+
+class FileDamaged(StoreError):
+    """A stored file is not what was stored."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the stored file '{name}' is damaged: its content has another hash")
+        self.name = name
+
+
+class DiskFull(StoreError):
+    """There is no room for a file on this machine."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(f"there is no room for a file in '{directory}' ({reason}); free some, and try again")
+        self.directory = directory
+
+
+class BackupFailed(StoreError):
+    """The database cannot be copied, or restored; the message says why."""
+
+
+class StorageFull(StoreError):
+    """Stored files take all that they may."""
+
+    def __init__(self, used: int, quota: int) -> None:
+        super().__init__(
+            f"stored files take {used:,} bytes, and the service allows {quota:,}; delete runs or uploads that nobody "
+            "needs: GET /v1/storage lists the runs that take most"
+        )
+        self.used = used
+        self.quota = quota
+
+
+class StoreUnavailable(StoreError):
+    """The store of files does not answer, or not in time."""
+
+
+class RunInUse(StoreError):
+    """Something needs the run, which is to be deleted; the message says what, and what to do."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"the run '{run_id}' cannot be deleted: {why}")
+        self.run_id = run_id
 
 
 class RunNotOver(StoreError):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.label import LabelRequest
 from store.cursors import decode_cursor, encode_cursor
-from store.errors import IdempotencyConflict
+from store.errors import IdempotencyConflict, RunNotFound
 from store.models import Label, Run
 from store.runs import MAX_PAGE, clock, hash_request, new_id
 
@@ -41,6 +41,7 @@ def add(
 
     Raises:
         IdempotencyConflict: the key was used for another request.
+        RunNotFound: the run was deleted meanwhile.
     """
     label = Label(
         id=new_id(),
@@ -56,6 +57,8 @@ def add(
         with session.begin_nested():
             session.add(label)
     except IntegrityError:
+        if session.get(Run, run_id, populate_existing=True) is None:
+            raise RunNotFound(run_id) from None
         if idempotency_key is None:
             raise
         return _first(session, idempotency_key, label.request_hash)

@@ -2,9 +2,11 @@
 
     queued ─claim→ running ─finish→ succeeded | failed | cancelled | halted
        ↑              ├─hand_over→ queued            its worker is stopped: does not count
+       │              ├─pause→ paused ─resume→ queued  as was asked for: does not count; see `pauses`
        └──────────────┴─requeue, requeue_expired→    lost: queued again, failed once too many are lost
 
-Where a cancel was asked for, a run that would be queued again is cancelled instead. Whatever ends a run that a
+Where a cancel was asked for, a run that would be queued again is cancelled instead; where a pause was, it is paused.
+Whatever ends a run that a
 treatment made also stores what follows, in the same transaction: see `treatments.go_on`.
 """
 
@@ -18,15 +20,20 @@ from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec import ComparisonSpec, RunSpec
+from store import owners, quotas, share, workers
+from store.accounts import EQUAL, Sharing
 from store.db import after, now
 from store.errors import LeaseLost
 from store.models import FINAL_STATUSES, Attempt, AttemptOutcome, Kind, Run, Status
+from store.share import Head
 from store.treatments import go_on
 
 Outcome = Literal["succeeded", "failed", "cancelled", "halted"]
 SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
 """What the spec of a run of each kind has to be."""
 NO_LEASE = {"lease_worker": null(), "lease_expires_at": null()}
+UNCOUNTED: tuple[AttemptOutcome, ...] = ("handed over", "paused")
+"""How attempts end that say nothing of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +51,15 @@ class RenewResult:
     """What a worker learns when it renews its lease."""
 
     cancel_requested: bool
+    pause_requested: bool
 
 
-def claim(session: Session, worker: str, lease: timedelta) -> Claim | None:
-    """The queued run of the highest priority, among those the oldest, for this worker alone; None without one.
+def claim(session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL) -> Claim | None:
+    """The queued run whose turn it is (see `share`), for this worker alone; None without one that may run.
 
-    A run whose stored spec no longer validates is failed on the way.
+    A drained worker is given none. A run whose stored spec no longer validates is failed on the way.
     """
-    while (run := _claim_next(session, worker, lease)) is not None:
+    while (run := _claim_next(session, worker, lease, sharing)) is not None:
         session.add(
             Attempt(
                 run_id=run.id,
@@ -72,11 +80,42 @@ def claim(session: Session, worker: str, lease: timedelta) -> Claim | None:
     return None
 
 
-def _claim_next(session: Session, worker: str, lease: timedelta) -> Run | None:
+def _claim_next(session: Session, worker: str, lease: timedelta, sharing: Sharing) -> Run | None:
+    if workers.is_drained(session, worker):
+        return None
+    waiting = share.heads(session, sharing)
+    while waiting:
+        head, *waiting = waiting
+        run = _claim_within_quota(session, head, worker, lease, sharing)
+        if run is not None:
+            return run
+        # Held back by a quota, or claimed by somebody else since.
+        lower = share.below(session, head)
+        waiting = waiting if lower is None else share.merged(waiting, lower)
+    return None
+
+
+def _claim_within_quota(session: Session, head: Head, worker: str, lease: timedelta, sharing: Sharing) -> Run | None:
+    owner = head.use.owner
+    if not quotas.holds_back(owner, sharing):
+        return _claim_of(session, head, worker, lease)
+    if quotas.reached(session, owner, sharing) is not None:
+        return None
+    with session.begin_nested() as savepoint:
+        quotas.lock(session, owner, sharing)  # of two claims at once, the second counts what the first has taken
+        if quotas.reached(session, owner, sharing) is None:
+            run = _claim_of(session, head, worker, lease)
+            if run is not None:
+                return run
+        savepoint.rollback()  # lets the owners go: held while others are locked, two claims could wait in a circle
+    return None
+
+
+def _claim_of(session: Session, head: Head, worker: str, lease: timedelta) -> Run | None:
     next_run = (
         select(Run.id)
-        .where(Run.status == "queued")
-        .order_by(Run.priority.desc(), Run.created_at, Run.id)
+        .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority)
+        .order_by(Run.created_at, Run.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # PostgreSQL only; on SQLite the transaction holds the one write lock
     )
@@ -134,7 +173,9 @@ def renew(session: Session, run_id: str, token: int, lease: timedelta) -> RenewR
         LeaseLost: the token no longer holds it.
     """
     run = update_held(session, run_id, token, lease_expires_at=after(lease))
-    return RenewResult(cancel_requested=run.cancel_requested)
+    if run.lease_worker is not None:
+        workers.beat(session, run.lease_worker)
+    return RenewResult(cancel_requested=run.cancel_requested, pause_requested=run.pause_requested)
 
 
 def report_progress(session: Session, run_id: str, token: int, step: int) -> None:
@@ -161,22 +202,31 @@ def finish(
         LeaseLost: the token no longer holds it.
     """
     run = update_held(
-        session, run_id, token, status=outcome, finished_at=now(), error=error, error_kind=error_kind, **NO_LEASE
+        session,
+        run_id,
+        token,
+        status=outcome,
+        finished_at=now(),
+        error=error,
+        error_kind=error_kind,
+        pause_requested=False,
+        **NO_LEASE,
     )
-    _end_attempt(session, run_id, token, outcome, error)
+    _end_attempt(session, run, token, outcome, error)
     go_on(session, run)
 
 
-def _end_attempt(session: Session, run_id: str, token: int, outcome: AttemptOutcome, error: str | None) -> None:
-    ended = session.scalar(
+def _end_attempt(session: Session, run: Run, token: int, outcome: AttemptOutcome, error: str | None) -> None:
+    ended = session.scalars(
         update(Attempt)
-        .where(Attempt.run_id == run_id, Attempt.token == token, Attempt.outcome == "running")
+        .where(Attempt.run_id == run.id, Attempt.token == token, Attempt.outcome == "running")
         .values(outcome=outcome, ended_at=now(), error=error)
-        .returning(Attempt.number)
-        .execution_options(synchronize_session=False)
-    )
+        .returning(Attempt),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).one_or_none()
     if ended is None:
-        raise LeaseLost(run_id, token)
+        raise LeaseLost(run.id, token)
+    owners.charge(session, run, ended)
 
 
 def hand_over(session: Session, run_id: str, token: int) -> Status:
@@ -186,17 +236,38 @@ def hand_over(session: Session, run_id: str, token: int) -> Status:
         LeaseLost: the token no longer holds it.
     """
     run = update_held(session, run_id, token, **_ended_or("queued"), **NO_LEASE)
-    _end_attempt(session, run_id, token, "handed over", None)
+    _end_attempt(session, run, token, "handed over", None)
     go_on(session, run)
     return run.status
 
 
-def _ended_or(status: Status) -> dict[str, Any]:
-    """The columns of a run that becomes `status`, or cancelled where that was asked for."""
+def pause(session: Session, run_id: str, token: int) -> Status | None:
+    """Pauses the run as was asked for; the attempt does not count. Its status afterwards.
+
+    None where nobody asks for it any more: the attempt goes on.
+
+    Raises:
+        LeaseLost: the token no longer holds it.
+    """
+    run = update_run(session, *held(run_id, token), Run.pause_requested.is_(True), **_ended_or("queued"), **NO_LEASE)
+    if run is None:
+        require_held(session, run_id, token)
+        return None
+    _end_attempt(session, run, token, "paused", None)
+    go_on(session, run)
+    return run.status
+
+
+def _ended_or(status: Literal["queued", "failed"]) -> dict[str, Any]:
+    """The columns of a run that becomes `status`; where it was asked for, cancelled, or paused instead of queued."""
     final = now() if status in FINAL_STATUSES else null()
+    asked = [(Run.cancel_requested, "cancelled")]
+    if status == "queued":
+        asked.append((Run.pause_requested, "paused"))
     return {
-        "status": case((Run.cancel_requested, "cancelled"), else_=status),
+        "status": case(*asked, else_=status),
         "finished_at": case((Run.cancel_requested, now()), else_=final),
+        "pause_requested": False,
     }
 
 
@@ -231,12 +302,12 @@ def _lose(
     error_kind: str,
     max_attempts: int,
 ) -> Run | None:
-    counted = select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome != "handed over")
+    counted = select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome.not_in(UNCOUNTED))
     exhausted = session.scalars(counted).one() >= max_attempts
     failed = {**_ended_or("failed"), "error": error, "error_kind": error_kind}
     run = update_run(session, *guards, **(failed if exhausted else _ended_or("queued")), **NO_LEASE)
     if run is not None:
-        _end_attempt(session, run_id, run.token, "lost", error)
+        _end_attempt(session, run, run.token, "lost", error)
         go_on(session, run)
     return run
 
@@ -244,8 +315,10 @@ def _lose(
 def requeue_expired(session: Session, max_attempts: int) -> list[str]:
     """Takes every run whose lease has expired from its worker, as `requeue` does. The ids of those runs."""
     expired = (Run.status == "running", Run.lease_expires_at < now())
-    # Sorted, so that two workers that repair at once lock rows in the same order.
-    candidates = session.execute(select(Run.id, Run.token, Run.lease_worker).where(*expired).order_by(Run.id)).all()
+    # Locked at once, and without those that somebody writes now, which are not lost: nobody waits in a circle for a run
+    # and its owner. Sorted by owner, as quotas lock them.
+    query = select(Run.id, Run.token, Run.lease_worker).where(*expired).order_by(Run.owner, Run.id)
+    candidates = session.execute(query.with_for_update(skip_locked=True)).all()
     lost: list[str] = []
     for run_id, token, worker in candidates:
         run = _lose(

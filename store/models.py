@@ -14,17 +14,21 @@ from sqlalchemy import (
     MetaData,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "halted"]
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
-AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over"]
+AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused"]
 ArtifactKind = Literal["samples", "bins"]
 Kind = Literal["training", "comparison"]
 TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
 UploadKind = Literal["images", "points"]
+DEFAULT_USER = "default"
+"""Who has the service's one token."""
+DEFAULT_OWNER = f"/{DEFAULT_USER}"
 
 
 class AnyText(TypeDecorator[str]):
@@ -74,6 +78,40 @@ class Batch(Base):
     """In the order of the request."""
 
 
+class OwnerRow(Base):
+    """Whom device time is counted for: a user, in a team or in none."""
+
+    __tablename__ = "owners"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """`team/user`; `/user` without a team."""
+    user: Mapped[str]
+    team: Mapped[str | None]
+    device_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of attempts that have ended, each second halved for every half-life that has passed since."""
+    as_of: Mapped[float]
+    """When that was true."""
+
+
+class WorkerRow(Base):
+    """A worker, and when it was last heard of."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[float]
+    seen_at: Mapped[float]
+
+
+class Drain(Base):
+    """A worker that claims nothing more; `*` is every worker."""
+
+    __tablename__ = "drains"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[float]
+
+
 class Run(Base):
     """One training, or one comparison of uploaded samples: its spec, who holds it, and how far it is.
 
@@ -82,7 +120,9 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("ix_runs_queue", "status", "priority", "created_at", "id"),
+        Index("ix_runs_queue", "status", "owner", "priority", "created_at", "id"),
+        Index("ix_runs_user", "user", "kind", "created_at", "id"),
+        Index("ix_runs_team", "team"),
         Index("ix_runs_list", "kind", "created_at", "id"),
         Index("ix_runs_batch_id", "batch_id"),
         Index("ix_runs_parent_id", "parent_id"),
@@ -99,6 +139,11 @@ class Run(Base):
     status: Mapped[Status] = mapped_column(Text)
     priority: Mapped[int]
     """Higher is claimed first."""
+    user: Mapped[str] = mapped_column(default=DEFAULT_USER, server_default=DEFAULT_USER)
+    """Who submitted it."""
+    team: Mapped[str | None]
+    owner: Mapped[str] = mapped_column(ForeignKey("owners.id"), default=DEFAULT_OWNER, server_default=DEFAULT_OWNER)
+    """Whom its device time is counted for: user and team."""
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     """The run whose spec a remedy changed; null where people made the run, as in the next four."""
@@ -112,6 +157,8 @@ class Run(Base):
     """Document of WarmStart: the checkpoint that it begins with; null: it begins with weights of its own."""
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
     request_hash: Mapped[str]
+    request_id: Mapped[str | None]
+    """Of the HTTP request that made it, as in the API's log; null where no request did."""
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -123,8 +170,14 @@ class Run(Base):
     lease_worker: Mapped[str | None]
     lease_expires_at: Mapped[float | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Of a running run: it becomes paused with its next epoch."""
 
     epochs_total: Mapped[int]
+    extended_from: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """What `epochs_total` was before each time that the run was extended."""
+    extension_key: Mapped[str | None]
+    """Epochs and idempotency key of the last extension, as `20:key`."""
     epochs_done: Mapped[int] = mapped_column(default=0)
     steps_per_epoch: Mapped[int]
     step: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -166,6 +219,7 @@ class Attempt(Base):
     """One execution of a run, and the machine it ran on."""
 
     __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_ended_at", "ended_at"),)
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -188,6 +242,7 @@ class Epoch(Base):
     """One epoch of a run. Its primary key and the guard in `record_epoch` keep it from being recorded twice."""
 
     __tablename__ = "epochs"
+    __table_args__ = (Index("ix_epochs_recorded_at", "recorded_at"),)
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -201,7 +256,38 @@ class Epoch(Base):
     seconds: Mapped[float]
     checkpoint: Mapped[str | None]
     """File name; null where the epoch has none."""
+    checkpoint_sha256: Mapped[str | None]
+    """Of its content; null without one, and in epochs of a version that recorded none."""
     recorded_at: Mapped[float]
+
+
+class LogPiece(Base):
+    """A piece of what an attempt's training process has logged. Old pieces are deleted, none is changed."""
+
+    __tablename__ = "log_pieces"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Bytes that the attempt had logged before."""
+    content: Mapped[bytes]
+
+
+class GpuReading(Base):
+    """What a worker last read of a GPU."""
+
+    __tablename__ = "gpu_readings"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    gpu: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Its number on that machine, as the driver counts."""
+    name: Mapped[str]
+    utilisation: Mapped[float]
+    """Share of the time in which it computed, in [0, 1]."""
+    memory_used: Mapped[int] = mapped_column(BigInteger)
+    """In bytes, as the next."""
+    memory_total: Mapped[int] = mapped_column(BigInteger)
+    read_at: Mapped[float]
 
 
 class Upload(Base):
@@ -294,6 +380,7 @@ class Artifact(Base):
     """Which stored file is the run's picture of an epoch."""
 
     __tablename__ = "artifacts"
+    __table_args__ = (Index("ix_artifacts_sha256", "sha256"),)
 
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     kind: Mapped[ArtifactKind] = mapped_column(Text, primary_key=True)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from store.cursors import decode_cursor, encode_cursor
 from store.db import now
 from store.errors import IdempotencyConflict, RunNotFound
 from store.models import Attempt, Kind, Run, Status, Treatment
+from store.owners import NOBODY_ELSE, Owner, ensure
 
 MAX_PAGE = 200
 RUN_ID = re.compile("[0-9a-f]{16}")
@@ -40,6 +42,7 @@ def create(
     spec: RunSpec,
     *,
     priority: int = 0,
+    owner: Owner = NOBODY_ELSE,
     idempotency_key: str | None = None,
 ) -> Run:
     """A new queued run, or the run that the same request with the same idempotency key made.
@@ -47,7 +50,7 @@ def create(
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
-    run = new_run(request, spec, priority=priority)
+    run = new_run(request, spec, priority=priority, owner=owner)
     run.created_at = clock(session)
     return insert(session, run, idempotency_key)
 
@@ -58,6 +61,7 @@ def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
+    ensure(session, Owner.of(run))
     run.idempotency_key = idempotency_key
     if idempotency_key is None:
         session.add(run)
@@ -72,8 +76,8 @@ def _insert_once(session: Session, run: Run, key: str) -> Run:
             session.add(run)
     except IntegrityError:  # the key is taken, perhaps since a moment ago
         first = made_with(session, key, run.request_hash)
-        assert first is not None, "runs are never deleted"
-        return first
+        # Gone again: the run that took the key was deleted in this moment.
+        return _insert_once(session, run, key) if first is None else first
     return run
 
 
@@ -89,8 +93,8 @@ def made_with(session: Session, key: str, request_hash: str) -> Run | None:
     return first
 
 
-def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0) -> Run:
-    """A queued run that is in no session yet and has no `created_at`."""
+def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0, owner: Owner = NOBODY_ELSE) -> Run:
+    """A queued run that is in no session yet and has no `created_at`; its owner has to be stored before it."""
     return Run(
         id=new_id(),
         name=request.name,
@@ -100,10 +104,18 @@ def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0) -> Run:
         seed=spec.seed,
         status="queued",
         priority=priority,
+        **owner.columns,
         request_hash=hash_request(request),
         epochs_total=spec.training.epochs,
         steps_per_epoch=spec.steps_per_epoch,
     )
+
+
+def note_request(made: Iterable[Run], request_id: str) -> None:
+    """Stores which HTTP request made the runs; those that an earlier one made keep its id."""
+    for run in made:
+        if run.request_id is None:
+            run.request_id = request_id
 
 
 def new_id() -> str:
@@ -152,6 +164,7 @@ def list_runs(
     verdict: str | None = None,
     batch_id: str | None = None,
     name: str | None = None,
+    user: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page:
@@ -160,7 +173,7 @@ def list_runs(
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
-    filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name}
+    filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name, "user": user}
     given = {column: value for column, value in filters.items() if value is not None}
     return page_of(session, "training", limit=limit, cursor=cursor, **given)
 
@@ -185,7 +198,8 @@ def page_of(session: Session, kind: Kind, *, limit: int, cursor: str | None, **f
 def cancel(session: Session, run_id: str) -> Run:
     """The training after it was asked to stop.
 
-    A queued run is cancelled at once, a running one when its worker hears of it; one that has ended stays as it is.
+    A queued or paused run is cancelled at once, a running one when its worker hears of it; one that has ended stays as
+    it is.
 
     Raises:
         RunNotFound: there is no such run.
@@ -195,19 +209,19 @@ def cancel(session: Session, run_id: str) -> Run:
 
 
 def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
-    """Cancels the run of that kind where it is queued, and asks for its end where it is running.
+    """Cancels the run of that kind where it is queued or paused, and asks for its end where it is running.
 
     The treatment that made it, if any, is over then.
     """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
-    queued = Run.status == "queued"
+    waits = Run.status.in_(["queued", "paused"])
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.kind == kind, Run.status.in_(["queued", "running"]))
+        .where(Run.id == run_id, Run.kind == kind, Run.status.in_(["queued", "running", "paused"]))
         .values(
             cancel_requested=True,
-            status=case((queued, "cancelled"), else_=Run.status),
-            finished_at=case((queued, now()), else_=Run.finished_at),
+            status=case((waits, "cancelled"), else_=Run.status),
+            finished_at=case((waits, now()), else_=Run.finished_at),
         )
         .execution_options(synchronize_session=False)
     )

@@ -5,8 +5,8 @@ import secrets
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import quote
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,12 @@ def _from_seconds(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0))]
 """A positive time span; in the environment a number of seconds."""
 Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+LogFormat = Literal["text", "json"]
+
+SHORTEST_GRACE_IN_BUCKETS = timedelta(minutes=30)
+"""What was put into a bucket less than ten minutes ago is not put again; the rest is for clocks that differ."""
 
 
 class Settings(BaseSettings):
@@ -42,12 +48,40 @@ class Settings(BaseSettings):
     """`redis://…`, `rediss://…` or `redis+socket://…`; default: the Unix socket of the embedded broker."""
     data_dir: Directory | None = None
     """Where data sets are looked for and downloaded to; default: `data` in `home`."""
+    store_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w-][\w.-]*)*/?$")
+    """`s3://bucket/prefix`: where artifacts, uploads and checkpoints lie; default: in `home`."""
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/@]+/?$")
+    """`https://…` of an S3-compatible store; default: Amazon's."""
+    s3_region: str = "us-east-1"
+    """Region of the bucket."""
+    s3_path_style: bool = True
+    """Whether the bucket is named in the path of an address, not in its host."""
+    s3_access_key: str | None = None
+    """Name of the key to the bucket."""
+    s3_secret_key: SecretStr | None = Field(default=None, repr=False)
+    """The key's secret."""
+    s3_secret_file: Path | None = Field(default=None, repr=False)
+    """File that holds the key's secret instead."""
     token: SecretStr | None = None
     """Bearer token of the API; default: the one in the file `token` in `home`."""
+    tokens_file: Directory | None = None
+    """File with users, their tokens' hashes, weights and quotas: see `store.accounts`; default: one user, one token."""
+    metrics_token: SecretStr | None = None
+    """Another bearer token, which opens `/metrics` and nothing else."""
     host: str = "127.0.0.1"
     """Address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """Port that the API listens on; 0: any free one."""
+    retention_grace: Duration = timedelta(hours=1)
+    """A stored file that no row names is not deleted before it is that old: its row may be about to be written."""
+    retention_samples_days: float | None = Field(default=None, gt=0)
+    """Pictures of a run that is over are deleted after so many days, but for its last epoch's; default: never."""
+    retention_checkpoints_days: float | None = Field(default=None, gt=0)
+    """Checkpoints of a run that is over are deleted after so many days; default: never."""
+    storage_quota_bytes: int | None = Field(default=None, ge=1)
+    """Uploads and new runs are refused once stored files take so many bytes; default: never."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """How many of a run's newest checkpoints are kept, besides its newest healthy one."""
     max_upload_bytes: int = Field(default=1024**3, ge=1)
     """Bytes that a request with uploaded samples may have."""
     max_unpacked_bytes: int = Field(default=2 * 1024**3, ge=1)
@@ -60,6 +94,8 @@ class Settings(BaseSettings):
     """How often an idle worker looks for work without being rung for."""
     cancel_grace: Duration = timedelta(seconds=10)
     """How long a training may take to stop by itself before it is killed."""
+    pause_patience: Duration = timedelta(minutes=10)
+    """How long a training that is to pause may take to the end of its epoch; after that, the epoch begun is lost."""
     stall_factor: float = Field(default=10, gt=1)
     """A training that is silent for this many median steps is stalled."""
     stall_minimum: Duration = timedelta(seconds=60)
@@ -68,6 +104,8 @@ class Settings(BaseSettings):
     """How long the first step may take: it waits for the data."""
     max_attempts: int = Field(default=3, ge=1)
     """How many attempts of a run may be lost before it fails."""
+    log_format: LogFormat = "text"
+    """How every process logs: `text` for people, or `json`, one object a line."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Device of this worker: `auto`, `cpu`, `cuda` or `cuda:<number>`."""
     threads: int | None = Field(default=None, ge=1)
@@ -81,6 +119,44 @@ class Settings(BaseSettings):
                 f"{self.heartbeat_interval.total_seconds():g} s; allowed: at least twice as long"
             )
         return self
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be logged: the tokens, and the passwords in URLs."""
+        tokens = [token.get_secret_value() for token in (self.token, self.metrics_token, self.s3_secret) if token]
+        urls = [urlsplit(url) for url in (self.database_url, self.broker_url) if url is not None]
+        passwords = [url.password for url in urls if url.password]
+        passwords += [password for url in urls for password in parse_qs(url.query).get("password", ())]
+        return (*tokens, *passwords, *map(unquote, passwords))
+
+    @model_validator(mode="after")
+    def _the_grace_outlives_what_is_taken_for_fresh(self) -> Self:
+        if self.store_url is not None and self.retention_grace < SHORTEST_GRACE_IN_BUCKETS:
+            raise ValueError(
+                f"retention_grace: {self.retention_grace.total_seconds():g} s is too short for files in a bucket; "
+                f"allowed: at least {SHORTEST_GRACE_IN_BUCKETS.total_seconds():g} s"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_bucket_has_a_key(self) -> Self:
+        if self.store_url is not None and (self.s3_access_key is None or self.s3_secret is None):
+            raise ValueError(
+                "store_url: a bucket needs a key; set GANCLINIC_S3_ACCESS_KEY, and GANCLINIC_S3_SECRET_KEY or "
+                "GANCLINIC_S3_SECRET_FILE, the name of a file that holds it"
+            )
+        return self
+
+    @property
+    def s3_secret(self) -> SecretStr | None:
+        """The secret of the key to the bucket; None without one."""
+        if self.s3_secret_key is not None or self.s3_secret_file is None:
+            return self.s3_secret_key
+        try:
+            text = self.s3_secret_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"s3_secret_file: cannot be read: {error}") from None
+        return SecretStr(text) if text else None
 
     @property
     def database(self) -> str:
@@ -128,6 +204,11 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """Directory of the log files."""
         return self.home / "logs"
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment of a child process: our own, with these changes."""
+    return {**os.environ, **changes}
 
 
 def create_home(home: Path) -> Path:

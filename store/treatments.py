@@ -31,6 +31,7 @@ from ganlib.spec import RunSpec, UploadDataset
 from store import uploads
 from store.errors import IdempotencyConflict, NotTreatable, RunNotFound, TreatmentNotFound, UploadNotFound
 from store.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
+from store.owners import Owner
 from store.runs import ask_to_stop, clock, hash_request, new_id, new_run
 from store.runs import get as get_run
 
@@ -226,11 +227,14 @@ def _decide(session: Session, treatment: Treatment) -> NextTry | Ending:
 
 
 def _make_try(session: Session, treatment: Treatment, decided: NextTry) -> None:
-    """Queues the run, with the priority of the one that it descends from."""
+    """Queues the run, with priority and owner of the one that it descends from."""
     parent = get_run(session, decided.parent_id)
     name = f"{parent.name or parent.preset or parent.id}: {decided.remedy.name}"[:LONGEST_NAME]
     child = new_run(
-        RunRequest(spec=decided.spec.model_dump(mode="json"), name=name), decided.spec, priority=parent.priority
+        RunRequest(spec=decided.spec.model_dump(mode="json"), name=name),
+        decided.spec,
+        priority=parent.priority,
+        owner=Owner.of(parent),
     )
     child.parent_id, child.treatment_id = parent.id, treatment.id
     child.remedy, child.patch = decided.remedy.name, decided.remedy.patch

@@ -12,12 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store.artifacts import LocalArtifacts, StoredArtifact
+from store.artifacts import Artifacts, StoredArtifact
 from store.errors import UploadInUse, UploadNotFound
 from store.models import Run, Upload, UploadKind
 from store.runs import clock
 
-GOING_ON = ("queued", "running")
+GOING_ON = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def list_uploads(session: Session) -> list[Upload]:
     return list(session.scalars(select(Upload).order_by(Upload.created_at.desc(), Upload.id.desc())))
 
 
-def delete(session: Session, upload_id: str, artifacts: LocalArtifacts) -> None:
+def delete(session: Session, upload_id: str, artifacts: Artifacts) -> None:
     """Forgets the upload and deletes its files, unless another upload has the same.
 
     Raises:

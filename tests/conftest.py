@@ -40,6 +40,13 @@ def broker_server() -> Iterator[servers.BrokerServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[servers.S3Server]:
+    """One S3 for the whole session."""
+    with servers.s3() as server:
+        yield server
+
+
 @pytest.fixture
 def postgres_url(postgres_server: servers.PostgresServer) -> Iterator[str]:
     """URL of a fresh, empty PostgreSQL database."""

@@ -15,11 +15,14 @@ from celery.signals import setup_logging, worker_shutting_down
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
+from store.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
 from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
+from store.log_lines import configure_logging
 from store.settings import Settings, create_home
 from worker.app import make_app, serve_bell
-from worker.logs import configure_logging
+from worker.gpus import GpuReader
+from worker.housekeeping import Housekeeping
 from worker.slot import Slot
 from worker.supervise import supervise
 
@@ -35,12 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     except ValidationError as error:
         logger.error("%s", "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
         return 1
+    configure_logging(settings.log_format, secrets=settings.secrets, worker=arguments.name)
     create_home(settings.home)
     engine = make_engine(settings.database)
     try:
         require_migrated(engine)
-        return work(arguments.name, engine=engine, settings=settings)
-    except (DatabaseNotMigrated, DatabaseUnavailable) as error:
+        sharing = read_accounts(settings.tokens_file).sharing
+        return work(arguments.name, engine=engine, settings=settings, sharing=sharing)
+    except (DatabaseNotMigrated, DatabaseUnavailable, InvalidTokensFile) as error:
         logger.error("%s", error)
         return 1
     finally:
@@ -59,14 +64,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def work(name: str, *, engine: Engine, settings: Settings) -> int:
+def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQUAL) -> int:
     """Trains in a thread and hears the bell in this one, which must be the main thread; the exit status."""
-    slot = Slot(name, partial(supervise, engine=engine, settings=settings), engine=engine, settings=settings)
+    train = partial(supervise, engine=engine, settings=settings)
+    housekeeping = Housekeeping(engine=engine, settings=settings)
+    slot = Slot(name, train, engine=engine, settings=settings, sharing=sharing, when_idle=housekeeping.begin_if_due)
     _take_signals(slot)
     setup_logging.connect(_keep_logging, weak=False)
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted
     thread = _SlotThread(slot)
     thread.start()
+    reader = GpuReader(name, engine)
+    reader.start()
     logger.info("ready for runs on device %s", settings.device)
     try:
         serve_bell(make_app(settings, slot.wake), name)
@@ -76,6 +85,7 @@ def work(name: str, *, engine: Engine, settings: Settings) -> int:
         was_told = slot.is_stopping()  # else Celery gave up
         slot.stop()
         thread.join()
+        reader.stop()
     return 0 if was_told and not thread.has_failed else 1
 
 

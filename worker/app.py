@@ -9,6 +9,8 @@ from kombu.common import Broadcast
 from store.bell import EXCHANGE, ROUTING_KEY, TASK
 from store.settings import Settings
 
+HEARTBEAT_INTERVAL_S = 5.0
+
 
 def make_app(settings: Settings, on_bell: Callable[[], None]) -> Celery:
     """A Celery app whose only task calls `on_bell`, which must return at once."""
@@ -32,8 +34,8 @@ def make_app(settings: Settings, on_bell: Callable[[], None]) -> Celery:
 
 def serve_bell(app: Celery, worker: str) -> None:
     """Hears the bell until a signal, which Celery answers, or until Celery gives up. Runs in the main thread."""
-    # solo: the task takes microseconds, a pool would only add a thread. The rest is off because workers here
-    # have nothing to tell each other.
+    # solo: the task takes microseconds, a pool would only add a thread. Gossip and mingle are off because workers here
+    # have nothing to tell each other; the heartbeat is for Flower, which lists only who sends one.
     program = cast(Any, app).Worker(
         hostname=worker,
         pool="solo",
@@ -41,6 +43,6 @@ def serve_bell(app: Celery, worker: str) -> None:
         quiet=True,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=True,
+        heartbeat_interval=HEARTBEAT_INTERVAL_S,
     )
     program.start()

@@ -15,13 +15,14 @@ from ganlib.evaluate.cache import Cache
 from ganlib.evaluate.evaluation import compare
 from ganlib.spec import ComparisonSpec
 from store import comparisons, epochs, leases, runs
-from store.artifacts import LocalArtifacts
+from store.artifacts import Artifacts
 from store.db import reading
-from store.errors import ArtifactNotFound
 from store.models import Attempt
+from store.places import artifact_files
 from store.settings import Settings
 from worker.line import Line
 from worker.machine import choose_device, set_threads, this_machine
+from worker.patience import PatientFiles
 from worker.protocol import Ticket, Working
 from worker.recorder import persist, put_bin_images
 
@@ -48,8 +49,8 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
             session, ticket.run_id, ticket.token, **asdict(machine), resumed_from_epoch=None, identical=None
         ),
     )
-    artifacts = LocalArtifacts(settings.artifacts)
-    reals, fakes = (_load(artifacts.path(sha256), sha256) for sha256 in (spec.reals, spec.fakes))
+    artifacts = Artifacts(PatientFiles(artifact_files(settings), line))
+    reals, fakes = (_load(artifacts.fetch(sha256)) for sha256 in (spec.reals, spec.fakes))
     line.obey()
     line.tell(Working(on="comparing"))
     started_at = time.monotonic()
@@ -76,9 +77,6 @@ def _read(engine: Engine, comparison_id: str) -> tuple[ComparisonSpec, list[Atte
         return spec, runs.attempts(session, comparison_id)
 
 
-def _load(path: Path, sha256: str) -> NDArray[Any]:
+def _load(path: Path) -> NDArray[Any]:
     """A stored array, which stays in its file until it is read."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise ArtifactNotFound(sha256) from None
+    return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -3,8 +3,11 @@
 import logging
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,6 +15,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from store.models import Attempt
+from worker import gpus
+
+CHECKOUT = Path(__file__).parents[1]
+GIT_TIMEOUT_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -78,5 +85,42 @@ def this_machine(device: torch.device, threads: int) -> Machine:
         device=f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
         threads=threads,
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
+        versions=_versions(device),
     )
+
+
+def _versions(device: torch.device) -> dict[str, str]:
+    """Of this code and of everything below it that computes."""
+    versions = {
+        "ganclinic": code_version(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": metadata.version("torchvision"),
+        "numpy": np.__version__,
+    }
+    if device.type != "cuda":
+        return versions
+    found = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "driver": gpus.driver_version()}
+    return versions | {name: str(version) for name, version in found.items() if version is not None}
+
+
+def code_version(checkout: Path = CHECKOUT) -> str:
+    """The package's version and the git revision, e.g. `0.1.0+e21447b-dirty`; without git the version alone."""
+    try:
+        version = metadata.version("ganclinic")
+    except metadata.PackageNotFoundError:
+        version = "0"
+    # Of any owner: in an image or a shared checkout the files are not ours.
+    command = ["git", "--no-optional-locks", "-c", f"safe.directory={checkout}", "-C", str(checkout)]
+    try:
+        described = subprocess.run(
+            [*command, "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return version
+    revision = described.stdout.strip() if described.returncode == 0 else ""
+    return f"{version}+{revision}" if revision else version

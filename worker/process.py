@@ -7,14 +7,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from subprocess import PIPE, Popen
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from worker.protocol import Command, Event, Ticket, parse_event
-
-LOG_TAIL_BYTES = 16_384
+from worker.run_log import RunLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +27,22 @@ class Heard:
 class TrainingProcess:
     """A running training process. Leaving the `with` block kills what is left of its group."""
 
-    def __init__(self, command: Sequence[str], ticket: Ticket, log: Path) -> None:
+    def __init__(self, command: Sequence[str], ticket: Ticket, log: RunLog) -> None:
         """Starts it; its stderr is added to `log`."""
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._log = log
-        with log.open("ab") as output:
-            self._log_start = output.tell()
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as stderr:
+            self._stderr = os.fdopen(reading, "rb")
             self._process = Popen(
                 command,
                 stdin=PIPE,
                 stdout=PIPE,
-                stderr=output,
+                stderr=stderr,
                 start_new_session=True,  # a group of its own, so that a signal reaches all of it and nothing else
                 encoding="utf-8",
                 errors="replace",
             )
+        self._logger = threading.Thread(target=log.copy, args=[self._stderr], name="log", daemon=True)
+        self._logger.start()
         self._heard: SimpleQueue[Heard | None] = SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
         self._listener.start()
@@ -85,18 +84,11 @@ class TrainingProcess:
         self.signal(signal.SIGKILL)
         status = self._process.wait()
         self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
+        self._logger.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             with suppress(BrokenPipeError):  # a command that nobody read
                 _opened(pipe).close()
         return status
-
-    def log_tail(self, lines: int) -> str:
-        """The last lines that this process logged."""
-        with self._log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, size - LOG_TAIL_BYTES))
-            text = log.read().decode("utf-8", errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
 
     def _write(self, line: str) -> None:
         with suppress(BrokenPipeError):
@@ -112,6 +104,6 @@ class TrainingProcess:
         self._heard.put(None)
 
 
-def _opened(pipe: IO[str] | None) -> IO[str]:
+def _opened(pipe: IO[Any] | None) -> IO[Any]:
     assert pipe is not None, "Popen was given PIPE"
     return pipe

@@ -1,11 +1,9 @@
 """Records epochs: evaluates, diagnoses, stores files, and then writes everything in one transaction."""
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from sqlalchemy import Engine
@@ -25,20 +23,17 @@ from ganlib.pictures import bin_strip, pair_grid, sample_grid
 from ganlib.report import EpochReport, Evaluation
 from ganlib.spec import RunSpec
 from ganlib.train import TrainingState, untrained_fakes
-from store import epochs, leases
-from store.artifacts import LocalArtifacts, StoredArtifact
+from store import epochs, leases, runs
+from store.artifacts import Artifacts, StoredArtifact
 from store.db import transaction
 from store.epochs import EpochRecord
-from store.errors import DatabaseUnavailable
 from store.leases import Outcome
 from store.models import ArtifactKind
 from store.settings import Settings
 from worker.checkpoints import Checkpoints
+from worker.patience import try_until_it_answers
 from worker.protocol import Ticket
 
-LONGEST_PAUSE_S = 8
-
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -47,24 +42,29 @@ def persist(engine: Engine, write: Callable[[Session], T]) -> T:
 
     The worker, which hears nothing meanwhile, ends the wait when it has lasted too long.
     """
-    pause_s = 1
-    while True:
-        try:
-            with transaction(engine) as session:
-                return write(session)
-        except DatabaseUnavailable as error:
-            logger.warning("%s; trying again in %d s", error, pause_s)
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def write_once() -> T:
+        with transaction(engine) as session:
+            return write(session)
+
+    return try_until_it_answers(write_once)
 
 
-def put_bin_images(reference: Reference, artifacts: LocalArtifacts) -> dict[ArtifactKind, StoredArtifact]:
+def put_bin_images(reference: Reference, artifacts: Artifacts) -> dict[ArtifactKind, StoredArtifact]:
     """Stores the mean image of each bin; nothing where there are no bins, or no images."""
+    return _put_strip(_draw_bin_images(reference), artifacts)
+
+
+def _draw_bin_images(reference: Reference) -> bytes | None:
+    """PNG of the mean image of each bin; None where there are no bins, or no images."""
     reals, bins = reference.reals, reference.bins
     if bins is None or not reals.are_images:
-        return {}
-    strip = bin_strip(reals.samples, bins.assign(reals.features), len(bins.counts))
-    return {"bins": artifacts.put(strip, "image/png")}
+        return None
+    return bin_strip(reals.samples, bins.assign(reals.features), len(bins.counts))
+
+
+def _put_strip(strip: bytes | None, artifacts: Artifacts) -> dict[ArtifactKind, StoredArtifact]:
+    return {} if strip is None else {"bins": artifacts.put(strip, "image/png")}
 
 
 def _picture(report: EpochReport) -> bytes:
@@ -81,13 +81,20 @@ class Recorded:
     diagnosis: Diagnosis
     halted_by: Finding | None
     """The finding that has ended the run; None where it goes on, or is over anyway."""
+    paused: bool
+    """Whether the run is paused now, as was asked for: the attempt is over."""
 
 
-def _ending(is_last: bool, halted_by: Finding | None) -> Outcome | None:
-    """How the run ends with an epoch; None where it goes on."""
+Ending = Outcome | Literal["paused"]
+
+
+def _ending(is_last: bool, halted_by: Finding | None, is_to_pause: bool) -> Ending | None:
+    """How the attempt ends with an epoch; None where it goes on."""
     if is_last:
         return "succeeded"
-    return None if halted_by is None else "halted"
+    if halted_by is not None:
+        return "halted"
+    return "paused" if is_to_pause else None
 
 
 class Recorder:
@@ -104,10 +111,11 @@ class Recorder:
         features: Embed,
         history: History,
         checkpoints: Checkpoints,
+        artifacts: Artifacts,
         engine: Engine,
     ) -> None:
         self._ticket, self._spec, self._history = ticket, spec, history
-        self._checkpoints, self._artifacts, self._engine = checkpoints, LocalArtifacts(settings.artifacts), engine
+        self._checkpoints, self._artifacts, self._engine = checkpoints, artifacts, engine
         self._refer = partial(
             run_reference,
             spec,
@@ -118,7 +126,7 @@ class Recorder:
             embed=features,
         )
         self._reference = self._refer()
-        self._bin_images = put_bin_images(self._reference, self._artifacts)
+        self._bin_images = _draw_bin_images(self._reference)
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
         if not history.evaluations:
@@ -128,7 +136,7 @@ class Recorder:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
 
         Where the spec wants the run halted by what its diagnosis finds, that is recorded with the epoch, too; the
-        training ends then. A halted run always has a checkpoint of its last epoch.
+        training ends then. Where a pause was asked for, the run is paused with it. Either epoch has a checkpoint.
 
         Raises:
             LeaseLost: the run is no longer this attempt's; nothing was recorded.
@@ -138,9 +146,9 @@ class Recorder:
         diagnosis = with_remedies(diagnose(history), self._spec)
         is_last = report.epoch == self._spec.training.epochs
         halted_by = None if is_last else should_halt(diagnosis, self._spec.diagnosis)
-        ending = _ending(is_last, halted_by)
+        ending = _ending(is_last, halted_by, self._is_to_pause())
         checkpoint = self._checkpoints.save(state) if ending or self._checkpoint_is_due(report.epoch) else None
-        self._write(
+        paused = self._write(
             EpochRecord(
                 run_id=self._ticket.run_id,
                 token=self._ticket.token,
@@ -149,7 +157,8 @@ class Recorder:
                 first_step=report.first_step,
                 steps=report.steps,
                 seconds=seconds,
-                checkpoint=checkpoint,
+                checkpoint=None if checkpoint is None else checkpoint.name,
+                checkpoint_sha256=None if checkpoint is None else checkpoint.sha256,
                 evaluations=evaluations,
                 diagnosis=diagnosis,
                 gradients=report.gradients,
@@ -159,29 +168,39 @@ class Recorder:
         )
         self._history, self._untrained = replace(history, previous=diagnosis), ()
         if checkpoint is not None:
-            self._checkpoints.prune(checkpoint, is_healthy=is_harmless(diagnosis.severity))
-        return Recorded(diagnosis=diagnosis, halted_by=halted_by)
+            self._checkpoints.prune(checkpoint.name, is_healthy=is_harmless(diagnosis.severity))
+        return Recorded(diagnosis=diagnosis, halted_by=halted_by, paused=paused)
+
+    def _is_to_pause(self) -> bool:
+        run = persist(self._engine, lambda session: runs.find(session, self._ticket.run_id))
+        return run is not None and run.pause_requested
 
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
             return self._untrained
         if self._spec.evaluation.space == "discriminator":
             self._reference = self._refer()
-            self._bin_images = put_bin_images(self._reference, self._artifacts)
+            self._bin_images = _draw_bin_images(self._reference)
         return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
 
     def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
         """The samples and, of an epoch with NDB, what its bins hold."""
         samples: dict[ArtifactKind, StoredArtifact] = {"samples": self._artifacts.put(_picture(report), "image/png")}
-        return samples if report.fakes is None else samples | self._bin_images
+        # Put each time: a file that no row has named for long is deleted.
+        return samples if report.fakes is None else samples | _put_strip(self._bin_images, self._artifacts)
 
     def _checkpoint_is_due(self, epoch: int) -> bool:
         return epoch % self._spec.training.checkpoint_every_epochs == 0
 
-    def _write(self, record: EpochRecord, ending: Outcome | None) -> None:
-        def write(session: Session) -> None:
+    def _write(self, record: EpochRecord, ending: Ending | None) -> bool:
+        """Whether the run was paused; nobody may ask for that any more."""
+
+        def write(session: Session) -> bool:
             epochs.record_epoch(session, record)
+            if ending == "paused":
+                return leases.pause(session, record.run_id, record.token) is not None
             if ending is not None:
                 leases.finish(session, record.run_id, record.token, ending)
+            return False
 
-        persist(self._engine, write)
+        return persist(self._engine, write)

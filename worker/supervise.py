@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,30 +20,34 @@ from sqlalchemy import Engine
 from store import leases
 from store.db import transaction
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.leases import Claim
+from store.leases import Claim, RenewResult
 from store.settings import Settings
 from worker.process import TrainingProcess
 from worker.protocol import Command, Event, Failed, Stepped, Ticket
+from worker.run_log import RunLog
 from worker.silence import Patience, Silence
 
 TRAINING = (sys.executable, "-m", "worker.training")
 TICK_S = 0.2  # how soon a stop of the worker is noticed while the training is silent
+STORE_LOG_INTERVAL_S = 2.0  # how far behind a follower of the log is
+STORE_LOG_RETRY_S = 10.0  # a database that is gone is waited for by the heartbeat already
 REPORT_INTERVAL_S = 1.0  # a live progress bar moves once a second
 RETRY_INTERVAL_S = 1.0  # between heartbeats while the database does not answer
 TERMINATE_GRACE_S = 2.0  # from SIGTERM, on which the process logs where it is, to SIGKILL
 LOG_LINES = 40  # of the log in the error of a lost attempt: a traceback and what led to it
 
-Reason = Literal["stalled", "stopped", "cancelled", "not ours"]
+Reason = Literal["stalled", "stopped", "paused", "cancelled", "not ours"]
 NEWS: dict[Reason, str] = {
     "stalled": "was silent for too long",
     "stopped": "is to be handed over: this worker stops",
+    "paused": "is to be paused, and does not come to the end of its epoch in time",
     "cancelled": "is to be cancelled",
     "not ours": "has ended, or is somebody else's",
 }
-RANK: dict[Reason | None, int] = {None: 0, "stalled": 1, "stopped": 2, "cancelled": 3, "not ours": 4}
+RANK: dict[Reason | None, int] = {None: 0, "stalled": 1, "stopped": 2, "paused": 3, "cancelled": 4, "not ours": 5}
 """A reason to end a training gives way to a higher one: who cancels wants no other attempt, and a run that is no
 longer ours has ended or belongs to somebody else."""
-COMMANDS: dict[Reason, Command] = {"stopped": "stop", "cancelled": "cancel", "not ours": "stop"}
+COMMANDS: dict[Reason, Command] = {"stopped": "stop", "paused": "stop", "cancelled": "cancel", "not ours": "stop"}
 """What is said first; a stalled training would not hear it."""
 
 logger = logging.getLogger(__name__)
@@ -76,9 +80,10 @@ def supervise(
         DatabaseUnavailable: the end could not be written; the lease will expire instead.
     """
     ticket = Ticket(run_id=claim.run_id, token=claim.token, attempt=claim.attempt, device=settings.device)
-    with TrainingProcess(command, ticket, settings.logs / f"{claim.run_id}.log") as process:
-        end = _Watch(claim, is_stopping, engine=engine, settings=settings, process=process).until_end()
-    logger.info("run=%s attempt=%d ended its process with status %d", claim.run_id, claim.attempt, end.status)
+    log = RunLog(settings.logs, claim.run_id, claim.attempt, engine=engine)
+    with closing(log), TrainingProcess(command, ticket, log) as process:
+        end = _Watch(claim, is_stopping, engine=engine, settings=settings, process=process, log=log).until_end()
+    logger.info("ended its process with status %d", end.status)
     if end.reason != "not ours":
         with suppress(LeaseLost):  # as it should be after a success, which the process has written
             settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
@@ -97,7 +102,7 @@ def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None
                 leases.finish(session, run_id, token, "cancelled")
             case End(failure=Failed(kind=kind, error=error)):
                 leases.finish(session, run_id, token, "failed", error=error, error_kind=kind)
-            case End(reason="stopped"):
+            case End(reason="stopped" | "paused"):  # it becomes paused where that is still asked for
                 leases.hand_over(session, run_id, token)
             case _:
                 kind, error = describe_loss(end)
@@ -127,17 +132,20 @@ class _Watch:
         engine: Engine,
         settings: Settings,
         process: TrainingProcess,
+        log: RunLog,
     ) -> None:
-        self._claim, self._is_stopping = claim, is_stopping
+        self._claim, self._is_stopping, self._log = claim, is_stopping, log
         self._engine, self._settings, self._process = engine, settings, process
         now = time.monotonic()
         self._silence = Silence(_patience(settings), now)
         self._heartbeat_at = now + settings.heartbeat_interval.total_seconds()
-        self._report_at = now
+        self._report_at = self._store_log_at = now
         self._step: int | None = None
         """The latest step that the database does not know of."""
         self._failure: Failed | None = None
         self._reason: Reason | None = None
+        self._pause_by: float | None = None
+        """When a training that is to pause has had enough time to end its epoch."""
         self._alarms: deque[tuple[float, signal.Signals]] = deque()
         """Signals to send, and when."""
 
@@ -145,6 +153,7 @@ class _Watch:
         while not self._process.has_ended():
             self._hear(TICK_S)
             self._keep_lease()
+            self._store_log()
             if self._is_stopping():
                 self._end("stopped")
             if self._silence.is_stall(time.monotonic()):
@@ -152,8 +161,8 @@ class _Watch:
             self._sound_alarms()
         status = self._process.kill()
         self._hear(0)
-        tail = self._process.log_tail(LOG_LINES)
-        return End(reason=self._reason, failure=self._failure, status=status, log_tail=tail)
+        self._log.store()
+        return End(reason=self._reason, failure=self._failure, status=status, log_tail=self._log.tail(LOG_LINES))
 
     def _hear(self, timeout_s: float) -> None:
         for heard in self._process.hear(timeout_s):
@@ -175,32 +184,48 @@ class _Watch:
         if self._reason == "not ours" or (not has_news and now < self._heartbeat_at):
             return
         try:
-            cancel_requested = self._renew()
+            wanted = self._renew()
         except LeaseLost:
             self._end("not ours")
         except DatabaseUnavailable as error:  # training goes on: what it may not write, the token refuses
-            logger.warning("run=%s heartbeat failed: %s", self._claim.run_id, error)
+            logger.warning("heartbeat failed: %s", error)
             self._heartbeat_at = self._report_at = time.monotonic() + RETRY_INTERVAL_S
         else:
             self._step = None
             self._heartbeat_at = now + self._settings.heartbeat_interval.total_seconds()
             self._report_at = now + REPORT_INTERVAL_S
-            if cancel_requested:
+            if wanted.cancel_requested:
                 self._end("cancelled")
+            self._mind_pause(wanted.pause_requested)
 
-    def _renew(self) -> bool:
-        """Renews the lease and reports progress; whether a cancel is asked for."""
+    def _mind_pause(self, is_requested: bool) -> None:
+        """The training itself looks for the request at the end of each epoch: this is for epochs that are too long."""
+        now = time.monotonic()
+        if not is_requested:
+            self._pause_by = None
+        elif self._pause_by is None:
+            self._pause_by = now + self._settings.pause_patience.total_seconds()
+        elif now >= self._pause_by:
+            self._end("paused")
+
+    def _store_log(self) -> None:
+        if time.monotonic() >= self._store_log_at:
+            is_stored = self._log.store()
+            self._store_log_at = time.monotonic() + (STORE_LOG_INTERVAL_S if is_stored else STORE_LOG_RETRY_S)
+
+    def _renew(self) -> RenewResult:
+        """Renews the lease and reports progress; what is asked for."""
         run_id, token = self._claim.run_id, self._claim.token
         with transaction(self._engine) as session:
             if self._step is not None:
                 leases.report_progress(session, run_id, token, self._step)
-            return leases.renew(session, run_id, token, self._settings.lease_duration).cancel_requested
+            return leases.renew(session, run_id, token, self._settings.lease_duration)
 
     def _end(self, reason: Reason) -> None:
         """Begins to end the training: by a command, then SIGTERM, then SIGKILL."""
         if RANK[reason] <= RANK[self._reason]:
             return
-        logger.info("run=%s attempt=%d %s", self._claim.run_id, self._claim.attempt, NEWS[reason])
+        logger.info("%s", NEWS[reason])
         self._reason = reason
         terminate_at = time.monotonic()
         if reason in COMMANDS:

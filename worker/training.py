@@ -18,7 +18,6 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib import checkpoint
 from ganlib.checkpoint import CheckpointUnreadable
 from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.diagnose.history import History
@@ -29,16 +28,20 @@ from ganlib.network_plugins import NetworkUnavailable
 from ganlib.spec import Dataset, RunSpec, UploadDataset
 from ganlib.train import Training
 from store import epochs, leases, runs, treatments, uploads
-from store.artifacts import LocalArtifacts
+from store.artifacts import Artifacts
 from store.db import make_engine, reading
-from store.errors import ArtifactNotFound, LeaseLost, UploadNotFound
+from store.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
+from store.extensions import specs_before
+from store.files import Files, room_in
+from store.log_lines import configure_logging
 from store.models import Attempt, Epoch, Kind
+from store.places import artifact_files, checkpoint_files, uploaded_files
 from store.settings import Settings
-from worker.checkpoints import Checkpoints
+from worker.checkpoints import Checkpoints, load_checkpoint
 from worker.comparison import compare_samples
 from worker.line import Line, Stopped
-from worker.logs import configure_logging
 from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
+from worker.patience import PatientFiles
 from worker.protocol import Failed, Stepped, Ticket, Working
 from worker.recorder import Recorder, persist
 
@@ -46,7 +49,9 @@ FINAL_ERRORS = (
     ArtifactNotFound,
     DatasetUnavailable,
     DeviceUnavailable,
+    DiskFull,
     ExtractorUnavailable,
+    FileDamaged,
     InvalidComparison,
     NetworkUnavailable,
     UploadNotFound,
@@ -62,11 +67,12 @@ def main() -> int:
     faulthandler.register(signal.SIGTERM, chain=True)  # where did it hang? the log tells
     line = Line.over_standard_streams()
     ticket = line.read_ticket()
-    configure_logging(run=ticket.run_id, attempt=ticket.attempt)
     settings = Settings()
+    configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
     engine = make_engine(settings.database)
     try:
-        WORK[_kind(engine, ticket.run_id)](ticket, line, engine=engine, settings=settings)
+        with room_in(settings.home):
+            WORK[_kind(engine, ticket.run_id)](ticket, line, engine=engine, settings=settings)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
     except FINAL_ERRORS as error:
@@ -93,6 +99,7 @@ class _Found(NamedTuple):
     epochs: list[Epoch]
     healthy_epochs: set[int]
     warm_start: WarmStart | None
+    extended_from: list[int] | None
 
 
 def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
@@ -110,13 +117,16 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
     line.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
-    upload = _find_upload(spec.dataset, engine, settings)
+    upload = _find_upload(spec.dataset, engine, Artifacts(PatientFiles(uploaded_files(settings), line)))
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
-    directory = settings.checkpoints / ticket.run_id
-    checkpoints = Checkpoints.of(directory, ticket.attempt, found.epochs, found.healthy_epochs)
-    training = Training(spec, data, device=device, state=checkpoints.load_newest())
+    files = PatientFiles(checkpoint_files(settings), line)
+    checkpoints = Checkpoints.of(
+        files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
+    )
+    before = specs_before(spec, found.extended_from)
+    training = Training(spec, data, device=device, state=checkpoints.load_newest(), before=before)
     if training.epoch == 0 and found.warm_start is not None:
-        _warm_start(training, found.warm_start, settings)
+        _warm_start(training, found.warm_start, engine, files)
     history = _begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     line.obey()
@@ -130,6 +140,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         features=training.discriminator_features,
         history=history,
         checkpoints=checkpoints,
+        artifacts=Artifacts(PatientFiles(artifact_files(settings), line)),
         engine=engine,
     )
     _train_epochs(training, recorder, line)
@@ -144,13 +155,16 @@ def _read(engine: Engine, run_id: str) -> _Found:
             epochs=epochs.epochs(session, run_id),
             healthy_epochs=treatments.healthy_epochs(session, run_id),
             warm_start=None if run.warm_start is None else WarmStart(**run.warm_start),
+            extended_from=run.extended_from,
         )
 
 
-def _warm_start(training: Training, chosen: WarmStart, settings: Settings) -> None:
+def _warm_start(training: Training, chosen: WarmStart, engine: Engine, files: Files) -> None:
     """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
+    with reading(engine) as session:
+        sha256 = epochs.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint)
     try:
-        state = checkpoint.load(settings.checkpoints / chosen.run_id / chosen.checkpoint)
+        state = load_checkpoint(files, chosen.run_id, chosen.checkpoint, sha256)
     except CheckpointUnreadable as error:
         logger.warning("begins with new weights instead of those of run %s: %s", chosen.run_id, error)
         return
@@ -158,15 +172,21 @@ def _warm_start(training: Training, chosen: WarmStart, settings: Settings) -> No
     logger.info("begins with the weights of run %s after epoch %d", chosen.run_id, chosen.epoch)
 
 
-def _find_upload(dataset: Dataset, engine: Engine, settings: Settings) -> UploadedFiles | None:
-    """Where the upload lies that a spec trains on; None for other data."""
+def _find_upload(dataset: Dataset, engine: Engine, uploaded: Artifacts) -> UploadedFiles | None:
+    """Where the upload lies that a spec trains on, brought here where it has to be; None for other data.
+
+    Raises:
+        DatasetUnavailable: its files are gone.
+    """
     if not isinstance(dataset, UploadDataset):
         return None
     with reading(engine) as session:
         upload = uploads.get(session, dataset.upload)
-    artifacts = LocalArtifacts(settings.uploaded)
-    labels = None if upload.labels_sha256 is None else artifacts.path(upload.labels_sha256)
-    return UploadedFiles(samples=artifacts.path(upload.samples_sha256), labels=labels)
+    try:
+        labels = None if upload.labels_sha256 is None else uploaded.fetch(upload.labels_sha256)
+        return UploadedFiles(samples=uploaded.fetch(upload.samples_sha256), labels=labels)
+    except ArtifactNotFound:
+        raise DatasetUnavailable(f"the upload '{upload.id}' is not here any more; upload it again") from None
 
 
 def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> History:
@@ -206,6 +226,9 @@ def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
         logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)
         if recorded.halted_by is not None:
             logger.info("halted: %s since epoch %d", recorded.halted_by.name, recorded.halted_by.first_epoch)
+            return
+        if recorded.paused:
+            logger.info("paused, as was asked for")
             return
         started_at = time.monotonic()
 

@@ -37,7 +37,7 @@ CLOSE = 0.5  # of the reals' distance between two samples
 NO_SPREAD = 0.15  # of the reals' distance: all fakes are alike
 GOOD = 0.3  # share of fakes that show something, over the reals'
 POOR = 0.2
-MEMORISED = 0.5
+MEMORISED = 0.25  # share of fakes nearer than 95 % of other reals: five times what is expected
 GAIN = 0.05  # of quality, from two thirds of the budget to its end
 FINISHED = 0.9
 

@@ -5,7 +5,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ganclinic.cli import comparisons, histories, labels, presets, rediagnose, runs, treatments, uploads
+from ganclinic.cli import (
+    comparisons,
+    histories,
+    labels,
+    logs,
+    presets,
+    rediagnose,
+    runs,
+    scheduling,
+    treatments,
+    uploads,
+)
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
@@ -24,18 +35,30 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
     "batch": runs.batch,
     "ls": runs.ls,
     "show": runs.show,
+    "logs": logs.logs,
     "watch": runs.watch,
     "cancel": runs.cancel,
+    "rm": runs.rm,
     "treat": treatments.treat,
     "family": treatments.family,
     "rediagnose": rediagnose.rediagnose,
     "dispute": labels.dispute,
     "labels": labels.labels,
     "compare": comparisons.compare,
+    "pause": scheduling.pause,
+    "resume": scheduling.resume,
+    "extend": scheduling.extend,
+    "why": scheduling.why,
+    "workers": scheduling.workers,
+    "drain": scheduling.drain,
     "upload": uploads.upload,
     "uploads": uploads.uploads,
 }
-LOCAL_VERBS: dict[str, LocalVerb] = {"diagnose": histories.diagnose, "presets": presets.presets}
+LOCAL_VERBS: dict[str, LocalVerb] = {
+    "diagnose": histories.diagnose,
+    "presets": presets.presets,
+    "token": scheduling.token,
+}
 """Verbs that ask no service."""
 
 

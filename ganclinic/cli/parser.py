@@ -2,13 +2,14 @@
 
 import argparse
 import importlib.metadata
+import re
 from typing import Protocol
 
 from ganlib.diagnose.foreign import OBJECTIVES
 from ganlib.diagnose.verdict import FINDING_NAMES, VERDICTS
 from ganlib.label import LABELLED
 
-STATUSES = ("queued", "running", "succeeded", "failed", "cancelled", "halted")
+STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\
 exit status:
   0  all is well (with --watch, watch and demo: every run succeeded)
@@ -52,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_compare(verbs)
     _add_diagnose(verbs)
     _add_uploads(verbs)
+    _add_scheduling(verbs)
     return parser
 
 
@@ -117,17 +119,25 @@ def _add_makers(verbs: Verbs) -> None:
     cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
     cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
     cancel.add_argument("--batch", help="a batch's id: all its runs")
+    rm = _add(verbs, "rm", "delete runs that are over, with all that they have recorded")
+    rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
+    rm.add_argument("--with-labels", action="store_true", help="even where people's labels are lost with them")
 
 
 def _add_lookers(verbs: Verbs) -> None:
     ls = _add(verbs, "ls", "list runs, newest first")
     ls.add_argument("--status", choices=STATUSES)
     ls.add_argument("--verdict", choices=VERDICTS)
-    for name in ("preset", "batch", "name"):
+    for name in ("preset", "batch", "name", "user"):
         ls.add_argument(f"--{name}")
     ls.add_argument("--limit", type=_count, default=20, help="how many at most (default: 20)")
     show = _add(verbs, "show", "show a run with its verdict, evidence and remedies, or what a comparison found")
     show.add_argument("run", metavar="RUN", help="id of a run or a comparison")
+    logs = _add(verbs, "logs", "show what the training process of a run logs")
+    logs.add_argument("run", metavar="RUN", help="id of a run")
+    logs.add_argument("--attempt", type=_count, metavar="N", help="which attempt (default: the last)")
+    logs.add_argument("--tail", type=_count, default=100, metavar="N", help="how many lines, the last (default: 100)")
+    logs.add_argument("--follow", action="store_true", help="and go on as it logs more, until the run is over")
     watch = _add(verbs, "watch", "show the progress of runs until they are over")
     watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
     watch.add_argument("--batch", help="a batch's id: all its runs")
@@ -208,6 +218,32 @@ def _add_uploads(verbs: Verbs) -> None:
     upload.add_argument("--name", help="a name for people (default: the file's)")
     uploads = _add(verbs, "uploads", "list what was uploaded, newest first")
     uploads.add_argument("--delete", metavar="UPLOAD", help="delete this one first, by its id")
+
+
+def _add_scheduling(verbs: Verbs) -> None:
+    pause = _add(verbs, "pause", "pause runs: queued ones at once, running ones at the end of their epoch")
+    pause.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
+    resume = _add(verbs, "resume", "put paused runs back into the queue, at their old place")
+    resume.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
+    extend = _add(verbs, "extend", "let a run that is over go on from its last checkpoint, with more epochs")
+    extend.add_argument("run", metavar="RUN", help="id of a run that succeeded or was halted")
+    extend.add_argument("--epochs", type=_count, required=True, metavar="N", help="how many more")
+    why = _add(verbs, "why", "say why a run waits, and when it may begin")
+    why.add_argument("run", metavar="RUN", help="id of a run")
+    _add(verbs, "workers", "list the workers")
+    drain = _add(verbs, "drain", "let workers finish what they have and claim nothing more")
+    drain.add_argument("worker", metavar="WORKER", nargs="?", help="its name (default: every worker)")
+    drain.add_argument("--end", action="store_true", help="let them claim again")
+    token = _add_local(verbs, "token", "make a token for a user, and the lines for GANCLINIC_TOKENS_FILE")
+    _add_json(token)
+    token.add_argument("--user", required=True, type=_owner_name, metavar="NAME", help="whose it is")
+    token.add_argument("--team", type=_owner_name, metavar="NAME", help="the user's team")
+
+
+def _owner_name(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no name; allowed: letters, digits, and then also _ . @ -")
+    return text
 
 
 def _count(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The verbs about runs: run, batch, ls, show, watch, cancel."""
+"""The verbs about runs: run, batch, ls, show, watch, cancel, rm."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic ls`."""
-    filters = {name: getattr(options, name) for name in ("status", "preset", "verdict", "batch", "name")}
+    filters = {name: getattr(options, name) for name in ("status", "preset", "verdict", "batch", "name", "user")}
     runs = list(islice(client.list_runs(**filters), options.limit + 1))
     shown = runs[: options.limit]
     if not shown and any(filters.values()) and not output.as_json:
@@ -97,6 +97,14 @@ def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
         raise InvalidInput("Which runs? `ganclinic ls --status running` lists those that are trained now.")
     asked = [_either(client.cancel, client.cancel_comparison, run_id) for run_id in ids]
     output.result([r.model_dump(mode="json") for r in asked], "\n".join(f"{r.id} {_cancel_words(r)}" for r in asked))
+    return OK
+
+
+def rm(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic rm`."""
+    for run_id in options.runs:
+        client.delete(run_id, with_labels=options.with_labels)
+    output.result(options.runs, "\n".join(f"{run_id} deleted" for run_id in options.runs))
     return OK
 
 

@@ -41,7 +41,8 @@ def runs_table(runs: Sequence[RunView], width: int) -> RenderableType:
     """One line a run; a narrow terminal sees fewer columns, and always whole ids."""
     if not runs:
         return Text("No runs yet. Make one: ganclinic run digit8-stable --watch")
-    heads = ("run", "name", *_heads(width))
+    are_shared = width >= WIDE and any(run.user != "default" for run in runs)
+    heads = ("run", "name", *(("user",) if are_shared else ()), *_heads(width))
     rows = [_cells(run) for run in runs]
     widths = {head: max(len(head), *(len(row[head]) for row in rows)) for head in heads}
     taken = sum(widths.values()) - widths["name"] + GAP * (len(heads) - 1)
@@ -64,6 +65,7 @@ def _cells(run: RunView) -> dict[str, Text]:
     return {
         "run": Text(run.id),
         "name": Text(run.label),
+        "user": Text(run.user),
         "state": verdict_text(run.verdict) if run.status == "succeeded" else status_text(run),
         "status": status_text(run),
         "epoch": Text(progress_words(run)),
@@ -88,6 +90,8 @@ def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evalua
     """All that a person wants to know of one run."""
     rows: list[tuple[str, RenderableType]] = [("run", run.id)]
     rows += [(name, value) for name, value in (("name", run.name), ("preset", run.preset)) if value]
+    if run.user != "default":
+        rows.append(("user", run.user + (f" (team {run.team})" if run.team else "")))
     rows += [("status", status_text(run)), ("epochs", progress_words(run)), ("made", age_words(run.created_at))]
     if run.started_at is not None and run.finished_at is not None:
         rows.append(("took", duration_words((run.finished_at - run.started_at).total_seconds())))
@@ -115,6 +119,8 @@ def _attempt_words(run: RunDetails, number: int) -> str:
     if attempt.resumed_from_epoch is not None:
         same = "" if attempt.identical is not False else ", not bit-identical"
         parts.append(f"resumed after epoch {attempt.resumed_from_epoch}{same}")
+    if attempt.versions:
+        parts.append(", ".join(f"{name} {version}" for name, version in attempt.versions.items()))
     if attempt.error and attempt.error != run.error:
         parts.append(attempt.error)
     return "; ".join(parts)
@@ -130,11 +136,16 @@ def verdict_block(run: RunView | None, diagnosis: Diagnosis | None, evaluation: 
     rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
     rows += [("recovered", episode_words(episode)) for episode in diagnosis.recovered]
     parts: list[RenderableType] = [title, Padding(fields(rows), (0, 0, 0, 2))]
-    parts += [Padding(_finding_block(finding, run), (1, 0, 0, 2)) for finding in diagnosis.findings]
+    parts += [Padding(_finding_block(finding), (1, 0, 0, 2)) for finding in diagnosis.findings]
+    if run is not None and run.is_final and any(finding.remedies for finding in diagnosis.findings):
+        command = Text(f"ganclinic treat {run.id}", style="bold")
+        parts.append(
+            Text.assemble("\nRemedies change this run's own spec; to try them, one after the other: ", command)
+        )
     return Group(*parts)
 
 
-def _finding_block(finding: Finding, run: RunView | None) -> RenderableType:
+def _finding_block(finding: Finding) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [("what", finding.summary)]
     rows += [("evidence", evidence_words(evidence)) for evidence in finding.evidence]
     rows.append(("confidence", f"{percent_words(finding.confidence)} that this is right"))
@@ -144,9 +155,7 @@ def _finding_block(finding: Finding, run: RunView | None) -> RenderableType:
             rows.append(("remedy", f"{remedy.name}: {remedy.reason}"))
             continue
         rows.append(("remedy", remedy.reason))
-        settings = settings_words(remedy.patch)
-        command = f"ganclinic run {run.preset} {settings}" if run is not None and run.preset else settings
-        rows.append(("", Text(command, style="bold")))
+        rows.append(("", Text(settings_words(remedy.patch), style="bold")))
     return Group(Text(f"{finding.name} ({finding.severity})"), fields(rows))
 
 

@@ -19,6 +19,7 @@ STATUS_STYLES = {
     "failed": "bold red",
     "cancelled": "yellow",
     "halted": "yellow",
+    "paused": "yellow",
 }
 VERDICT_STYLES = {
     "healthy": "green",

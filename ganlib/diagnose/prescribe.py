@@ -291,6 +291,7 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
         "distance to the target",
         "as fast a discriminator",
         "larger latent",
+        "latent wider than the data",
         "usual capacity",
         "usual kernels",
         "R1 penalty",
@@ -298,6 +299,8 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
     ),
     "stalled": (
         "as fast a discriminator",
+        "larger latent",
+        "latent wider than the data",
         "usual Adam",
         "usual capacity",
         "usual kernels",

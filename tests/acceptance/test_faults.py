@@ -157,7 +157,7 @@ def test_a_running_run_is_cancelled_at_its_next_step(clinic: Clinic):
     assert run.status == "cancelled"
     assert outcomes(clinic, run_id) == ["cancelled"]
     assert len(clinic.epochs(run_id)) == run.epochs_done
-    assert "ended: cancel" in (clinic.home / "logs" / f"{run_id}.log").read_text()  # it was not killed
+    assert "ended: cancel" in (clinic.home / "logs" / f"{run_id}.1.log").read_text()  # it was not killed
 
 
 def test_a_run_without_its_data_fails_before_it_trains_and_names_the_cure(clinic: Clinic, tmp_path: Path):

@@ -60,12 +60,15 @@ def test_without_a_database_requests_that_need_none_are_answered(without_databas
 def test_health_needs_no_token_and_says_that_the_database_is_gone(without_database: TestClient) -> None:
     answer = without_database.get("/v1/health", headers={"Authorization": ""})
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "database": "unavailable", "broker": "ok"}
+    assert answer.json() == {"status": "unavailable", "database": "unavailable", "broker": "ok", "drained": False}
 
 
 def test_a_working_service_is_healthy(service: Service) -> None:
     answer = service.anonymous.get("/v1/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "database": "ok", "broker": "ok"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ok", "database": "ok", "broker": "ok", "drained": False},
+    )
 
 
 def test_a_database_that_comes_back_is_used_again(postgres_server: PostgresServer, tmp_path: Path) -> None:
@@ -111,5 +114,6 @@ def test_without_a_broker_runs_are_taken_and_health_says_so(sqlite_url: str, tmp
     client = TestClient(create_app(settings, engine, bell=ring), headers=HEADERS)
     assert client.post("/v1/runs", json={"spec": SPEC}).status_code == 202
     health = client.get("/v1/health")
-    assert (health.status_code, health.json()) == (200, {"status": "ok", "database": "ok", "broker": "unavailable"})
+    assert health.status_code == 200
+    assert health.json() == {"status": "ok", "database": "ok", "broker": "unavailable", "drained": False}
     engine.dispose()

@@ -11,16 +11,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, inspect, select, text
 
 from ganlib.spec import RunSpec
-from store import migrate
+from store import migrate, pauses
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
 from store.epochs import evaluations, record_comparison
 from store.errors import DatabaseNotMigrated, DatabaseTooNew
 from store.family import family
-from store.leases import finish
+from store.leases import finish, pause
 from store.models import Base, EvaluationRow, Run
 from store.runs import attempts, get, list_runs
 from tests.support.api import with_bins
 from tests.support.comparison import create_comparison
+from tests.support.sharing import ADA, submit
 from tests.support.store import claim_run, create_run, evaluation
 from tests.support.treatment import end, last_try, make_run, treat
 
@@ -129,6 +130,29 @@ def test_the_version_before_treatments_sees_their_runs_as_any_other(database_url
     engine.dispose()
 
 
+def test_the_version_before_scheduling_sees_runs_of_nobody_and_none_that_is_paused(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        claim = claim_run(session)
+        pauses.pause(session, claim.run_id)
+        pause(session, claim.run_id, claim.token)
+        waits = create_run(session).id
+        (shared,) = submit(session, ADA)
+    with migrating(engine) as config:
+        command.downgrade(config, "0007")
+    with engine.connect() as connection:
+        found = dict(connection.execute(text("SELECT id, status FROM runs")).all())
+        assert found == {claim.run_id: "cancelled", waits: "queued", shared: "queued"}
+        assert connection.execute(text("SELECT outcome FROM attempts")).scalars().all() == ["handed over"]
+    assert not {"owners", "workers", "drains"} & set(inspect(engine).get_table_names())
+    upgrade(engine)
+    with transaction(engine) as session:
+        assert {run.user for run in list_runs(session).items} == {"default"}
+        assert {claim_run(session).run_id for _ in range(2)} == {waits, shared}
+    engine.dispose()
+
+
 def test_upgrading_an_upgraded_database_changes_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     upgrade(engine)
@@ -159,7 +183,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0007; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0010; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

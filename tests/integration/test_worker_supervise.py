@@ -141,7 +141,7 @@ def test_a_cancelled_training_is_told_and_may_end_by_itself(scene: Scene) -> Non
     scene.start("step(1); print(sys.stdin.readline(), file=sys.stderr)")
     scene.cancel()
     assert scene.wait().status == "cancelled"
-    assert (scene.settings.logs / f"{scene.claim.run_id}.log").read_text().strip() == "cancel"
+    assert (scene.settings.logs / f"{scene.claim.run_id}.1.log").read_text().strip() == "cancel"
 
 
 def test_a_cancelled_training_that_does_not_listen_is_killed_with_all_its_children(scene: Scene) -> None:

@@ -15,10 +15,10 @@ from api.app import create_app
 from ganlib.pictures import bin_strip
 from ganlib.report import NDB_FIGURES, Bin, Evaluation, Null
 from store import epochs
-from store.artifacts import LocalArtifacts
 from store.db import reading, transaction
 from store.leases import Claim
 from store.models import Run
+from store.places import open_artifacts
 from store.settings import Settings
 from tests.support import store
 from tests.support.comparison import create_comparison
@@ -84,7 +84,7 @@ class Recorded:
 
 def record(service: Service, num_epochs: int = 3, *, steps: Callable[[int], np.ndarray] = store.step_block) -> Recorded:
     """A running run with so many epochs, each with an evaluation, a diagnosis and a picture."""
-    artifacts = LocalArtifacts(service.settings.artifacts)
+    artifacts = open_artifacts(service.settings)
     with transaction(service.engine) as session:
         claim = claim_run(session)
         for epoch in range(1, num_epochs + 1):

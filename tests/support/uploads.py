@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from store import uploads
-from store.artifacts import LocalArtifacts, StoredArtifact
+from store.artifacts import Artifacts, StoredArtifact
 from store.models import Upload
 from store.uploads import UploadedSet
 
@@ -17,7 +17,7 @@ def pixels(seed: int, *shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def uploaded_set(artifacts: LocalArtifacts, seed: int = 0, **changes: Any) -> UploadedSet:
+def uploaded_set(artifacts: Artifacts, seed: int = 0, **changes: Any) -> UploadedSet:
     """Sixty stored images of 3 x 8 x 8 pixels in two classes."""
     values: dict[str, Any] = {
         "kind": "images",
@@ -30,7 +30,7 @@ def uploaded_set(artifacts: LocalArtifacts, seed: int = 0, **changes: Any) -> Up
     return UploadedSet(**{**values, **changes})
 
 
-def create_upload(session: Session, artifacts: LocalArtifacts, seed: int = 0, **changes: Any) -> Upload:
+def create_upload(session: Session, artifacts: Artifacts, seed: int = 0, **changes: Any) -> Upload:
     """An upload with its files."""
     return uploads.create(session, uploaded_set(artifacts, seed, **changes), name="pets")
 
@@ -41,7 +41,7 @@ def dataset_of(upload: Upload, **choice: Any) -> dict[str, Any]:
     return {"name": "upload", **facts, **choice}
 
 
-def _stored(artifacts: LocalArtifacts, array: NDArray[Any]) -> StoredArtifact:
+def _stored(artifacts: Artifacts, array: NDArray[Any]) -> StoredArtifact:
     file = io.BytesIO()
     np.save(file, array)
     return artifacts.put(file.getvalue(), "application/octet-stream")

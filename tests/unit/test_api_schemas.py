@@ -10,7 +10,18 @@ from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
 from ganlib.report import Bin, Evaluation, Null
 from store.models import Attempt, Run
 
-PRIVATE = {"idempotency_key", "request_hash", "token", "lease_worker", "lease_expires_at", "spec", "kind"}
+PRIVATE = {
+    "idempotency_key",
+    "request_hash",
+    "token",
+    "lease_worker",
+    "lease_expires_at",
+    "spec",
+    "kind",
+    "owner",
+    "extension_key",
+    "request_id",
+}
 
 
 @pytest.mark.parametrize(

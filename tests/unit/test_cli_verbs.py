@@ -8,7 +8,7 @@ import pytest
 from ganclinic.cli import main
 from ganclinic.cli.parser import make_parser
 from ganclinic.config import Surroundings
-from tests.support.fake_service import DONE, URL, FakeService, problem
+from tests.support.fake_service import DONE, URL, FakeService, label_document, problem
 
 Cli = Callable[..., int]
 
@@ -130,7 +130,8 @@ def test_show_explains_the_verdict_and_gives_the_command_of_the_remedy(
     assert "mode collapse, severe, first seen in epoch 3" in shown
     assert "coverage .008 < .1 (epochs 8–10)" in shown
     assert ".98 (null .08)" in shown
-    assert "ganclinic run digit8-stable --set generator.latent_dim=50" in shown
+    assert "--set generator.latent_dim=50" in shown
+    assert "ganclinic treat a" in shown
     assert "1 min 5 s" in shown
 
 
@@ -268,3 +269,22 @@ def test_the_help_explains_the_exit_statuses(capsys: pytest.CaptureFixture[str])
     shown = make_parser().format_help()
     for line in ("1  a run failed", "2  the command line", "3  the service is not", "4  the service does not accept"):
         assert line in shown
+
+
+def test_rm_deletes_runs(cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    for run_id in ("a", "b", "c"):
+        service.add(run_id, DONE)
+    assert cli("rm", "a", "b") == 0
+    assert capsys.readouterr().out == "a deleted\nb deleted\n"
+    assert list(service.runs) == ["c"]
+
+
+def test_rm_keeps_labels_unless_it_is_told_otherwise(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", DONE)
+    service.labels.append(label_document(run_id="a"))
+    assert cli("rm", "a") != 0
+    assert "It has labels." in capsys.readouterr().err
+    assert cli("rm", "a", "--with-labels") == 0
+    assert list(service.runs) == []

@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ def schema() -> Draft7Validator:
 
 
 def image_of(service: dict[str, Any]) -> Image | None:
-    return IMAGES[service["build"]["dockerfile"].removeprefix("docker/")] if "build" in service else None
+    dockerfile = service.get("build", {}).get("dockerfile")
+    return None if dockerfile is None else IMAGES[dockerfile.removeprefix("docker/")]
 
 
 @pytest.mark.parametrize("name", ["docker-compose.yml", "docker/gpu.yml"])
@@ -32,7 +35,7 @@ def test_the_schema_refuses_a_misspelt_field(schema: Draft7Validator) -> None:
 
 
 def test_there_is_a_service_for_each_part() -> None:
-    assert set(SERVICES) == {"api", "worker", "migrate", "postgres", "valkey"}
+    assert set(SERVICES) == {"api", "worker", "migrate", "postgres", "valkey", "s3"}
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "migrate"])
@@ -57,6 +60,7 @@ def test_every_secret_and_volume_that_a_service_uses_is_declared(name: str) -> N
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_secret_file_that_is_named_is_mounted(name: str) -> None:
     files = {value for key, value in SERVICES[name].get("environment", {}).items() if key.endswith("_FILE")}
+    files |= {word.partition("=")[2] for word in SERVICES[name].get("command", []) if "=/run/secrets/" in word}
     assert files == {f"/run/secrets/{secret}" for secret in SERVICES[name].get("secrets", [])}
 
 
@@ -71,6 +75,31 @@ def test_state_is_kept_in_the_volume_of_the_image() -> None:
 def test_the_api_is_published_on_the_loopback_interface_and_nothing_else_is_published() -> None:
     assert SERVICES["api"]["ports"] == ["${GANCLINIC_BIND:-127.0.0.1}:8000:8000"]
     assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["api"]
+
+
+def test_an_s3_is_started_only_where_it_is_asked_for() -> None:
+    assert SERVICES["s3"]["profiles"] == ["s3"]
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["s3"]
+    image = SERVICES["s3"]["build"]["dockerfile_inline"].splitlines()[0]
+    assert re.fullmatch(r"FROM \S+:\d+\.\d+", image), "a pinned version"
+
+
+def test_without_settings_for_it_files_lie_in_the_home() -> None:
+    for name in ("api", "worker", "migrate"):
+        environment = SERVICES[name]["environment"]
+        assert environment["GANCLINIC_STORE_URL"] == "${GANCLINIC_STORE_URL:-}"
+    secrets = [secret for secret in COMPOSE["secrets"].values() if "file" in secret]
+    assert [secret["file"].endswith(":-/dev/null}") for secret in secrets] == [True, True]
+
+
+def test_empty_settings_of_a_bucket_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in SERVICES["worker"]["environment"].items():
+        if value.endswith(":-}"):
+            monkeypatch.setenv(name, "")
+    secret = tmp_path / "secret"
+    secret.touch()
+    monkeypatch.setenv("GANCLINIC_S3_SECRET_FILE", str(secret))
+    assert (Settings().store_url, Settings().s3_secret) == (None, None)
 
 
 def test_services_wait_for_the_migrated_database() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.artifacts import LocalArtifacts
-from store.errors import ArtifactNotFound
+from store.errors import ArtifactNotFound, DiskFull
 
 
 def files(root: Path) -> list[Path]:
@@ -55,10 +55,10 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
     artifacts = LocalArtifacts(tmp_path)
     content = bytes(5000)
-    with full_disk(), pytest.raises(OSError, match="too large"):
+    with full_disk(), pytest.raises(DiskFull, match=rf"no room for a file in '{tmp_path}/.*' \(File too large\)"):
         artifacts.put(content, "image/png")
     assert files(tmp_path) == []
     assert artifacts.get(artifacts.put(content, "image/png").sha256) == content
@@ -102,6 +102,6 @@ def test_a_file_that_cannot_be_stored_leaves_nothing(tmp_path: Path) -> None:
     artifacts = LocalArtifacts(tmp_path / "artifacts")
     with (tmp_path / "upload").open("w+b") as upload:
         upload.write(bytes(5000))
-        with full_disk(), pytest.raises(OSError, match="too large"):
+        with full_disk(), pytest.raises(DiskFull, match="File too large"):
             artifacts.put_file(upload, "application/octet-stream")
     assert files(tmp_path / "artifacts") == []

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -144,3 +145,32 @@ def test_everyone_who_starts_at_once_gets_the_same_token(tmp_path: Path) -> None
         first, *others = pool.map(start, range(starters))
     assert others == [first] * (starters - 1)
     assert len(set(first)) == rounds
+
+
+# --- a bucket ---------------------------------------------------------------------------------------------------
+
+
+def test_the_secret_of_a_bucket_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("correct-horse\n")
+    settings = Settings(store_url="s3://clinic/runs", s3_access_key="clinic", s3_secret_file=file)
+    assert settings.s3_secret is not None
+    assert settings.s3_secret.get_secret_value() == "correct-horse"
+    assert "correct-horse" in settings.secrets
+    assert "correct-horse" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"store_url": "s3://clinic"}, "a bucket needs a key; set GANCLINIC_S3_ACCESS_KEY"),
+        ({"store_url": "s3://clinic", "s3_access_key": "clinic"}, "GANCLINIC_S3_SECRET_FILE"),
+        ({"store_url": "s3://clinic", "s3_access_key": "a", "s3_secret_file": Path("/nowhere")}, "s3_secret_file"),
+        ({"store_url": "gs://clinic"}, "store_url"),
+        ({"store_url": "s3://clinic/../other"}, "store_url"),
+        ({"s3_endpoint": "https://key:secret@s3.example"}, "s3_endpoint"),
+    ],
+)
+def test_a_bucket_that_cannot_be_reached_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings(**settings)

@@ -1,3 +1,6 @@
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +10,8 @@ import torch
 from ganlib.datasets.load import load_dataset
 from ganlib.request import RunRequest
 from ganlib.train import Training, TrainingState
+from store.errors import DiskFull
+from store.files import LocalFiles
 from store.models import Epoch
 from worker.checkpoints import Checkpoints
 
@@ -28,37 +33,42 @@ def states() -> list[TrainingState]:
     return [training.state() for _, _ in zip(range(3), training.epochs(), strict=False)]
 
 
+def checkpoints_in(directory: Path, attempt: int, named: Sequence[str]) -> Checkpoints:
+    """Of a run that is named as the directory."""
+    return Checkpoints(LocalFiles(directory.parent), directory.name, attempt, named)
+
+
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
 def test_the_newest_checkpoint_that_is_named_is_loaded(tmp_path: Path, states: list[TrainingState]) -> None:
-    first = Checkpoints(tmp_path, 1, [])
-    named = [first.save(state) for state in states]
-    loaded = Checkpoints(tmp_path, 2, named[:2]).load_newest()  # the third was written, but never committed
+    first = checkpoints_in(tmp_path, 1, [])
+    named = [first.save(state).name for state in states]
+    loaded = checkpoints_in(tmp_path, 2, named[:2]).load_newest()  # the third was written, but never committed
     assert loaded is not None
     assert loaded.epoch == 2
 
 
 def test_without_a_name_nothing_is_loaded(tmp_path: Path, states: list[TrainingState]) -> None:
-    Checkpoints(tmp_path, 1, []).save(states[0])
-    assert Checkpoints(tmp_path, 2, []).load_newest() is None
+    checkpoints_in(tmp_path, 1, []).save(states[0])
+    assert checkpoints_in(tmp_path, 2, []).load_newest() is None
 
 
 def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path: Path, states: list[TrainingState]) -> None:
-    first = Checkpoints(tmp_path, 1, [])
-    named = [first.save(state) for state in states[:2]]
+    first = checkpoints_in(tmp_path, 1, [])
+    named = [first.save(state).name for state in states[:2]]
     (tmp_path / named[1]).write_bytes(b"torn")
-    second = Checkpoints(tmp_path, 2, named)
+    second = checkpoints_in(tmp_path, 2, named)
     loaded = second.load_newest()
     assert loaded is not None
     assert loaded.epoch == 1
-    second.prune(second.save(states[2]))
+    second.prune(second.save(states[2]).name)
     assert names(tmp_path) == [named[0], "attempt-2-epoch-3.safetensors"]
 
 
 def test_where_no_checkpoint_can_be_read_the_run_starts_anew(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, 2, ["attempt-1-epoch-1.safetensors"]).load_newest() is None
+    assert checkpoints_in(tmp_path, 2, ["attempt-1-epoch-1.safetensors"]).load_newest() is None
 
 
 def test_pruning_keeps_the_last_two_and_removes_what_was_never_finished(
@@ -66,30 +76,57 @@ def test_pruning_keeps_the_last_two_and_removes_what_was_never_finished(
 ) -> None:
     (tmp_path / ".attempt-1-epoch-9.safetensors.part").touch()
     (tmp_path / "notes.txt").touch()
-    checkpoints = Checkpoints(tmp_path, 1, [])
+    checkpoints = checkpoints_in(tmp_path, 1, [])
     for state in states:
-        checkpoints.prune(checkpoints.save(state))
+        checkpoints.prune(checkpoints.save(state).name)
     kept = ["attempt-1-epoch-2.safetensors", "attempt-1-epoch-3.safetensors", "notes.txt"]
     assert names(tmp_path) == kept
 
 
 def test_pruning_keeps_the_newest_healthy_one_too(tmp_path: Path, states: list[TrainingState]) -> None:
-    checkpoints = Checkpoints(tmp_path, 1, [])
+    checkpoints = checkpoints_in(tmp_path, 1, [])
     for state, is_healthy in zip((*states, replace(states[0], epoch=4)), (True, True, False, False), strict=True):
-        checkpoints.prune(checkpoints.save(state), is_healthy=is_healthy)
+        checkpoints.prune(checkpoints.save(state).name, is_healthy=is_healthy)
     assert names(tmp_path) == [f"attempt-1-epoch-{epoch}.safetensors" for epoch in (2, 3, 4)]
 
 
 def test_an_attempt_keeps_what_was_healthy_in_those_before(tmp_path: Path, states: list[TrainingState]) -> None:
-    first = Checkpoints(tmp_path, 1, [])
-    epochs = [Epoch(epoch=state.epoch, checkpoint=first.save(state)) for state in states]
-    second = Checkpoints.of(tmp_path, 2, epochs, {1})
-    second.prune(second.save(replace(states[0], epoch=4)))
+    first = checkpoints_in(tmp_path, 1, [])
+    epochs = [Epoch(epoch=state.epoch, checkpoint=first.save(state).name) for state in states]
+    second = Checkpoints.of(LocalFiles(tmp_path.parent), tmp_path.name, 2, epochs, {1})
+    second.prune(second.save(replace(states[0], epoch=4)).name)
     assert names(tmp_path) == [epochs[0].checkpoint, epochs[2].checkpoint, "attempt-2-epoch-4.safetensors"]
 
 
 def test_pruning_leaves_the_checkpoints_of_later_attempts_alone(tmp_path: Path, states: list[TrainingState]) -> None:
-    stale, successor = Checkpoints(tmp_path, 1, []), Checkpoints(tmp_path, 2, [])
-    theirs = successor.save(states[1])
-    stale.prune(stale.save(states[0]))
+    stale, successor = checkpoints_in(tmp_path, 1, []), checkpoints_in(tmp_path, 2, [])
+    theirs = successor.save(states[1]).name
+    stale.prune(stale.save(states[0]).name)
     assert theirs in names(tmp_path)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond 1,000 bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(tmp_path: Path, states: list[TrainingState]) -> None:
+    checkpoints = checkpoints_in(tmp_path, 1, [])
+    first = checkpoints.save(states[0]).name
+    with full_disk(), pytest.raises(DiskFull, match=rf"no room for a file in '{tmp_path}' \(File too large\)"):
+        checkpoints.save(states[1])
+    assert names(tmp_path) == [first]
+    assert checkpoints_in(tmp_path, 2, [first]).load_newest() is not None
+
+
+def test_how_many_are_kept_is_a_setting(tmp_path: Path, states: list[TrainingState]) -> None:
+    checkpoints = Checkpoints.of(LocalFiles(tmp_path.parent), tmp_path.name, 1, [], kept=1)
+    for state in states:
+        checkpoints.prune(checkpoints.save(state).name)
+    assert names(tmp_path) == ["attempt-1-epoch-3.safetensors"]

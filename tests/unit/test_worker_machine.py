@@ -1,10 +1,12 @@
 import dataclasses
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 
 from store.models import Attempt
-from worker.machine import DeviceUnavailable, choose_device, this_machine
+from worker.machine import DeviceUnavailable, choose_device, code_version, this_machine
 
 CPU = torch.device("cpu")
 
@@ -36,3 +38,28 @@ def test_machines_differ_where_their_numbers_may() -> None:
     for name, other in (("threads", 1), ("cpu_capability", "VAX"), ("device", "cuda: A"), ("versions", {})):
         changed = Attempt(**(dataclasses.asdict(machine) | {name: other}))
         assert not machine.equals(changed), name
+
+
+def test_an_attempt_says_which_code_and_libraries_made_it() -> None:
+    versions = this_machine(CPU, 1).versions
+    assert list(versions) == ["ganclinic", "python", "torch", "torchvision", "numpy"]
+    assert all(versions.values())
+
+
+def test_the_version_of_the_code_names_its_git_revision_and_whether_it_was_changed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@here")
+        subprocess.run(["git", *who, "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+
+    plain = code_version(tmp_path)
+    assert "+" not in plain
+    git("init")
+    (tmp_path / "code.py").write_text("one")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("tag", "-a", "v9", "-m", "nine")
+    clean = code_version(tmp_path)
+    assert clean.startswith(f"{plain}+")
+    assert "v9" not in clean
+    (tmp_path / "code.py").write_text("two")
+    assert code_version(tmp_path) == f"{clean}-dirty"

@@ -4,9 +4,9 @@ import logging
 import subprocess
 import sys
 
+from store.log_lines import LineFormatter
 from tests.support.images import CHECKOUT
 from worker.__main__ import parse_arguments
-from worker.logs import LineFormatter
 
 
 def test_the_worker_itself_imports_no_torch() -> None:

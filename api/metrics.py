@@ -1,0 +1,96 @@
+"""The service's metrics in the text format of Prometheus, for who has the token or the metrics' own."""
+
+from collections.abc import Iterable, Iterator
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from api.deps import ServicesDep
+from store import db
+from store.errors import DatabaseUnavailable
+from store.tallies import EpochTimes, Tallies, tally
+
+router = APIRouter()
+
+
+class Collected(Collector):
+    """What was read from the database for one scrape."""
+
+    def __init__(self, tallies: Tallies | None) -> None:
+        """None: the database did not answer."""
+        self._tallies = tallies
+
+    def collect(self) -> Iterable[Metric]:
+        """Its metrics."""
+        up = 0 if self._tallies is None else 1
+        yield GaugeMetricFamily("ganclinic_database_up", "Whether the database answers.", up)
+        if self._tallies is not None:
+            yield from _of_runs(self._tallies)
+            yield from _of_workers(self._tallies)
+
+
+def _of_runs(tallies: Tallies) -> Iterator[Metric]:
+    queued = GaugeMetricFamily("ganclinic_queue_length", "Runs that are queued.", labels=("kind", "priority"))
+    oldest = GaugeMetricFamily(
+        "ganclinic_queue_oldest_seconds", "Age of the oldest queued run.", labels=("kind", "priority")
+    )
+    for waiting in tallies.waiting:
+        labels = (waiting.kind, str(waiting.priority))
+        queued.add_metric(labels, waiting.count)
+        oldest.add_metric(labels, waiting.oldest_s)
+    runs = GaugeMetricFamily("ganclinic_runs", "Runs by what became of them.", labels=("kind", "status"))
+    for (kind, status), count in tallies.runs.items():
+        runs.add_metric((kind, status), count)
+    attempts = GaugeMetricFamily("ganclinic_attempts", "Attempts by their outcome.", labels=("outcome",))
+    for outcome, count in tallies.attempts.items():
+        attempts.add_metric((outcome,), count)
+    yield from (queued, oldest, runs, attempts)
+    # Gauges: runs can be deleted, and a counter that falls looks like one that began anew.
+    lost = "Attempts whose worker stopped renewing its lease."
+    yield GaugeMetricFamily("ganclinic_leases_lost", lost, tallies.leases_lost)
+    yield GaugeMetricFamily("ganclinic_epochs", "Epochs that are recorded.", tallies.epochs_done)
+    yield _epoch_times(tallies.epoch_times)
+
+
+def _epoch_times(times: EpochTimes) -> Metric:
+    """A summary with quantiles, which the library's own class of that name cannot hold."""
+    name = "ganclinic_epoch_seconds"
+    metric = Metric(name, "How long the epochs took that were recorded in the last hour.", "summary")
+    for quantile, seconds in times.quantiles.items():
+        metric.add_sample(name, {"quantile": f"{quantile:g}"}, seconds)
+    metric.add_sample(f"{name}_sum", {}, times.total)
+    metric.add_sample(f"{name}_count", {}, times.count)
+    return metric
+
+
+def _of_workers(tallies: Tallies) -> Iterator[Metric]:
+    yield GaugeMetricFamily("ganclinic_workers", "Workers that are alive.", tallies.workers_alive)
+    labels = ("worker", "gpu", "name")
+    busy = GaugeMetricFamily("ganclinic_gpu_utilisation_ratio", "Share of time in which it computes.", labels=labels)
+    used = GaugeMetricFamily("ganclinic_gpu_memory_used_bytes", "Memory in use on a GPU.", labels=labels)
+    total = GaugeMetricFamily("ganclinic_gpu_memory_total_bytes", "Memory of a GPU.", labels=labels)
+    for reading in tallies.gpus:
+        values = (reading.worker, str(reading.gpu), reading.name)
+        busy.add_metric(values, reading.utilisation)
+        used.add_metric(values, reading.memory_used)
+        total.add_metric(values, reading.memory_total)
+    yield from (busy, used, total)
+
+
+@router.get("/metrics", include_in_schema=False)
+def get_metrics(services: ServicesDep) -> Response:
+    """The metrics. Where the database does not answer, those of this server alone."""
+    registry = CollectorRegistry()
+    registry.register(Collected(_read(services)))
+    text = generate_latest(registry) + generate_latest(services.request_metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _read(services: ServicesDep) -> Tallies | None:
+    try:
+        with db.reading(services.engine) as session:
+            return tally(session)
+    except DatabaseUnavailable:
+        return None

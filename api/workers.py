@@ -1,0 +1,104 @@
+"""Workers, and drains: a drained worker finishes what it has and claims nothing more."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, BackgroundTasks, Path
+
+from api.deps import CallerDep, Reader, ServicesDep, Writer
+from api.errors import NotAdministrator, documented
+from api.views import View, utc
+from store import workers
+from store.accounts import Caller
+from store.workers import EVERY_WORKER, Worker
+
+WorkerName = Annotated[str, Path(description="Name of the worker.")]
+
+router = APIRouter(tags=["workers"])
+
+
+class WorkerView(View):
+    """A worker as it was last heard of."""
+
+    name: str
+    started_at: datetime | None
+    seen_at: datetime | None
+    is_alive: bool
+    """Whether it was heard of within 30 s."""
+    is_drained: bool
+    """Whether it claims nothing more."""
+    run_id: str | None
+    """What it trains."""
+
+    @classmethod
+    def of(cls, worker: Worker) -> Self:
+        """The view of a worker."""
+        return cls(
+            name=worker.name,
+            started_at=utc(worker.started_at),
+            seen_at=utc(worker.seen_at),
+            is_alive=worker.is_alive,
+            is_drained=worker.is_drained,
+            run_id=worker.run_id,
+        )
+
+
+class WorkerList(View):
+    """Every worker that was heard of within a day, by name."""
+
+    items: list[WorkerView]
+
+
+class DrainView(View):
+    """Whether the whole service is drained."""
+
+    drained: bool
+
+
+@router.get("/workers")
+def list_workers(session: Reader) -> WorkerList:
+    """List the workers."""
+    return WorkerList(items=[WorkerView.of(worker) for worker in workers.list_workers(session)])
+
+
+@router.post("/workers/{name}/drain", status_code=202, responses=documented(403, 404))
+def drain_worker(name: WorkerName, session: Writer, caller: CallerDep) -> WorkerList:
+    """Let a worker finish what it has and claim nothing more, until it is started again or its drain is ended."""
+    _require_administrator(caller)
+    workers.drain(session, name)
+    return list_workers(session)
+
+
+@router.delete("/workers/{name}/drain", responses=documented(403, 404))
+def end_drain_of_worker(
+    name: WorkerName, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
+) -> WorkerList:
+    """Let a worker claim again."""
+    _require_administrator(caller)
+    workers.end_drain(session, name)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    return list_workers(session)
+
+
+@router.post("/drain", status_code=202, responses=documented(403))
+def drain_service(session: Writer, caller: CallerDep) -> DrainView:
+    """Let every worker finish what it has and claim nothing more, until the drain is ended."""
+    _require_administrator(caller)
+    workers.drain(session, EVERY_WORKER)
+    return DrainView(drained=True)
+
+
+@router.delete("/drain", responses=documented(403))
+def end_drain_of_service(
+    session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
+) -> DrainView:
+    """End the drain of the whole service."""
+    _require_administrator(caller)
+    workers.end_drain(session, EVERY_WORKER)
+    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    return DrainView(drained=False)
+
+
+def _require_administrator(caller: Caller) -> None:
+    if not caller.administrator:
+        raise NotAdministrator("drain workers")

@@ -1,0 +1,107 @@
+"""What a user or a team may have at once: refuses submissions, and holds runs in the queue."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from store.accounts import UNLIMITED, Quota, Sharing
+from store.db import now
+from store.errors import QuotaExceeded
+from store.models import Attempt, OwnerRow, Run
+from store.owners import Owner
+
+Scope = Literal["user", "team"]
+DAY_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A limit that holds an owner's runs in the queue."""
+
+    scope: Scope
+    name: str
+    """Of the user or the team."""
+    limit: str
+    """`running` or `device_hours`."""
+    used: float
+    allowed: float
+
+    def __str__(self) -> str:
+        """For people."""
+        words = {
+            "running": f"has {self.used:g} runs running of {self.allowed:g} allowed",
+            "device_hours": f"has used {self.used:.1f} device hours in the last 24 h, of {self.allowed:g} allowed",
+        }
+        return f"the {self.scope} '{self.name}' {words[self.limit]}"
+
+
+def _scopes(owner: Owner, sharing: Sharing) -> list[tuple[Scope, str, Quota, ColumnElement[bool]]]:
+    """The user and, where there is one, the team: each with its quota and its runs."""
+    found: list[tuple[Scope, str, Quota, ColumnElement[bool]]] = [
+        ("user", owner.user, sharing.quota_of_user(owner.user), Run.user == owner.user)
+    ]
+    if owner.team is not None:
+        found.append(("team", owner.team, sharing.quota_of_team(owner.team), Run.team == owner.team))
+    return found
+
+
+def require_room(session: Session, owner: Owner, sharing: Sharing) -> None:
+    """Returns where what the owner has queued, with what this transaction has just added, is within its quota.
+
+    Raises:
+        QuotaExceeded: it is not; the transaction must not be committed.
+    """
+    limited = [scope for scope in _scopes(owner, sharing) if scope[2].queued is not None]
+    if limited:
+        lock(session, owner, sharing)
+    for scope, name, quota, runs in limited:
+        assert quota.queued is not None
+        queued = session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == "queued")).one()
+        if queued > quota.queued:
+            raise QuotaExceeded(scope, name, queued=queued, allowed=quota.queued)
+
+
+def holds_back(owner: Owner, sharing: Sharing) -> bool:
+    """Whether a quota may hold the owner's runs in the queue."""
+    quotas = [quota for _, _, quota, _ in _scopes(owner, sharing)]
+    return any(quota.running is not None or quota.device_hours is not None for quota in quotas)
+
+
+def lock(session: Session, owner: Owner, sharing: Sharing) -> None:
+    """Lets nobody else count for the owner's user and team before this transaction ends."""
+    of_scopes = [OwnerRow.user == owner.user]
+    if owner.team is not None and sharing.quota_of_team(owner.team) != UNLIMITED:
+        of_scopes.append(OwnerRow.team == owner.team)
+    # All at once and always in this order: two transactions never wait in a circle.
+    session.execute(
+        select(OwnerRow.id).where(or_(*of_scopes)).order_by(OwnerRow.id).with_for_update(key_share=True)
+    ).all()
+
+
+def reached(session: Session, owner: Owner, sharing: Sharing) -> Reached | None:
+    """The first limit that holds the owner's runs in the queue; None where one more may run."""
+    for scope, name, quota, runs in _scopes(owner, sharing):
+        if quota.running is not None:
+            running = session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == "running")).one()
+            if running >= quota.running:
+                return Reached(scope=scope, name=name, limit="running", used=running, allowed=quota.running)
+        if quota.device_hours is not None:
+            hours = _device_hours(session, runs)
+            if hours >= quota.device_hours:
+                return Reached(scope=scope, name=name, limit="device_hours", used=hours, allowed=quota.device_hours)
+    return None
+
+
+def _device_hours(session: Session, runs: ColumnElement[bool]) -> float:
+    """Of the attempts of these runs, in the last 24 hours."""
+    at = session.scalars(select(now())).one()
+    begin = at - DAY_S
+    started_at = case((Attempt.started_at < begin, begin), else_=Attempt.started_at)
+    query = (
+        select(func.sum(func.coalesce(Attempt.ended_at, at) - started_at))
+        .join(Run, Run.id == Attempt.run_id)
+        .where(runs, or_(Attempt.ended_at > begin, Attempt.ended_at.is_(None)))
+    )
+    return max(0.0, session.scalars(query).one() or 0.0) / 3600

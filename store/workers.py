@@ -1,0 +1,122 @@
+"""Workers as the database knows them: when each was last heard of, and which may claim nothing more."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from store.db import now
+from store.errors import WorkerNotFound
+from store.models import Drain, Run, WorkerRow
+from store.owners import insert_new
+
+EVERY_WORKER = "*"
+"""Name in `drains` that stands for all; no worker has it."""
+ALIVE_FOR = timedelta(seconds=30)
+"""A worker that was heard of within this is alive: three missed heartbeats of its default settings."""
+FORGOTTEN_AFTER = timedelta(days=1)
+"""A worker that was not heard of for longer is gone for good: names with process ids never come again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker as the database knows it."""
+
+    name: str
+    started_at: float
+    seen_at: float
+    is_alive: bool
+    is_drained: bool
+    """Whether it claims nothing more, by its own name or because the whole service is drained."""
+    run_id: str | None
+    """What it trains."""
+
+
+def begin(session: Session, name: str) -> None:
+    """A worker of that name has started. Those that are gone for good are forgotten, and their drains."""
+    longest_ago = now() - FORGOTTEN_AFTER.total_seconds()
+    session.execute(delete(WorkerRow).where(WorkerRow.seen_at < longest_ago))
+    known = select(WorkerRow.name)
+    session.execute(delete(Drain).where(Drain.worker.not_in(known), Drain.worker.not_in([name, EVERY_WORKER])))
+    _touch(session, name, started_at=now())
+
+
+def beat(session: Session, name: str) -> None:
+    """The worker is alive."""
+    _touch(session, name)
+
+
+def _touch(session: Session, name: str, **values: object) -> None:
+    touched = session.execute(
+        update(WorkerRow)
+        .where(WorkerRow.name == name)
+        .values(seen_at=now(), **values)
+        .returning(WorkerRow.name)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if touched is None:
+        session.execute(insert_new(session, WorkerRow, name=name, started_at=now(), seen_at=now()))
+
+
+def end(session: Session, name: str) -> None:
+    """The worker has stopped, as it was told to."""
+    session.execute(delete(WorkerRow).where(WorkerRow.name == name))
+    session.execute(delete(Drain).where(Drain.worker == name))
+
+
+def list_workers(session: Session) -> list[Worker]:
+    """Every worker that was heard of within a day, by name."""
+    at = session.scalars(select(now())).one()
+    drained = set(session.scalars(select(Drain.worker)))
+    query = select(Run.lease_worker, Run.id).where(Run.status == "running")
+    trains = {run.lease_worker: run.id for run in session.execute(query)}
+    return [
+        Worker(
+            name=row.name,
+            started_at=row.started_at,
+            seen_at=row.seen_at,
+            is_alive=at - row.seen_at <= ALIVE_FOR.total_seconds(),
+            is_drained=bool(drained & {row.name, EVERY_WORKER}),
+            run_id=trains.get(row.name),
+        )
+        for row in session.scalars(select(WorkerRow).order_by(WorkerRow.name))
+    ]
+
+
+def drain(session: Session, name: str) -> None:
+    """The worker, or with `EVERY_WORKER` all of them, finishes what it has and claims nothing more.
+
+    Raises:
+        WorkerNotFound: no worker has this name.
+    """
+    _require_known(session, name)
+    session.execute(insert_new(session, Drain, worker=name, since=now()))
+
+
+def _require_known(session: Session, name: str) -> None:
+    if name != EVERY_WORKER and session.get(WorkerRow, name) is None:
+        raise WorkerNotFound(name)
+
+
+def end_drain(session: Session, name: str) -> None:
+    """The worker, or with `EVERY_WORKER` all that are not drained by name, may claim again.
+
+    Raises:
+        WorkerNotFound: no worker has this name.
+    """
+    _require_known(session, name)
+    session.execute(delete(Drain).where(Drain.worker == name))
+
+
+def is_drained(session: Session, name: str) -> bool:
+    """Whether the worker may claim nothing."""
+    return (
+        session.scalars(select(Drain.worker).where(Drain.worker.in_([name, EVERY_WORKER])).limit(1)).first() is not None
+    )
+
+
+def drained_since(session: Session) -> float | None:
+    """Since when the whole service is drained; None where it is not."""
+    found = session.get(Drain, EVERY_WORKER, populate_existing=True)
+    return None if found is None else found.since

@@ -1,0 +1,73 @@
+"""Deleting runs over HTTP."""
+
+import os
+from typing import Any
+
+from store import epochs, labels, leases
+from store.db import reading, transaction
+from store.places import checkpoint_files
+from tests.support.api import PICTURE, Service, record
+from tests.support.store import create_run
+
+
+def finished(service: Service) -> str:
+    """The id of a run that has succeeded, with pictures and a checkpoint."""
+    recorded = record(service, 1)
+    path = checkpoint_files(service.settings).local_path(f"{recorded.id}/attempt-1-epoch-1.safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    for picture in service.settings.artifacts.rglob("*/*"):
+        os.utime(picture, (1.0, 1.0))
+    with transaction(service.engine) as session:
+        leases.finish(session, recorded.id, recorded.claim.token, "succeeded")
+    return recorded.id
+
+
+def test_a_deleted_run_is_gone_with_its_files(service: Service) -> None:
+    run_id = finished(service)
+    answer = service.client.delete(f"/v1/runs/{run_id}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert service.client.get(f"/v1/runs/{run_id}").status_code == 404
+    assert service.client.delete(f"/v1/runs/{run_id}").status_code == 404
+    assert service.client.get("/v1/runs").json()["items"] == []
+    assert list(checkpoint_files(service.settings).entries()) == []
+    assert list(service.settings.artifacts.rglob("*/*")) == []
+
+
+def test_a_picture_that_another_run_has_too_stays(service: Service) -> None:
+    deleted, other = finished(service), finished(service)  # with the same pictures
+    assert service.client.delete(f"/v1/runs/{deleted}").status_code == 204
+    assert service.client.get(f"/v1/runs/{other}/samples/1").content == PICTURE % 1
+    with reading(service.engine) as session:
+        assert len(epochs.artifacts(session, other, "samples")) == 1
+    assert len(list(checkpoint_files(service.settings).entries())) == 1
+
+
+def test_a_run_that_is_not_over_stays(service: Service) -> None:
+    with transaction(service.engine) as session:
+        run_id = create_run(session).id
+    answer = service.client.delete(f"/v1/runs/{run_id}")
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:ganclinic:problem:run-in-use"
+    assert "it is queued; cancel it first" in answer.json()["detail"]
+
+
+def test_labels_have_to_be_given_up_by_name(service: Service) -> None:
+    run_id = finished(service)
+    label = {"finding": "healthy", "holds": True, "author": "ann"}
+    assert service.client.post(f"/v1/runs/{run_id}/labels", json=label).is_success
+    answer = service.client.delete(f"/v1/runs/{run_id}")
+    assert (answer.status_code, "with_labels=true" in answer.json()["detail"]) == (409, True)
+    assert service.client.delete(f"/v1/runs/{run_id}?with_labels=true").status_code == 204
+    with reading(service.engine) as session:
+        assert labels.list_labels(session).items == []
+
+
+def test_files_that_the_store_cannot_delete_now_do_not_bring_the_run_back(service: Service) -> None:
+    run_id = finished(service)
+    away: dict[str, Any] = {"store_url": "s3://clinic", "s3_endpoint": "http://127.0.0.1:9"}
+    away |= {"s3_access_key": "a", "s3_secret_key": "b"}
+    settings = type(service.settings)(home=service.settings.home, **away)
+    object.__setattr__(service.app.state.services, "settings", settings)
+    assert service.client.delete(f"/v1/runs/{run_id}").status_code == 204
+    assert service.client.get(f"/v1/runs/{run_id}").status_code == 404

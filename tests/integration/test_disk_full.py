@@ -1,0 +1,46 @@
+"""A disk that is full while a training writes its checkpoint: files cannot grow beyond a limit."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from store import leases
+from store.db import transaction
+from store.models import Run
+from store.settings import Settings
+from tests.support.store import LEASE, create_run
+from tests.support.worker import Clinic
+from worker.supervise import supervise
+
+LIMIT_BYTES = 4 * 1024 * 1024
+LIMITED = (
+    "import os, resource, sys\n"
+    f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT_BYTES}, {LIMIT_BYTES}))\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'worker.training'])\n"
+)
+
+
+def test_a_full_disk_fails_the_run_and_names_the_directory(
+    postgres_engine: Engine, migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path, database_url=migrated_postgres_url, device="cpu", threads=1)
+    clinic = Clinic(home=tmp_path, engine=postgres_engine, database_url=migrated_postgres_url)
+    for name, value in clinic.environment().items():
+        monkeypatch.setenv(name, value)
+    with transaction(postgres_engine) as session:
+        run_id = create_run(session).id
+        wide = {"family": "mlp", "width": 1024}
+        run = session.get_one(Run, run_id)
+        run.spec = run.spec | {"generator": run.spec["generator"] | wide}
+    with transaction(postgres_engine) as session:
+        claimed = leases.claim(session, "worker-1", LEASE)
+    assert claimed is not None
+    command = [sys.executable, "-c", LIMITED]
+    supervise(claimed, lambda: False, engine=postgres_engine, settings=settings, command=command)
+    run = clinic.run(run_id)
+    assert (run.status, run.error_kind) == ("failed", "DiskFull")
+    assert run.error is not None
+    assert f"no room for a file in '{settings.checkpoints / run_id}' (File too large)" in run.error
+    assert list((settings.checkpoints / run_id).iterdir()) == []

@@ -1,0 +1,121 @@
+"""Extending runs that are over, on both databases and over HTTP."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from ganlib.request import InvalidRequest, TreatmentRequest
+from ganlib.spec import RunSpec, spec_hash
+from store import extensions, leases
+from store.db import transaction
+from store.epochs import record_epoch
+from store.errors import NotExtendable, RunNotFound
+from store.models import Epoch
+from store.runs import create, get
+from store.treatments import create as treat
+from tests.support.api import Service
+from tests.support.store import LEASE, claim_run, create_run, epoch_record, request
+from tests.support.treatment import make_run
+
+
+def finished(session: Session, outcome: leases.Outcome = "succeeded", epochs: int = 3, **settings: Any) -> str:
+    """A run that is over after so many of its 3 epochs, each with a checkpoint."""
+    wanted = request(**settings)
+    run_id = create(session, wanted, wanted.resolve(), priority=9).id
+    claimed = claim_run(session)
+    for epoch in range(1, epochs + 1):
+        record_epoch(session, epoch_record(claimed, epoch))
+    session.execute(update(Epoch).where(Epoch.run_id == run_id).values(checkpoint="attempt-1-epoch-3.safetensors"))
+    leases.finish(session, run_id, claimed.token, outcome)
+    return run_id
+
+
+def test_a_run_that_succeeded_is_queued_again_with_more_epochs(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session)
+        before = RunSpec.model_validate(get(session, run_id).spec)
+        run = extensions.extend(session, run_id, 20)
+        assert (run.status, run.finished_at, run.epochs_done, run.epochs_total) == ("queued", None, 3, 23)
+        assert run.extended_from == [3]
+        after = RunSpec.model_validate(run.spec)
+        assert (after.training.epochs, spec_hash(after)) == (23, run.spec_hash)
+        assert extensions.specs_before(after, run.extended_from) == [before]
+        claimed = leases.claim(session, "worker-1", LEASE)
+        assert claimed is not None
+        assert (claimed.run_id, claimed.attempt, claimed.spec) == (run_id, 2, after)
+
+
+def test_a_halted_run_goes_on_from_where_it_is(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run = extensions.extend(session, finished(session, "halted", 2), 5)
+        assert (run.status, run.epochs_total, run.extended_from) == ("queued", 7, [3])
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+def test_what_did_not_come_to_its_end_is_not_extended(engine: Engine, outcome: leases.Outcome) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session, outcome)
+        with pytest.raises(NotExtendable, match=f"it is {outcome}; only a run that succeeded or was halted goes on"):
+            extensions.extend(session, run_id, 1)
+        with pytest.raises(NotExtendable, match="it is queued"):
+            extensions.extend(session, create_run(session).id, 1)
+        with pytest.raises(RunNotFound):
+            extensions.extend(session, "0" * 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"optimizer.schedule": {"kind": "linear"}}, r"optimizer\.schedule is 'linear', which follows from the number"),
+        ({"optimizer.schedule": {"kind": "cosine"}}, r"optimizer\.schedule is 'cosine'"),
+        ({"remedies.instance_noise": {}}, r"remedies\.instance_noise falls with each step"),
+    ],
+)
+def test_a_run_whose_steps_follow_from_its_length_is_not_extended(
+    engine: Engine, settings: dict[str, Any], why: str
+) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session, **settings)
+        with pytest.raises(NotExtendable, match=why):
+            extensions.extend(session, run_id, 1)
+
+
+def test_a_run_without_its_last_checkpoint_is_not_extended(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session)
+        session.execute(update(Epoch).where(Epoch.run_id == run_id, Epoch.epoch == 3).values(checkpoint=None))
+        with pytest.raises(NotExtendable, match="the checkpoint of its last epoch is gone"):
+            extensions.extend(session, run_id, 1)
+
+
+def test_a_run_that_is_treated_is_not_extended(engine: Engine) -> None:
+    with transaction(engine) as session:
+        sick = make_run(session, "mode collapse")
+        session.execute(update(Epoch).where(Epoch.run_id == sick).values(checkpoint="x"))
+        treatment = treat(session, sick, TreatmentRequest())
+        with pytest.raises(NotExtendable, match=f"the treatment '{treatment.id}' goes by how it ended"):
+            extensions.extend(session, sick, 1)
+
+
+def test_more_epochs_than_a_run_may_have_are_refused(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session)
+        with pytest.raises(InvalidRequest, match="epochs: the run has 3; with 100000 more it has too many"):
+            extensions.extend(session, run_id, 100_000)
+
+
+def test_a_run_is_extended_over_http(service: Service) -> None:
+    with transaction(service.engine) as session:
+        run_id = finished(session)
+    path, key = f"/v1/runs/{run_id}/extend", {"Idempotency-Key": "k"}
+    answer = service.client.post(path, json={"epochs": 2}, headers=key)
+    assert answer.status_code == 202
+    assert answer.json().items() >= {"status": "queued", "epochs_total": 5, "extended_from": [3]}.items()
+    assert service.rung == [1]
+    assert service.client.post(path, json={"epochs": 2}, headers=key).json()["epochs_total"] == 5  # made before
+    for given, kind in ((key, "idempotency-conflict"), ({}, "not-extendable")):
+        again = service.client.post(path, json={"epochs": 3}, headers=given)
+        assert (again.status_code, again.json()["type"]) == (409, f"urn:ganclinic:problem:{kind}")
+    assert service.client.post(path, json={"epochs": 0}).status_code == 422

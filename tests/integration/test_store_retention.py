@@ -1,0 +1,226 @@
+"""What expires, what is collected, and what never is."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from store import epochs, leases
+from store.artifacts import LocalArtifacts
+from store.db import reading, transaction
+from store.leases import Claim
+from store.models import Epoch, Run
+from store.places import checkpoint_files, open_artifacts, open_uploaded
+from store.retention import collect
+from store.settings import Settings
+from tests.support.comparison import create_comparison
+from tests.support.images import CHECKOUT
+from tests.support.servers import S3Server
+from tests.support.store import claim_run, create_run, epoch_record
+from tests.support.uploads import create_upload
+from worker.housekeeping import Housekeeping
+
+LONG_AGO = 1e9
+DAY_S = 86_400
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def age(settings: Settings, of: float = LONG_AGO) -> None:
+    """Makes every stored file one that was put then."""
+    for area in (settings.artifacts, settings.uploaded, settings.checkpoints):
+        for path in area.rglob("*"):
+            if path.is_file():
+                os.utime(path, (of, of))
+
+
+def record(session: Session, settings: Settings, num_epochs: int = 3) -> Claim:
+    """A running run, each epoch with a picture and a checkpoint."""
+    create_run(session)
+    claimed = claim_run(session)
+    artifacts = open_artifacts(settings)
+    for epoch in range(1, num_epochs + 1):
+        picture = artifacts.put(f"{claimed.run_id} {epoch}".encode(), "image/png")
+        path = checkpoint_files(settings).local_path(f"{claimed.run_id}/attempt-1-epoch-{epoch}.safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"state")
+        epochs.record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": picture}))
+    return claimed
+
+
+def finish(engine: Engine, settings: Settings, days_ago: float = 0) -> str:
+    """The id of such a run that was over so long ago."""
+    with transaction(engine) as session:
+        claimed = record(session, settings)
+        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        then = time.time() - days_ago * DAY_S
+        session.execute(update(Run).where(Run.id == claimed.run_id).values(finished_at=then))
+        session.execute(update(Epoch).where(Epoch.run_id == claimed.run_id).values(recorded_at=then))
+    return claimed.run_id
+
+
+def pictures(engine: Engine, run_id: str) -> list[int]:
+    with reading(engine) as session:
+        return [artifact.epoch for artifact in epochs.artifacts(session, run_id, "samples")]
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    return settings.model_copy(update=changes)
+
+
+def test_what_a_row_names_is_never_collected(engine: Engine, settings: Settings) -> None:
+    finish(engine, settings, days_ago=1000)
+    with transaction(engine) as session:
+        upload = create_upload(session, open_uploaded(settings))
+        comparison = create_comparison(session)
+        reals = open_artifacts(settings).put(b"reals", "application/octet-stream")
+        comparison.spec = comparison.spec | {"reals": reals.sha256}
+    age(settings)
+    assert collect(engine, settings).files == 0
+    assert open_uploaded(settings).has(upload.samples_sha256)
+    assert open_artifacts(settings).has(reals.sha256)
+    assert len(list(open_artifacts(settings).entries())) == 4
+
+
+def test_what_no_row_names_is_collected_once_it_is_old(engine: Engine, settings: Settings) -> None:
+    artifacts = open_artifacts(settings)
+    with transaction(engine) as session:
+        going_on = record(session, settings)
+    over = finish(engine, settings)
+    orphan = artifacts.put(b"orphan", "image/png")
+    for run_id in (over, going_on.run_id, "0" * 16):
+        path = checkpoint_files(settings).local_path(f"{run_id}/attempt-9-epoch-9.safetensors")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"state")
+    assert collect(engine, settings).files == 0
+    age(settings)
+    would = collect(engine, settings, dry_run=True)
+    assert (would.files, would.size) == (3, len(b"orphan") + 2 * len(b"state"))
+    assert artifacts.has(orphan.sha256)
+    assert collect(engine, settings) == would
+    assert not artifacts.has(orphan.sha256)
+    left = {entry.name for entry in checkpoint_files(settings).entries()}
+    assert {name for name in left if "attempt-9" in name} == {f"{going_on.run_id}/attempt-9-epoch-9.safetensors"}
+    assert collect(engine, settings).files == 0
+
+
+def test_a_file_that_is_stored_again_counts_as_new(engine: Engine, settings: Settings) -> None:
+    artifacts = open_artifacts(settings)
+    stored = artifacts.put(b"picture", "image/png")
+    age(settings)
+    artifacts.put(b"picture", "image/png")
+    assert collect(engine, settings).files == 0
+    assert artifacts.get(stored.sha256) == b"picture"
+
+
+def test_what_killed_writers_left_is_swept(engine: Engine, settings: Settings) -> None:
+    stored = LocalArtifacts(settings.artifacts).put(b"picture", "image/png")
+    path = LocalArtifacts(settings.artifacts).path(stored.sha256)
+    (path.parent / ".tmp-12345").touch()
+    path.rename(path.with_name(f".doomed-{path.name}"))
+    age(settings)
+    collect(engine, settings)
+    assert [found for found in settings.artifacts.rglob("*") if found.is_file()] == [path]
+
+
+def test_logs_of_deleted_runs_are_deleted(engine: Engine, settings: Settings) -> None:
+    run_id = finish(engine, settings)
+    settings.logs.mkdir()
+    names = (f"{run_id}.1.log", "api.log", f"{'0' * 16}.1.log", f"{'0' * 16}.1.log.1", f"{'f' * 16}.2.log")
+    for name in names:
+        path = settings.logs / name
+        path.touch()
+        if name != names[-1]:  # that one is new
+            os.utime(path, (LONG_AGO, LONG_AGO))
+    collect(engine, settings)
+    assert {path.name for path in settings.logs.iterdir()} == {f"{run_id}.1.log", "api.log", f"{'f' * 16}.2.log"}
+
+
+def test_pictures_of_runs_that_are_over_expire_but_for_their_last(engine: Engine, settings: Settings) -> None:
+    old, new = finish(engine, settings, days_ago=31), finish(engine, settings, days_ago=29)
+    with transaction(engine) as session:
+        going_on = record(session, settings)
+        session.execute(update(Epoch).where(Epoch.run_id == going_on.run_id).values(recorded_at=LONG_AGO))
+    age(settings)
+    strict = changed(settings, retention_samples_days=30.0)
+    assert collect(engine, strict, dry_run=True).pictures == 2
+    assert pictures(engine, old) == [1, 2, 3]
+    assert collect(engine, strict).pictures == 2
+    assert [pictures(engine, run_id) for run_id in (old, new, going_on.run_id)] == [[3], [1, 2, 3], [1, 2, 3]]
+    assert collect(engine, strict).files == 0  # their files went with the rows
+    assert len(list(open_artifacts(settings).entries())) == 7
+
+
+def test_checkpoints_of_runs_that_are_over_expire(engine: Engine, settings: Settings) -> None:
+    old, new = finish(engine, settings, days_ago=31), finish(engine, settings, days_ago=29)
+    needed = finish(engine, settings, days_ago=31)
+    with transaction(engine) as session:
+        create_run(session).warm_start = {"run_id": needed, "epoch": 3, "checkpoint": "attempt-1-epoch-3.safetensors"}
+    age(settings)
+    assert collect(engine, changed(settings, retention_checkpoints_days=30.0)).checkpoints == 3
+    left = {entry.name.partition("/")[0] for entry in checkpoint_files(settings).entries()}
+    assert left == {new, needed}
+    with reading(engine) as session:
+        assert epochs.last_checkpoint(session, old) is None
+
+
+def test_a_host_forgets_copies_of_what_another_deleted(engine: Engine, s3_server: S3Server, tmp_path: Path) -> None:
+    bucket = s3_server.settings()
+    here, there = (Settings(home=tmp_path / name, **bucket) for name in ("here", "there"))
+    stored = open_artifacts(there).put(b"picture", "image/png")
+    kept = open_artifacts(there).put(b"another", "image/png")
+    copy = open_artifacts(here).fetch(stored.sha256)
+    other = open_artifacts(here).fetch(kept.sha256)
+    open_artifacts(there).delete(stored.sha256)
+    age(here)
+    collect(engine, here)
+    assert not copy.exists()
+    assert other.exists()
+    assert open_artifacts(here).has(kept.sha256)  # no row names it, but it is fresh
+
+
+def test_the_command_says_what_is_gone(sqlite_engine: Engine, settings: Settings) -> None:
+    open_artifacts(settings).put(b"orphan", "image/png")
+    age(settings)
+    environment = {
+        **os.environ,
+        "GANCLINIC_HOME": str(settings.home),
+        "GANCLINIC_DATABASE_URL": sqlite_engine.url.render_as_string(),
+    }
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "store.retention", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=CHECKOUT, env=environment).stdout
+
+    words = "0 pictures and 0 checkpoints expired; 1 files of together 0.0 MB that no row names"
+    assert run("--dry-run") == f"would go: {words}\n"
+    assert run() == f"gone: {words}\n"
+
+
+def test_an_idle_worker_collects_at_most_once_an_interval(sqlite_engine: Engine, settings: Settings) -> None:
+    artifacts = open_artifacts(settings)
+    housekeeping = Housekeeping(engine=sqlite_engine, settings=settings, interval_s=0.5)
+    stored = artifacts.put(b"orphan", "image/png")
+    age(settings)
+    housekeeping.begin_if_due()
+    housekeeping.wait()
+    assert artifacts.has(stored.sha256)
+    time.sleep(0.6)
+    housekeeping.begin_if_due()
+    housekeeping.wait()
+    assert not artifacts.has(stored.sha256)
+
+
+def test_a_grace_that_is_too_short_for_a_bucket_is_refused(s3_server: S3Server) -> None:
+    with pytest.raises(ValueError, match="retention_grace: 60 s is too short for files in a bucket"):
+        Settings(retention_grace=timedelta(seconds=60), **s3_server.settings())

@@ -1,0 +1,96 @@
+"""Waits for servers that do not answer: the database, and the store of files."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from store.errors import DatabaseUnavailable, StoreUnavailable
+from store.files import Files, StoredFile
+from worker.line import Line
+from worker.protocol import Working
+
+LONGEST_PAUSE_S = 8
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def try_until_it_answers(action: Callable[[], T], before_a_pause: Callable[[], None] = lambda: None) -> T:
+    """What `action` returns once the server that it needs answers."""
+    pause_s = 1
+    while True:
+        try:
+            return action()
+        except (DatabaseUnavailable, StoreUnavailable) as error:
+            logger.warning("%s; trying again in %d s", error, pause_s)
+            before_a_pause()
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+class PatientFiles:
+    """Files whose store may be away for a while. The worker hears that the process waits: that is no stall.
+
+    Every method raises Stopped where the worker says so meanwhile, and otherwise what that of `files` raises.
+    """
+
+    def __init__(self, files: Files, line: Line) -> None:
+        self._files, self._line = files, line
+
+    def put(self, name: str, content: BinaryIO) -> None:
+        """See `store.files.Files`."""
+
+        def put() -> None:
+            content.seek(0)
+            self._files.put(name, content)
+
+        self._wait(put)
+
+    def publish(self, name: str) -> None:
+        """See `store.files.Files`."""
+        self._wait(lambda: self._files.publish(name))
+
+    def refresh(self, name: str) -> bool:
+        """See `store.files.Files`."""
+        return self._wait(lambda: self._files.refresh(name))
+
+    def has(self, name: str) -> bool:
+        """See `store.files.Files`."""
+        return self._wait(lambda: self._files.has(name))
+
+    def read(self, name: str) -> bytes:
+        """See `store.files.Files`."""
+        return self._wait(lambda: self._files.read(name))
+
+    def fetch(self, name: str, sha256: str | None) -> Path:
+        """See `store.files.Files`."""
+        return self._wait(lambda: self._files.fetch(name, sha256))
+
+    def local_path(self, name: str) -> Path:
+        """See `store.files.Files`."""
+        return self._files.local_path(name)
+
+    def delete(self, name: str) -> None:
+        """See `store.files.Files`."""
+        self._wait(lambda: self._files.delete(name))
+
+    def discard(self, name: str, before: float) -> bool:
+        """See `store.files.Files`."""
+        return self._wait(lambda: self._files.discard(name, before))
+
+    def entries(self, folder: str = "") -> Iterator[StoredFile]:
+        """See `store.files.Files`."""
+        return iter(self._wait(lambda: list(self._files.entries(folder))))
+
+    def sweep(self, before: float, spared: Collection[str] = ()) -> None:
+        """See `store.files.Files`."""
+        self._wait(lambda: self._files.sweep(before, spared))
+
+    def _wait(self, action: Callable[[], T]) -> T:
+        return try_until_it_answers(action, self._say_so)
+
+    def _say_so(self) -> None:
+        self._line.obey()
+        self._line.tell(Working(on="waiting for the store of files"))

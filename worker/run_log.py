@@ -1,0 +1,116 @@
+"""The log of one attempt: what its training process writes to stderr, kept in a file and in the database.
+
+The file is for who looks at the worker's machine, and is rotated; the newest part goes to the database, where the API
+reads it, wherever the worker runs.
+"""
+
+import logging
+import re
+import threading
+import time
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from store import run_logs
+from store.db import transaction
+from store.errors import DatabaseUnavailable, RunNotFound
+from store.run_logs import KEPT_BYTES, readable
+
+FILE_BYTES = 4 * 1024**2  # before a file is rotated: an attempt has at most two, `<run>.<attempt>.log` and `….log.1`
+FILE_AGE_S = 30 * 24 * 3600.0  # after which a file is deleted
+ATTEMPT_FILE = re.compile(r"[0-9a-f]{16}\.\d+\.log(\.1)?")
+READ_BYTES = 65_536
+TAIL_BYTES = 16_384  # searched for the last lines
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Keeps what it is given. `write` may be called from another thread than the rest."""
+
+    def __init__(self, directory: Path, run_id: str, attempt: int, *, engine: Engine | None = None) -> None:
+        """`engine`: where it is stored; without one it is in the file alone."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _delete_old(directory)
+        self.path = directory / f"{run_id}.{attempt}.log"
+        self._run_id, self._attempt, self._engine = run_id, attempt, engine
+        self._file = self.path.open("wb")
+        self._lock = threading.Lock()
+        self._size = 0
+        """Bytes in the file."""
+        self._end = 0
+        """Bytes so far."""
+        self._pending = bytearray()
+        """What the database does not have yet; ends at `_end`."""
+        self._tail = bytearray()
+
+    def copy(self, source: BufferedReader) -> None:
+        """Writes everything that comes from a pipe, until its end."""
+        while content := source.read1(READ_BYTES):
+            self.write(content)
+
+    def write(self, content: bytes) -> None:
+        """Adds to the log."""
+        with self._lock:
+            self._write_file(content)
+            self._end += len(content)
+            self._pending = (self._pending + content)[-KEPT_BYTES:]
+            self._tail = (self._tail + content)[-TAIL_BYTES:]
+
+    def _write_file(self, content: bytes) -> None:
+        try:
+            if self._size and self._size + len(content) > FILE_BYTES:
+                self._file.close()
+                self.path.replace(self.path.with_suffix(".log.1"))
+                self._file, self._size = self.path.open("wb"), 0
+            self._file.write(content)
+            self._file.flush()
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # a full disk must not end the training that logs; ValueError: closed by it
+            logger.warning("the log file %s is not written: %s", self.path, error)
+        self._size += len(content)
+
+    def store(self) -> bool:
+        """Brings the database up to date; False where it does not answer, and a later call may."""
+        with self._lock:
+            content, end = bytes(self._pending), self._end
+        if self._engine is None or not content:
+            return True
+        try:
+            with transaction(self._engine) as session:
+                run_logs.append(session, self._run_id, self._attempt, end - len(content), content)
+        except DatabaseUnavailable as error:
+            logger.warning("the log is not stored yet: %s", error)
+            return False
+        except RunNotFound:  # it is over, and was deleted at once
+            self._engine = None
+            return True
+        with self._lock:
+            unstored = min(len(self._pending), self._end - end)
+            self._pending = self._pending[len(self._pending) - unstored :]
+        return True
+
+    def tail(self, lines: int) -> str:
+        """The last lines, fit for a terminal."""
+        with self._lock:
+            content = bytes(self._tail)
+        return "\n".join(readable(content).splitlines()[-lines:])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _delete_old(directory: Path) -> None:
+    """Deletes the files of attempts that have logged nothing for `FILE_AGE_S`."""
+    before = time.time() - FILE_AGE_S
+    for file in directory.iterdir():
+        if ATTEMPT_FILE.fullmatch(file.name):
+            with suppress(FileNotFoundError):  # another worker was faster
+                if file.stat().st_mtime < before:
+                    file.unlink()
