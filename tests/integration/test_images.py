@@ -56,6 +56,11 @@ def test_the_api_image_has_no_torch_and_the_worker_image_has() -> None:
 # --- what they start --------------------------------------------------------------------------------------------
 
 
+def _interpolated(value: str) -> str:
+    """As compose has it where none of its variables are set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
 class Host:
     """Stands for the containers: lays the images out in folders and runs their commands there."""
 
@@ -66,6 +71,7 @@ class Host:
         self._secrets = folder / "secrets"
         self._secrets.mkdir()
         (self._secrets / "api_token").write_text(TOKEN)
+        (self._secrets / "s3_secret").write_text("")
         (self._secrets / "postgres_password").write_text("not asked for on the socket")
         for name, image in IMAGES.items():
             lay_out(image, folder / name)
@@ -81,7 +87,7 @@ class Host:
     def environment(self, service: str) -> dict[str, str]:
         """What the image and the compose file set, with the addresses of this test's servers."""
         said = IMAGES[self.image(service)].environment | SERVICES[service]["environment"]
-        moved = {name: value.replace("/run/secrets", str(self._secrets)) for name, value in said.items()}
+        moved = {name: _interpolated(value).replace("/run/secrets", str(self._secrets)) for name, value in said.items()}
         own = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin",
             "GANCLINIC_HOME": str(self.folder / "state"),
