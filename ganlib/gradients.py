@@ -16,27 +16,28 @@ class LayerNorms:
     """The gradient of one network, by parameter. A layer is a parameter with two or more dimensions."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        self.parameters = list(network.parameters())
         self.layers = [name for name, p in network.named_parameters() if p.dim() > 1]
+        self.places: Tensor | None = None
+        """[layers] where they stand among the parameters, on their device; made once, for making it waits for a GPU."""
         self.last: Tensor | None = None
         """[layers] norms of the last gradient that was taken; 0 for a layer that had none."""
 
     @torch.no_grad()
     def take(self) -> Tensor:
         """Look at the gradient that is there; the norm of the whole."""
-        parameters = list(self.network.parameters())
-        gradients = [torch.zeros((), device=p.device) if p.grad is None else p.grad for p in parameters]
+        gradients = [torch.zeros((), device=p.device) if p.grad is None else p.grad for p in self.parameters]
         norms = torch.stack(_norms(gradients))
-        if len(self.layers) < len(parameters):
-            self.last = norms[torch.tensor([p.dim() > 1 for p in parameters], device=norms.device)]
-        else:
-            self.last = norms
+        if self.places is None:
+            layers = [place for place, p in enumerate(self.parameters) if p.dim() > 1]
+            self.places = torch.tensor(layers, device=norms.device)
+        self.last = norms[self.places]
         return torch.linalg.vector_norm(norms)
 
     @torch.no_grad()
     def weights(self) -> Tensor:
         """[layers] norms of the weights."""
-        return torch.stack(_norms([p for p in self.network.parameters() if p.dim() > 1]))
+        return torch.stack(_norms([p for p in self.parameters if p.dim() > 1]))
 
 
 class GradientTrace:

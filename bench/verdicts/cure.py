@@ -2,30 +2,39 @@
 
     make bench-verdicts-cure     # about a minute a run; resumable
 
-A sick run of the reported part is diagnosed; the first remedy of its first harmful finding, which follows from nothing
+A sick run is diagnosed; the first remedy of its first harmful finding, which follows from nothing
 but that run's spec and diagnosis, is applied with the seed of another run of the same configuration. That other run is
-the untreated control: a cure counts where the control is sick and the treated run is not.
+the untreated control: a cure counts where the control is sick and the treated run is not. Figures are of the reported
+part; `--part calibration` is where remedies are chosen, writes no figures, and keeps its recordings out of the tree.
 """
 
 import argparse
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from bench import results
+from bench.verdicts.data import COLOUR_FILES, training_data
 from bench.verdicts.labels import truth
+from bench.verdicts.oracle import CPU
 from bench.verdicts.record import path_of, record
 from bench.verdicts.recording import RECORDINGS, load, save
 from bench.verdicts.score import Judged, judge_all
-from bench.verdicts.suite import Configuration, Planned, planned
+from bench.verdicts.suite import Part, Planned, planned
 from ganlib.diagnose.prescribe import prescribe
 from ganlib.diagnose.verdict import Finding, Remedy
+from ganlib.request import RunRequest
+from ganlib.spec import RunSpec
+from ganlib.train import Training
 
-TREATED = RECORDINGS / "treated"
+TREATED: dict[Part, Path] = {"reported": RECORDINGS / "treated", "calibration": Path(".ganclinic/bench/treated")}
+PACES = 3  # epochs timed of either side, in turns
 UNHARMFUL = {"slow convergence"}
 
 
@@ -40,24 +49,28 @@ class Case:
 
     @property
     def treated(self) -> Planned:
-        """The treated run: the control's seed, with the remedy's patch."""
+        """The treated run as labels and files call it."""
         of = self.control.configuration
-        changed: Configuration = replace(
-            of, variant=f"{of.variant}, {self.remedy.name}", settings={**of.settings, **self.remedy.patch}
-        )
-        return Planned(configuration=changed, seed=self.control.seed)
+        return Planned(configuration=replace(of, variant=f"{of.variant}, {self.remedy.name}"), seed=self.control.seed)
+
+    @property
+    def request(self) -> RunRequest:
+        """The control's spec with the remedy's patch."""
+        return RunRequest(spec=self.control.request.resolve().model_dump(mode="json"), set=self.remedy.patch)
 
     @property
     def path(self) -> Path:
         """Where the treated run's recording lies."""
-        return TREATED / f"{self.treated.id}.npz"
+        return TREATED[self.sick.configuration.part] / f"{self.treated.id}.npz"
 
 
 def cases(judged: list[Judged]) -> Iterator[Case]:
-    """One a configuration of the reported part that is sick, was found to be, and was recorded with two seeds."""
+    """One a configuration that is sick, was found to be, and was recorded with two seeds."""
     recorded = {(r.configuration.name, r.seed): r for r in planned() if path_of(r).exists()}
     for run in judged:
-        if run.run.configuration.part != "reported" or run.run.seed != 0 or not run.truth.labels - UNHARMFUL:
+        if run.run.seed != 0 or not run.truth.labels - UNHARMFUL:
+            continue
+        if run.run.configuration.data == "colour" and not COLOUR_FILES.samples.exists():
             continue
         harmful = [f for f in run.diagnoses[-1].findings if f.severity != "mild"]
         control = recorded.get((run.run.configuration.name, 1))
@@ -70,7 +83,7 @@ def cases(judged: list[Judged]) -> Iterator[Case]:
 
 def outcome(case: Case) -> dict[str, Any] | None:
     """How a case went; None where the treated run is not recorded yet, or the control is not sick."""
-    if not case.path.exists():
+    if not case.path.with_suffix(".json").exists():
         return None
     control, treated = load(path_of(case.control)), load(case.path)
     before = truth(case.control, control).labels - UNHARMFUL
@@ -84,8 +97,28 @@ def outcome(case: Case) -> dict[str, Any] | None:
         "control": sorted(before),
         "treated": sorted(after),
         "healed": not after,
-        "time_ratio": round(treated.seconds / control.seconds, 2),
+        "time_ratio": json.loads(case.path.with_suffix(".json").read_text())["time_ratio"],
     }
+
+
+def _time_ratio(case: Case, data_dir: Path) -> float:
+    """Training time of the treated run over the control's, both in this process: recordings come from two machines."""
+    control, treated = case.control.request.resolve(), case.request.resolve()
+    paces: dict[str, list[float]] = {"control": [], "treated": []}
+    for _ in range(PACES):
+        paces["control"].append(_epoch_seconds(control, data_dir))
+        paces["treated"].append(_epoch_seconds(treated, data_dir))
+    ratio = float(np.median(paces["treated"])) * treated.training.epochs
+    return round(ratio / (float(np.median(paces["control"])) * control.training.epochs), 2)
+
+
+def _epoch_seconds(spec: RunSpec, data_dir: Path) -> float:
+    """Seconds of the second epoch of a run, without evaluation."""
+    epochs = Training(spec, training_data(spec.dataset, data_dir, spec.seed), device=CPU).epochs()
+    next(epochs)
+    started = time.perf_counter()
+    next(epochs)
+    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -93,12 +126,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
     parser.add_argument("--most", type=int, default=1000, help="runs to treat at most")
+    parser.add_argument("--part", choices=get_args(Part), default="reported")
+    parser.add_argument("--only", default="", help="treat only runs whose name has this")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = list(cases(judge_all("reported")))
-    for case in [case for case in found if not case.path.exists()][: options.most]:
-        save(record(case.treated.request, options.data_dir), case.path)
+    found = [case for case in cases(judge_all(options.part)) if options.only in case.sick.configuration.name]
+    for case in [case for case in found if not case.path.with_suffix(".json").exists()][: options.most]:
+        ratio = _time_ratio(case, options.data_dir)
+        save(record(case.request, options.data_dir), case.path)
+        case.path.with_suffix(".json").write_text(json.dumps({"time_ratio": ratio}) + "\n")
         print(json.dumps(outcome(case)), flush=True)
+    if options.part != "reported" or options.only:
+        return
     rows = [row for case in found if (row := outcome(case)) is not None]
     healed = [row["healed"] for row in rows]
     ratios = sorted(row["time_ratio"] for row in rows)

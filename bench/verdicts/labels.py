@@ -1,8 +1,10 @@
-"""What is true of a recorded run, from what the diagnosis does not read.
+"""What is true of a recorded run.
 
-Outcome findings (collapse, memorisation, progress) come from the oracle's figures of the fakes. Dynamic findings come
-from what was planted, confirmed on the raw curves by rules of thumb that share no threshold with the diagnosis; where
-looking at the curves said otherwise, `reviewed.toml` has the last word and the reason.
+Outcome findings (collapse, memorisation, progress) come from the oracle's figures of the fakes, which the diagnosis
+does not read. Dynamic findings come from the raw curves, by rules of thumb over the last fifth of the budget; only that
+both losses vanish also asks what was planted. The diagnosis reads the same curves, and some levels are the published
+ones on either side (the band of healthy losses, a g_loss of 2.5, a loss of 1e4): figures on dynamic findings say that
+rules and thumbs agree, until every curve was looked at. `reviewed.toml` has what looking changed, and the last word.
 """
 
 import tomllib
@@ -13,11 +15,13 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import kendalltau  # pyright: ignore[reportUnknownVariableType]
 
 from bench.verdicts.recording import Recording
 from bench.verdicts.suite import Planned
 from ganlib.diagnose.verdict import FindingName
 from ganlib.report import STEP_COLUMNS
+from ganlib.spec import MixtureDataset
 
 REVIEWED = Path(__file__).parent / "reviewed.toml"
 
@@ -31,6 +35,8 @@ OUTCOMES: tuple[FindingName, ...] = (
 DYNAMICS: tuple[FindingName, ...] = tuple(name for name in get_args(FindingName) if name not in OUTCOMES)
 
 LEFT_OUT = 0.3  # share of the data in modes that are not made
+MOSTLY_LEFT_OUT = 0.6
+SHOWN = 0.5  # of quality: below it a classifier misses whole classes of images that only look poor
 BARELY_LEFT_OUT = (0.15, 0.45)  # between these a label was argued about
 SOMETHING = 0.1  # of quality
 CLOSE = 0.5  # of the reals' distance between two samples
@@ -39,6 +45,7 @@ GOOD = 0.3  # share of fakes that show something, over the reals'
 POOR = 0.2
 MEMORISED = 0.25  # share of fakes nearer than 95 % of other reals: five times what is expected
 GAIN = 0.05  # of quality, from two thirds of the budget to its end
+RISING = 0.05
 FINISHED = 0.9
 
 
@@ -48,29 +55,33 @@ class Truth:
 
     labels: frozenset[FindingName]
     healthy: bool
-    """Nothing harmful at any time after the start, and fakes that show the data. A run may be neither."""
+    """Nothing harmful at the end, fakes that show the data, and no collapse on the way there. A run may be neither."""
     onset: dict[FindingName, int]
-    """Epoch since which a label has held."""
+    """Epoch since which a label has held, of those that the oracle dates."""
+    won_since: int | None = None
+    """Updates after which the discriminator had won for a whole window, and did to the end."""
     argued: tuple[str, ...] = field(default=())
     """Why the label is not beyond doubt."""
 
 
 def truth(run: Planned, recording: Recording) -> Truth:
     """The labels of a run."""
-    found = _outcomes(recording) | _dynamics(run, recording)
-    if not found.keys() - {"slow convergence"} and _is_stalled(recording):
-        found["stalled"] = recording.spec.training.epochs
     review = _reviewed().get(run.id, {})
-    for name in review.get("absent", []):
-        found.pop(name, None)
-    for name in review.get("present", []):
-        found.setdefault(name, recording.spec.training.epochs)
-    harmful = found.keys() - {"slow convergence"}
+    onset = _dated(recording)
+    poor = review.get("poor", False) or _end(recording.figure("quality")) < POOR
+    found: set[FindingName] = _undated(recording, bad=poor or "mode collapse" in onset)
+    found.update(onset, _dynamics(run, recording))
+    found.update(review.get("present", []))
+    found.difference_update(review.get("absent", []))
+    if not found and poor and _gain(recording) < GAIN:
+        found.add("stalled")
+    harmful = found - {"slow convergence"}
     argued = [*_argued(recording), *([review["reason"]] if review else [])]
     return Truth(
         labels=frozenset(found),
-        healthy=not harmful and _is_good(recording),
-        onset=found,
+        healthy=not harmful and not poor and _is_good(recording) and not _was_collapsed(recording),
+        onset={name: epoch for name, epoch in onset.items() if name in found},
+        won_since=_won_since(recording),
         argued=tuple(argued),
     )
 
@@ -83,38 +94,67 @@ def _reviewed() -> dict[str, Any]:
 # --- outcomes ---------------------------------------------------------------------------------------------------
 
 
-def _outcomes(recording: Recording) -> dict[FindingName, int]:
+def _dated(recording: Recording) -> dict[FindingName, int]:
+    """Collapse and memorisation, each with the epoch since when."""
     found: dict[FindingName, int] = {}
     collapsed = _collapsed(recording)
     if _at_end(collapsed):
         found["mode collapse"] = _since(collapsed, recording)
-    copied = recording.figure("copied") >= MEMORISED
+    copied = (recording.figure("copied") >= MEMORISED) & (recording.figure("quality") >= GOOD)
     if _at_end(copied):
         found["memorisation"] = _since(copied, recording)
-    early, late = _quality_then(recording), _end(recording.figure("quality"))
-    finite = recording.figure("finite")[-1] == 1
-    if finite and late - early >= GAIN and late < FINISHED:
-        found["slow convergence"] = recording.spec.training.epochs
-    if _losses_look_healthy(recording) and (late < POOR or "mode collapse" in found):
-        found["deceptive loss"] = recording.spec.training.epochs
     return found
 
 
-def _is_stalled(recording: Recording) -> bool:
-    """Poor and not becoming better. Said only where nothing else is wrong that would explain it."""
-    early, late = _quality_then(recording), _end(recording.figure("quality"))
-    return late < POOR and late - early < GAIN
+def _undated(recording: Recording, *, bad: bool) -> set[FindingName]:
+    """What can be said at the end of the budget alone, of samples that are bad or not."""
+    found: set[FindingName] = set()
+    finite = recording.figure("finite")[-1] == 1
+    late = _end(recording.figure("quality"))
+    if finite and _gain(recording) >= GAIN and late < FINISHED and _is_rising(recording):
+        found.add("slow convergence")
+    if _losses_look_healthy(recording) and bad:
+        found.add("deceptive loss")
+    return found
+
+
+def _gain(recording: Recording) -> float:
+    """Of quality, from two thirds of the budget to its end."""
+    quality = recording.figure("quality")
+    centre = round(2 / 3 * (len(quality) - 1))
+    return _end(quality) - float(np.median(quality[centre - 1 : centre + 2]))
+
+
+def _is_rising(recording: Recording) -> bool:
+    """Whether the quality rises over the last third of the budget, and does not only go up and down.
+
+    Kendall's rank correlation with time, one-sided.
+    """
+    quality = recording.figure("quality")
+    late = quality[-(len(quality) // 3) :]
+    test = kendalltau(np.arange(len(late)), late, alternative="greater")
+    return float(test[1]) < RISING  # pyright: ignore[reportArgumentType]
+
+
+def _was_collapsed(recording: Recording) -> bool:
+    """Whether two evaluations running saw a collapse after the first quarter of the budget."""
+    collapsed = _collapsed(recording)[len(recording.history.evaluations) // 4 :]
+    return bool((collapsed[1:] & collapsed[:-1]).any())
 
 
 def _collapsed(recording: Recording) -> NDArray[np.bool_]:
     """[evaluations] whether fakes leave out modes or are all alike; the untrained generator's always are.
 
-    Of fakes that show nothing it is not said that they leave out modes, unless they lie close together.
+    Of fakes that show nothing it is not said that they leave out modes, unless they lie close together; nor, unless
+    most modes are missing, of images that mostly show nothing: those that the classifier is sure of are then few, and
+    of the classes that are easily told.
     """
     missing, spread, quality = (recording.figure(name) for name in ("missing", "spread", "quality"))
+    enough = SOMETHING if isinstance(recording.spec.dataset, MixtureDataset) else SHOWN
     with np.errstate(invalid="ignore"):
-        leave_out = (missing >= LEFT_OUT) & ((quality >= SOMETHING) | (spread < CLOSE))
-        return leave_out | (spread < NO_SPREAD)
+        leave_out = (missing >= LEFT_OUT) & ((quality >= enough) | (spread < CLOSE))
+        mostly = (missing >= MOSTLY_LEFT_OUT) & (quality >= SOMETHING)
+        return leave_out | mostly | (spread < NO_SPREAD)
 
 
 def _argued(recording: Recording) -> list[str]:
@@ -144,40 +184,50 @@ def _losses_look_healthy(recording: Recording) -> bool:
 
 # --- dynamics ---------------------------------------------------------------------------------------------------
 
+WON_UPDATES = 100
 JOINED = "joined batches"  # the published cause of both losses vanishing
 
 
-def _dynamics(run: Planned, recording: Recording) -> dict[FindingName, int]:
-    found: dict[FindingName, int] = {}
-    epochs = recording.spec.training.epochs
+def _dynamics(run: Planned, recording: Recording) -> set[FindingName]:
+    found: set[FindingName] = set()
     steps, poor = _tail(recording, 0.2), _end(recording.figure("quality")) < POOR
     losses = np.stack([steps[name] for name in ("d_loss_real", "d_loss_fake", "g_loss")])
     if not np.isfinite(losses).all() or np.abs(losses).max() > 1e4:
-        return {"divergence": epochs}
-    bce = recording.spec.objective.name.endswith("bce")
+        return {"divergence"}
+    bce = recording.spec.objective.name in ("bce", "clamped-bce")  # a saturating loss is 0 where the generator loses
     real, fake = steps["d_acc_real"].mean(), steps["d_acc_fake"].mean()
     g_loss, area = float(np.median(steps["g_loss"])), steps["d_auc"].mean()
     joined = run.configuration.variant.startswith(JOINED)
     if bce and min(real, fake) > 0.98 and g_loss < (2 if joined else 0.1):
-        found["convergence failure: both losses vanish"] = epochs
+        found.add("convergence failure: both losses vanish")
     elif abs(real - fake) > 0.95 and not recording.spec.objective.name.startswith("wgan"):
-        found["convergence failure: discriminator inert"] = epochs
+        found.add("convergence failure: discriminator inert")
     elif area > 0.995 and min(real, fake) > 0.98 and poor:
-        found["convergence failure: discriminator wins"] = epochs
+        found.add("convergence failure: discriminator wins")
     elif bce and area > 0.95 and g_loss > 2.5 and poor:
-        found["convergence failure: no equilibrium"] = epochs
+        found.add("convergence failure: no equilibrium")
     pulled = _pull(recording)
     if pulled < 1e-3 and poor:
-        found["vanishing gradients"] = epochs
+        found.add("vanishing gradients")
     if pulled > 1e3:
-        found["exploding gradients"] = epochs
+        found.add("exploding gradients")
     return found
 
 
+def _won_since(recording: Recording) -> int | None:
+    """Updates after which the discriminator was right of nearly everything for WON_UPDATES, and so to the end."""
+    steps = _tail(recording, 1.0)
+    right = (np.minimum(steps["d_acc_real"], steps["d_acc_fake"]) > 0.98) & (steps["d_auc"] > 0.995)
+    share = np.convolve(right, np.ones(WON_UPDATES), "valid") / WON_UPDATES
+    breaks = np.flatnonzero(share < 0.95)
+    first = int(breaks[-1]) + 1 if len(breaks) else 0
+    return first + WON_UPDATES if first < len(share) else None
+
+
 def _pull(recording: Recording) -> float:
-    """The generator's gradient over the last tenth of the budget, over that of its first 50 updates."""
+    """The generator's gradient over the last tenth of the budget, over that of its first 10 updates."""
     norm = recording.history.steps[:, STEP_COLUMNS.index("g_grad_norm")].astype(np.float64)
-    first, last = np.median(norm[:50]), np.median(norm[-max(len(norm) // 10, 20) :])
+    first, last = np.median(norm[:10]), np.median(norm[-max(len(norm) // 10, 20) :])
     return float(last / first) if first > 0 else 1.0
 
 
@@ -193,12 +243,6 @@ def _end(values: NDArray[np.float32]) -> float:
     """Median of the last three evaluations; not a number where none of them could be judged."""
     last = values[-3:]
     return float(np.nanmedian(last)) if np.isfinite(last).any() else float("nan")
-
-
-def _quality_then(recording: Recording) -> float:
-    quality = recording.figure("quality")
-    centre = round(2 / 3 * (len(quality) - 1))
-    return float(np.median(quality[centre - 1 : centre + 2]))
 
 
 def _at_end(holds: NDArray[np.bool_]) -> bool:

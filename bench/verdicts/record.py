@@ -31,10 +31,10 @@ from ganlib.evaluate.evaluation import evaluate
 from ganlib.evaluate.run import run_reference
 from ganlib.report import STEP_COLUMNS, EpochReport
 from ganlib.request import RunRequest
-from ganlib.spec import MixtureDataset, RunSpec
+from ganlib.spec import MixtureDataset
 from ganlib.train import Training, untrained_fakes
 
-PICTURED = 64  # images kept of an epoch
+PICTURED = 64  # images kept of the last epoch
 PICTURED_POINTS = 400
 LOCKS = Path(".ganclinic/bench/verdicts-locks")
 
@@ -64,7 +64,7 @@ def record(request: RunRequest, data_dir: Path) -> Recording:
         evaluating += time.perf_counter() - started
         oracle.append(oracle_figures(spec, data, report.fakes, data_dir))
         history = history.after(report, ())
-        if report.epoch in _pictured(spec):
+        if report.epoch == spec.training.epochs:
             pictures[report.epoch] = _picture(report)
         started = time.perf_counter()
     return Recording(
@@ -75,10 +75,6 @@ def record(request: RunRequest, data_dir: Path) -> Recording:
         seconds=training,
         evaluation_seconds=evaluating,
     )
-
-
-def _pictured(spec: RunSpec) -> tuple[int, ...]:
-    return (spec.training.epochs // 4, spec.training.epochs)
 
 
 def _picture(report: EpochReport) -> NDArray[np.uint8] | NDArray[np.float32]:

@@ -22,10 +22,15 @@ from bench.verdicts.recording import load
 from bench.verdicts.suite import Part, Planned, planned
 from ganlib.diagnose.halt import should_halt
 from ganlib.diagnose.replay import replay
-from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES
+from ganlib.diagnose.thresholds import RULESET
 from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis, FindingName
 from ganlib.diagnosis_specs import Watch
 
+RECORDED_ON = (
+    "2 cores of an AMD EPYC, torch 2.14.1+cu130 on the CPU",
+    "16 cores of an Intel Xeon, torch 2.11.0+cu130 on the CPU",
+)
+"""The recordings in the tree; the file's own machine judged them."""
 NAMES: tuple[FindingName, ...] = FINDING_NAMES
 RESAMPLES = 1000
 WINS: FindingName = "convergence failure: discriminator wins"
@@ -140,7 +145,10 @@ def confusion(runs: Sequence[Judged]) -> dict[str, dict[str, int]]:
 
 
 def delays(runs: Sequence[Judged]) -> list[float]:
-    """From the epoch since which a label holds to the finding's first, as shares of the budget."""
+    """From the epoch since which the oracle sees it to the finding's first, as shares of the budget.
+
+    Of findings that the oracle dates: mode collapse and memorisation.
+    """
     found: list[float] = []
     for run in runs:
         for name, onset in run.truth.onset.items():
@@ -151,11 +159,11 @@ def delays(runs: Sequence[Judged]) -> list[float]:
 
 
 def wins_updates(runs: Sequence[Judged]) -> list[int]:
-    """Updates from when the discriminator had won for a whole window to the alarm."""
+    """Updates from when the discriminator had won for a whole window to the first alarm, at an epoch's end."""
     return [
-        max(0, seen * run.steps_per_epoch - WINDOW_UPDATES)
+        max(0, seen * run.steps_per_epoch - run.truth.won_since)
         for run in runs
-        if WINS in run.truth.labels and (seen := run.first_seen(WINS)) is not None
+        if run.truth.won_since is not None and WINS in run.truth.labels and (seen := run.first_seen(WINS)) is not None
     ]
 
 
@@ -265,7 +273,13 @@ def main() -> None:
     print(f"{len(runs)} recordings in {time.perf_counter() - started:.0f} s")
     if not options.misses and options.part is None:
         reported = figures["reported"]
-        measured = {"ruleset": RULESET, **reported, **elsewhere(), "calibration": figures["calibration"]}
+        measured = {
+            "ruleset": RULESET,
+            "recorded_on": RECORDED_ON,
+            **reported,
+            **elsewhere(),
+            "calibration": figures["calibration"],
+        }
         print(results.write("verdicts", measured))
 
 

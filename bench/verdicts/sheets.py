@@ -29,7 +29,7 @@ def draw(recording: Recording, title: str, path: Path) -> None:
     figure, (losses, close, oracle, samples) = plt.subplots(1, 4, figsize=(13, 2.9), width_ratios=[3, 3, 2, 2.2])
     steps = recording.history.steps
     _curves(losses, steps, 0)
-    _curves(close, steps, max(0, len(steps) - 300))
+    _curves(close, steps, max(0, len(steps) - 300), from_zero=False)
     losses.set_title(title, loc="left", fontsize=9)
     close.set_title("last 300 steps", loc="left", fontsize=9)
     losses.legend(fontsize=6, loc="upper right")
@@ -48,7 +48,7 @@ def draw(recording: Recording, title: str, path: Path) -> None:
     plt.close(figure)
 
 
-def _curves(axes: Axes, steps: np.ndarray, first: int) -> None:
+def _curves(axes: Axes, steps: np.ndarray, first: int, *, from_zero: bool = True) -> None:
     shown = steps[first:]
     for name, colour in COLOURS.items():
         values = shown[:, STEP_COLUMNS.index(name)]
@@ -56,7 +56,10 @@ def _curves(axes: Axes, steps: np.ndarray, first: int) -> None:
     finite = shown[:, :3][np.isfinite(shown[:, :3])]
     if len(finite):
         low, high = np.quantile(finite, [0.005, 0.995])
-        axes.set_ylim(min(0, low), max(high * 1.1, 0.1))
+        margin = max((high - low) / 10, 0.01)
+        axes.set_ylim(min(0, low) if from_zero else low - margin, high + margin)
+    else:
+        axes.text(0.5, 0.5, "no finite loss", ha="center", transform=axes.transAxes, fontsize=8)
 
 
 def _samples(axes: Axes, recording: Recording) -> None:
@@ -64,11 +67,14 @@ def _samples(axes: Axes, recording: Recording) -> None:
     axes.set_title("samples at the end", loc="left", fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
+    if recording.figure("finite")[-1] == 0:
+        axes.text(0.5, 0.5, "not finite, or far out", ha="center", transform=axes.transAxes, fontsize=8)
+        return
     if last.ndim == 2:
-        points = np.clip(np.nan_to_num(last.astype(np.float64)), -1.5, 1.5)
+        points = np.clip(np.nan_to_num(last.astype(np.float64)), -1.5, 1.5)  # what lies outside is drawn at the edge
         axes.scatter(points[:, 0], points[:, -1], s=1.5, color="#d55e00")
-        axes.set_xlim(-1.5, 1.5)
-        axes.set_ylim(-1.5, 1.5)
+        axes.set_xlim(-1.6, 1.6)
+        axes.set_ylim(-1.6, 1.6)
         axes.set_aspect("equal")
         return
     shown = last[: ROWS * ROWS].transpose(0, 2, 3, 1)

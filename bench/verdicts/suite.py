@@ -95,6 +95,7 @@ OF_POINTS: dict[str, Settings] = {
     },
     "rate 1e-2": {**NO_AVERAGE, "optimizer.learning_rate": 1e-2, "discriminator_optimizer": None},
     "rate 1e-2 in the generator": {**NO_AVERAGE, "optimizer.learning_rate": 1e-2},
+    "rate 1e-6 in the generator": {**NO_AVERAGE, "optimizer.learning_rate": 1e-6},
     "rate 1e-1 in the discriminator": {**NO_AVERAGE, "discriminator_optimizer.learning_rate": 1e-1},
     "fast generator": {
         **NO_AVERAGE,
@@ -134,6 +135,17 @@ OF_IMAGES: dict[str, Settings] = {
     "Adam defaults": {**NO_AVERAGE, "optimizer.learning_rate": 1e-3, "optimizer.beta1": 0.9},
     "rate 2e-2": {**NO_AVERAGE, "optimizer.learning_rate": 2e-2},
     "rate 1e-2 in the discriminator": {**NO_AVERAGE, "discriminator_optimizer": {"learning_rate": 1e-2}},
+    "rate 1e-6 in the generator": {
+        **NO_AVERAGE,
+        "optimizer.learning_rate": 1e-6,
+        "discriminator_optimizer": {"learning_rate": 1e-3},
+    },
+    "saturating loss, slow generator": {
+        **NO_AVERAGE,
+        "objective.name": "saturating-bce",
+        "optimizer.learning_rate": 1e-5,
+        "discriminator_optimizer": {"learning_rate": 2e-3},
+    },
     "joined batches": {
         **NO_AVERAGE,
         "discriminator.norm.kind": "batch",

@@ -3,9 +3,12 @@
 import math
 
 from ganlib.diagnose import thresholds as at
-from ganlib.diagnose.evidence import finding, of_window
+from ganlib.diagnose.evidence import finding, of_outcome, of_window
 from ganlib.diagnose.signals import Dynamics, Pull, Signals
 from ganlib.diagnose.verdict import Evidence, Finding
+
+SMALLEST_LOSS = 1e-30
+"""Below it, single precision has rounded a loss to 0."""
 
 
 def divergence(signals: Signals) -> Finding | None:
@@ -23,30 +26,41 @@ def divergence(signals: Signals) -> Finding | None:
 
 
 def both_losses_vanish(signals: Signals) -> Finding | None:
-    """The discriminator is never wrong, and yet the generator's loss is 0."""
+    """The discriminator tells every fake, and yet the generator's loss is lower than it can be of the same fakes."""
     window = signals.dynamics
-    if not (signals.is_full and signals.bce and _certain(window) and window.g_loss < at.VANISHED_G_LOSS.value):
+    if not (signals.is_full and signals.bce and window.d_loss < at.VANISHED_D_LOSS.value):
+        return None
+    share = window.g_loss / _least_g_loss(window.d_loss_fake)
+    if share >= at.IMPOSSIBLE_G_LOSS.value:
         return None
     return finding(
         "convergence failure: both losses vanish",
         "severe",
-        "The discriminator tells every fake, yet the generator's loss is 0. Both cannot be true of the same fakes: "
+        "The discriminator tells every fake, yet the generator's loss is low. Both cannot be true of the same fakes: "
         "the two updates see different batch statistics, and the generator learns nothing.",
-        of_window(window, "g_loss", window.g_loss, "<", at.VANISHED_G_LOSS),
-        *_certainty(window),
+        of_window(window, "g_loss over the least that d_loss_fake allows", share, "<", at.IMPOSSIBLE_G_LOSS),
+        of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
     )
 
 
+def _least_g_loss(d_loss_fake: float) -> float:
+    """What fakes that cost the discriminator so much cost the generator at the least; see IMPOSSIBLE_G_LOSS."""
+    return -math.log(-math.expm1(-max(d_loss_fake, SMALLEST_LOSS)))
+
+
 def discriminator_wins(signals: Signals) -> Finding | None:
-    """The discriminator is never wrong, and the generator's loss is high or rising."""
-    window = signals.dynamics
-    if not signals.is_full:
+    """The discriminator is never wrong, and the generator's loss is high or rising, or its samples stay poor."""
+    if not signals.is_full or both_losses_vanish(signals) is not None:
         return None
-    if not signals.bce:
-        return _wins_by_ranks(signals)
+    return _wins_by_levels(signals) or _wins_by_ranks(signals)
+
+
+def _wins_by_levels(signals: Signals) -> Finding | None:
+    """As published: accuracy 100 %, loss 0."""
+    window = signals.dynamics
     rising = window.g_loss > at.RISING_G_LOSS.value * window.g_loss_before
     lost = window.g_loss > at.LOST_G_LOSS.value or (rising and window.g_loss > at.UNSETTLED_G_LOSS.value)
-    if not (_certain(window) and window.d_loss < at.VANISHED_D_LOSS.value and lost):
+    if not (signals.bce and _certain(window) and window.d_loss < at.VANISHED_D_LOSS.value and lost):
         return None
     return finding(
         "convergence failure: discriminator wins",
@@ -59,18 +73,18 @@ def discriminator_wins(signals: Signals) -> Finding | None:
 
 
 def _wins_by_ranks(signals: Signals) -> Finding | None:
-    """Where loss levels mean nothing: every real has a higher logit than every fake, and the samples stay poor."""
+    """Under any objective: every real has a higher logit than every fake, and the samples stay poor."""
     window, result = signals.dynamics, signals.outcome
     if result is None or signals.updates < at.RANKED_UPDATES or not window.d_auc >= at.SEPARATED.value:
         return None
-    if result.quality >= at.HOPELESS_QUALITY.value or (signals.accuracies and not _certain(window)):
+    if result.quality >= at.HOPELESS_QUALITY.value:
         return None
     return finding(
         "convergence failure: discriminator wins",
         "severe",
         "Every real scores higher than every fake, and the samples stay poor: the generator cannot follow.",
         of_window(window, "d_auc", window.d_auc, ">=", at.SEPARATED),
-        *(_certainty(window) if signals.accuracies else ()),
+        of_outcome(result, "quality / null", result.quality, "<", at.HOPELESS_QUALITY),
     )
 
 
@@ -107,18 +121,26 @@ def exploding_gradients(signals: Signals) -> Finding | None:
 
 
 def vanishing_gradients(signals: Signals) -> Finding | None:
-    """A layer of the generator hardly gets a gradient any more, while the samples are poor."""
-    pull, result = signals.weakest, signals.outcome
-    if pull is None or pull.ratio > at.VANISHED_PULL.value or not signals.is_full:
+    """The generator, or a layer of it, hardly gets a gradient any more, while the samples are poor."""
+    result = signals.outcome
+    if not signals.is_full or (result is not None and result.quality >= at.POOR_QUALITY.value):
         return None
-    if result is not None and result.quality >= at.POOR_QUALITY.value:
+    pull = signals.weakest
+    evidence: list[Evidence] = []
+    if pull is not None and pull.ratio <= at.VANISHED_PULL.value:
+        evidence.append(_of_pull(signals, pull, "<=", at.VANISHED_PULL))
+    if signals.faded <= at.VANISHED_PULL.value:
+        signal = "gradient of the whole generator, over the same in the first ten updates"
+        evidence.append(of_window(signals.dynamics, signal, signals.faded, "<=", at.VANISHED_PULL))
+    if not evidence:
         return None
+    least = min(sign.value for sign in evidence)
     return finding(
         "vanishing gradients",
-        "severe" if pull.ratio <= at.VANISHED_PULL.value / 10 else "moderate",
-        f"The gradient of {pull.layer} has shrunk to {pull.ratio:.1g} of what it was at the start: the generator "
-        "hardly learns any more, though its samples are poor.",
-        _of_pull(signals, pull, "<=", at.VANISHED_PULL),
+        "severe" if least <= at.VANISHED_PULL.value / 10 else "moderate",
+        f"The {evidence[0].signal}, has shrunk to {evidence[0].value:.1g}: the generator hardly learns any more, "
+        "though its samples are poor.",
+        *evidence,
     )
 
 

@@ -13,7 +13,7 @@ those of generators that go from mode to mode. How often noise alarms, and what 
 `make bench-oscillation`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SHORTEST = 128
+SHORTEST = 256
 """Steps below which nothing is said."""
 LONGEST = 1024
 """Steps looked back at most: ten periods of 100."""
 GRAIN = 32
 """The window is a multiple of this many steps, so that few designs are ever computed."""
-SHORTEST_PERIOD = 4
+SHORTEST_PERIOD = 5
 """Steps."""
 
 OUTLIER_MADS = 5.0
@@ -113,12 +113,23 @@ def spectral_peak(series: NDArray[np.floating[Any]]) -> Peak | None:
     Returns:
         None where there are fewer than SHORTEST, some are not finite, or most equal the one before up to rounding.
     """
-    n = min(len(series), LONGEST) // GRAIN * GRAIN
-    window = np.asarray(series[len(series) - n :], np.float64)
-    if n < SHORTEST or not np.isfinite(window).all() or _is_constant(window):
+    lengths = [length // GRAIN * GRAIN for length in (min(len(series), LONGEST), min(len(series), LONGEST) // 2)]
+    found = [
+        _peak_at(flat, resolution)
+        for n in lengths
+        if n >= SHORTEST and (flat := _differences(series[len(series) - n :])) is not None
+        for resolution in RESOLUTIONS
+    ]
+    best = min(found, key=lambda peak: (peak.p, -peak.ratio), default=None)
+    return best and replace(best, p=min(1.0, len(found) * best.p))
+
+
+def _differences(series: NDArray[np.floating[Any]]) -> Array | None:
+    """Flat differences of a window; None where it says nothing."""
+    window = np.asarray(series, np.float64)
+    if not np.isfinite(window).all() or _is_constant(window):
         return None
-    flat = _on_one_scale(np.diff(_without_outliers(window)))
-    return min((_peak_at(flat, resolution) for resolution in RESOLUTIONS), key=lambda peak: (peak.p, -peak.ratio))
+    return _on_one_scale(np.diff(_without_outliers(window)))
 
 
 def _peak_at(flat: Array, resolution: Resolution) -> Peak:
@@ -136,7 +147,7 @@ def _peak_at(flat: Array, resolution: Resolution) -> Peak:
         period=float(power.sum() / (power @ design.frequencies[band])),
         share=float(power.sum() / spectrum[first:].sum()),
         ratio=float(ratio[found]),
-        p=float(min(1.0, CAUTION * len(RESOLUTIONS) * len(ratio) / (k + 1) * tail[found])),
+        p=float(min(1.0, CAUTION * len(ratio) / (k + 1) * tail[found])),
         bandwidth=(k + 1) / (n + 1),
         steps=n,
     )
@@ -206,7 +217,7 @@ def _f_tail(values: Array, above: int, below: Array) -> Array:
     return z ** (below / 2) * total
 
 
-@lru_cache(maxsize=16)  # at 1,024 steps, 1 and 3 MB; a run looks at ever longer windows, then at the longest
+@lru_cache(maxsize=64)  # all that there are: 45 MB, where histories of every length are judged one after another
 def _design(n: int, resolution: Resolution) -> _Design:
     """The design of n steps, n even."""
     k = resolution.tapers

@@ -1,9 +1,12 @@
 """Rules on what the generator makes: collapse, memorisation, and how its quality moves."""
 
+import numpy as np
+
 from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.dynamic_rules import discriminator_wins
 from ganlib.diagnose.evidence import finding, of_outcome, of_outcomes, of_window
 from ganlib.diagnose.signals import Outcome, Signals
+from ganlib.diagnose.trend import projection
 from ganlib.diagnose.verdict import Evidence, Finding
 
 
@@ -15,9 +18,11 @@ def no_equilibrium(signals: Signals) -> Finding | None:
     window, result = signals.dynamics, signals.outcome
     accuracy = (window.d_acc_real + window.d_acc_fake) / 2
     unsettled = window.g_loss > at.UNSETTLED_G_LOSS.value and accuracy > at.UNSETTLED_ACCURACY.value
-    if not (signals.is_full and signals.bce and unsettled) or discriminator_wins(signals) is not None:
+    if signals.updates < at.REPEATING_UPDATES or not (signals.is_full and signals.bce and unsettled):
         return None
-    if result is None or result.quality >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
+    if discriminator_wins(signals) is not None or result is None:
+        return None
+    if result.quality >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
         return None
     return finding(
         "convergence failure: no equilibrium",
@@ -25,7 +30,7 @@ def no_equilibrium(signals: Signals) -> Finding | None:
         "The discriminator stays ahead, the generator's loss keeps climbing, and the samples do not become real.",
         of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
         of_window(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
-        of_outcome(result, "smaller of precision and coverage, of their nulls", result.quality, "<", at.POOR_QUALITY),
+        of_outcome(result, "quality / null", result.quality, "<", at.POOR_QUALITY),
     )
 
 
@@ -78,8 +83,8 @@ def deceptive_loss(signals: Signals) -> Finding | None:
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
         return None
     collapsed = mode_collapse(signals) is not None
-    best = max(results, key=_progress)
-    if best.progress >= at.POOR_QUALITY.value and not collapsed:
+    quality = signals.late_quality
+    if quality >= at.POOR_QUALITY.value and not collapsed:
         return None
     return finding(
         "deceptive loss",
@@ -88,12 +93,8 @@ def deceptive_loss(signals: Signals) -> Finding | None:
         of_window(third, "d_loss", third.d_loss, "<=", high_d),
         of_window(third, "g_loss", third.g_loss, "<=", high_g),
         *(
-            [
-                of_outcomes(
-                    results, "best mean of precision and coverage, of their nulls", best.progress, "<", at.POOR_QUALITY
-                )
-            ]
-            if best.progress < at.POOR_QUALITY.value
+            [of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY)]
+            if quality < at.POOR_QUALITY.value
             else []
         ),
     )
@@ -101,38 +102,38 @@ def deceptive_loss(signals: Signals) -> Finding | None:
 
 def stalled(signals: Signals) -> Finding | None:
     """Poor samples that have not become better over the last third of the budget."""
-    results, change = signals.late_outcomes, signals.progress_trend()
-    if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
+    results = signals.late_outcomes
+    change = signals.progress_trend() if signals.is_over else None
+    if change is None:
         return None
-    best = max(results, key=_progress)
-    if best.progress >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
+    quality = signals.late_quality
+    if quality >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
         return None
     return finding(
         "stalled",
         "moderate",
         "The samples are poor, and over the last third of the budget they have not become better.",
-        of_outcomes(
-            results, "best mean of precision and coverage, of their nulls", best.progress, "<", at.POOR_QUALITY
-        ),
+        of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY),
     )
 
 
 def slow_convergence(signals: Signals) -> Finding | None:
     """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
-    results, change = signals.late_outcomes, signals.progress_trend()
-    if not signals.is_over or change is None or len(results) < at.LATE_EVALUATIONS:
+    results = signals.late_outcomes
+    change = signals.progress_trend() if signals.is_over else None
+    line = projection(np.array([r.epoch for r in results]), np.array([r.quality for r in results]))
+    if change is None or line is None:
         return None
     gained = change.slope * len(results)
-    level = sorted(r.progress for r in results)[len(results) // 2]
-    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or level >= at.FINISHED.value:
+    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or line.level >= at.FINISHED.value:
         return None
-    to_go = max(0.0, at.FINISHED.value - level) / change.slope
+    to_go = line.projected_epochs(at.FINISHED.value)
     return finding(
         "slow convergence",
         "mild",
-        "The samples were still becoming better when the budget ended; at that pace about "
-        f"{to_go * _epochs_an_evaluation(results):.0f} more epochs would finish them.",
-        of_outcomes(results, "p of no rise in precision and coverage", change.p_rising, "<", at.TREND_P),
+        "The samples were still becoming better when the budget ended; at that pace it takes about "
+        f"{to_go.expected:.0f} more epochs, and at the least {to_go.soonest:.0f}.",
+        of_outcomes(results, "p of no rise in quality", change.p_rising, "<", at.TREND_P),
     )
 
 
@@ -141,8 +142,18 @@ def _is_collapsed(result: Outcome, updates: int) -> bool:
     alike = result.distance < at.REPEATING_COMPLETELY.value or result.spread < at.NARROW.value
     if alike and updates >= at.REPEATING_UPDATES:
         return True
-    leaves_out = result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
-    return above_noise and (result.distance < at.REPEATING.value or leaves_out)
+    return above_noise and (result.distance < at.REPEATING.value or _leaves_out(result))
+
+
+def _leaves_out(result: Outcome) -> bool:
+    """By the classes where they are known, else by the bins, of which samples of little quality reach few."""
+    if not np.isfinite(result.recognised):
+        return result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
+    return result.recognised >= at.RECOGNISED.value and result.unevenness > _uneven(result).value
+
+
+def _uneven(result: Outcome) -> at.Threshold:
+    return at.UNEVEN if result.recognised >= at.MOSTLY_RECOGNISED.value else at.VERY_UNEVEN
 
 
 def _sign_of_collapse(result: Outcome) -> Evidence:
@@ -150,13 +161,7 @@ def _sign_of_collapse(result: Outcome) -> Evidence:
         return of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
     if result.spread < at.NARROW.value:
         return of_outcome(result, "spread of the fakes / null", result.spread, "<", at.NARROW)
+    if np.isfinite(result.recognised):
+        return of_outcome(result, "KL(fakes || data) over classes", result.unevenness, ">", _uneven(result))
     unexplained = result.unexplained
     return of_outcome(result, "coverage / precision, of their nulls", unexplained, "<", at.UNEXPLAINED_COVERAGE)
-
-
-def _progress(result: Outcome) -> float:
-    return result.progress
-
-
-def _epochs_an_evaluation(results: tuple[Outcome, ...]) -> float:
-    return (results[-1].epoch - results[0].epoch) / max(len(results) - 1, 1)

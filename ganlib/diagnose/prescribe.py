@@ -17,6 +17,12 @@ ENOUGH_LATENT = 50
 """Below this a small latent is the likeliest cause: the published healthy runs have 50 and more."""
 USUAL_BETA1 = 0.5
 USUAL_LEARNING_RATE = 2e-4
+LARGE_LEARNING_RATE = 1e-3
+ENOUGH_MOVEMENT = 0.8
+"""Updates times rate: 4,000 updates at the usual rate."""
+LEAST_CAPACITY_OF_IMAGES = 1 / 8
+LEAST_CAPACITY_OF_POINTS = 1 / 2
+"""Of the families' default width. Convolutions cost what their width costs twice over."""
 
 Patch = dict[str, Any]
 Treatment = Callable[[RunSpec], Patch]
@@ -68,14 +74,16 @@ def _separate_batches(spec: RunSpec) -> Patch:
 
 
 def _usual_adam(spec: RunSpec) -> Patch:
+    """Where images are learnt with too much momentum; what else differs is left to the usual settings."""
+    optimizers = {field: o for field, o in _optimizers(spec).items() if isinstance(o, Adam)}
+    if len(spec.data.shape) == 1 or all(o.beta1 <= USUAL_BETA1 for o in optimizers.values()):
+        return {}
     patch: Patch = {}
-    for field, optimizer in _optimizers(spec).items():
-        if not isinstance(optimizer, Adam):
-            continue
+    for field, optimizer in optimizers.items():
         if optimizer.beta1 > USUAL_BETA1:
             patch[f"{field}.beta1"] = USUAL_BETA1
-        if optimizer.learning_rate > _usual_rate(spec):
-            patch[f"{field}.learning_rate"] = _usual_rate(spec)
+        if optimizer.learning_rate > USUAL_LEARNING_RATE:
+            patch[f"{field}.learning_rate"] = USUAL_LEARNING_RATE
     return patch
 
 
@@ -118,7 +126,7 @@ def _non_saturating(spec: RunSpec) -> Patch:
 def _gradient_penalty_on_reals(spec: RunSpec) -> Patch:
     if spec.all_penalties.r1 is not None or spec.all_penalties.gradient is not None:
         return {}
-    return {"penalties.r1": 0.1 if len(spec.data.shape) == 1 else 1.0}
+    return {"penalties.r1": 0.01 if len(spec.data.shape) == 1 else 1.0}
 
 
 def _averaged_generator(spec: RunSpec) -> Patch:
@@ -165,6 +173,58 @@ def _usual_kernels(spec: RunSpec) -> Patch:
     return patch
 
 
+def _enough_capacity(spec: RunSpec) -> Patch:
+    """Networks of less than a share of the families' default width, or of one layer, get that share and the default."""
+    patch: Patch = {}
+    share = LEAST_CAPACITY_OF_POINTS if len(spec.data.shape) == 1 else LEAST_CAPACITY_OF_IMAGES
+    for role, network in (("generator", spec.generator), ("discriminator", spec.discriminator)):
+        fields, width = type(network).model_fields, getattr(network, "width", None)
+        if width is not None and width < fields["width"].default * share:
+            patch[f"{role}.width"] = int(fields["width"].default * share)
+        if getattr(network, "layers", None) == 1 and fields["layers"].default is not None:
+            patch[f"{role}.layers"] = fields["layers"].default
+    return patch
+
+
+def _all_of_the_data(spec: RunSpec) -> Patch:
+    return {"dataset.limit": None} if getattr(spec.dataset, "limit", None) is not None else {}
+
+
+def _no_norms(spec: RunSpec) -> Patch:
+    networks = (("generator", spec.generator), ("discriminator", spec.discriminator))
+    return {
+        f"{role}.norm.kind": "none"
+        for role, network in networks
+        if getattr(getattr(network, "norm", None), "kind", "none") != "none"
+    }
+
+
+def _usual_settings(spec: RunSpec) -> Patch:
+    """What is usual in every respect but the data, the objective and the budget."""
+    patch = {
+        **_separate_batches(spec),
+        **_larger_latent(spec),
+        **_wider_latent_of_points(spec),
+        **_non_saturating(spec),
+        **_usual_kernels(spec),
+        **_enough_capacity(spec),
+        **_averaged_generator(spec),
+    }
+    of_points = len(spec.data.shape) == 1
+    critic = spec.objective.name in ("wgan", "wgan-gp")
+    if of_points:
+        patch |= _gradient_penalty_on_reals(spec) | _no_norms(spec) | {"training.discriminator_steps": 2}
+    elif not critic:
+        patch |= {"training.discriminator_steps": 1}
+    rate = _usual_rate(spec)
+    schedule = {"kind": "linear", "start": 0.0} if of_points else {"kind": "constant"}
+    beta1 = 0.0 if critic else USUAL_BETA1
+    usual = {"name": "adam", "beta1": beta1, "schedule": schedule}
+    patch["optimizer"] = usual | {"learning_rate": rate}
+    patch["discriminator_optimizer"] = usual | {"learning_rate": 2 * rate if of_points else rate}
+    return patch
+
+
 def _target_distance(spec: RunSpec) -> Patch:
     return {"remedies.l1.weight": 100.0} if spec.input_channels and spec.remedies.l1 is None else {}
 
@@ -178,8 +238,14 @@ def _optimizers(spec: RunSpec) -> dict[str, Any]:
 
 
 def _usual_rate(spec: RunSpec) -> float:
-    """Points are learnt by small networks without normalisation, which take larger steps."""
-    return 1e-3 if len(spec.data.shape) == 1 else USUAL_LEARNING_RATE
+    """Points are learnt by small networks without normalisation, which take larger steps; so do short runs.
+
+    A step of Adam moves a weight by about its rate, and a run has to come somewhere.
+    """
+    if len(spec.data.shape) == 1:
+        return LARGE_LEARNING_RATE
+    updates = spec.training.epochs * spec.steps_per_epoch
+    return min(LARGE_LEARNING_RATE, max(USUAL_LEARNING_RATE, ENOUGH_MOVEMENT / updates))
 
 
 REMEDIES: dict[str, tuple[str, Treatment]] = {
@@ -229,6 +295,11 @@ REMEDIES: dict[str, tuple[str, Treatment]] = {
     ),
     "usual capacity": ("Networks this small cannot make, or cannot tell, what the data has.", _usual_capacity),
     "usual kernels": ("Kernels this small or large cannot see the data's structure.", _usual_kernels),
+    "all of the data": ("So few samples are learnt by heart.", _all_of_the_data),
+    "usual settings": (
+        "Several settings differ from what is usual; this sets them all, and leaves data, objective and length.",
+        _usual_settings,
+    ),
     "distance to the target": (
         "Without a distance to its target nothing says which output belongs to an input.",
         _target_distance,
@@ -237,11 +308,17 @@ REMEDIES: dict[str, tuple[str, Treatment]] = {
 """By name: why it may help, and what it changes."""
 
 PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
-    "divergence": ("usual Adam", "a tenth of the rate", "gradient clipping"),
-    "convergence failure: both losses vanish": ("separate batches", "usual Adam", "slower discriminator"),
+    "divergence": ("usual Adam", "usual settings", "a tenth of the rate", "gradient clipping"),
+    "convergence failure: both losses vanish": (
+        "separate batches",
+        "usual Adam",
+        "usual settings",
+        "slower discriminator",
+    ),
     "convergence failure: discriminator wins": (
         "separate batches",
         "usual Adam",
+        "usual settings",
         "one discriminator step",
         "non-saturating loss",
         "usual kernels",
@@ -251,13 +328,15 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
     ),
     "convergence failure: discriminator inert": (
         "usual Adam",
+        "usual settings",
         "as fast a discriminator",
         "usual capacity",
         "slower discriminator",
         "a tenth of the rate",
     ),
-    "exploding gradients": ("usual Adam", "R1 penalty", "gradient clipping", "a tenth of the rate"),
+    "exploding gradients": ("usual Adam", "usual settings", "R1 penalty", "gradient clipping", "a tenth of the rate"),
     "vanishing gradients": (
+        "usual settings",
         "non-saturating loss",
         "usual Adam",
         "one discriminator step",
@@ -266,6 +345,7 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
     ),
     "convergence failure: no equilibrium": (
         "usual Adam",
+        "usual settings",
         "one discriminator step",
         "usual kernels",
         "usual capacity",
@@ -275,6 +355,7 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
     "mode collapse": (
         "separate batches",
         "larger latent",
+        "usual settings",
         "latent wider than the data",
         "usual Adam",
         "as fast a discriminator",
@@ -285,12 +366,13 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
         "packing",
         "longer training",
     ),
-    "memorisation": ("augmentation", "instance noise", "slower discriminator"),
-    "oscillation": ("usual Adam", "R1 penalty", "averaged generator", "a quarter of the rate"),
+    "memorisation": ("all of the data", "augmentation", "instance noise", "slower discriminator"),
+    "oscillation": ("usual Adam", "usual settings", "R1 penalty", "averaged generator", "a quarter of the rate"),
     "deceptive loss": (
         "distance to the target",
-        "as fast a discriminator",
         "larger latent",
+        "usual settings",
+        "as fast a discriminator",
         "latent wider than the data",
         "usual capacity",
         "usual kernels",
@@ -298,8 +380,9 @@ PRESCRIPTIONS: dict[FindingName, tuple[str, ...]] = {
         "longer training",
     ),
     "stalled": (
-        "as fast a discriminator",
         "larger latent",
+        "usual settings",
+        "as fast a discriminator",
         "latent wider than the data",
         "usual Adam",
         "usual capacity",

@@ -7,14 +7,18 @@ from numpy.typing import NDArray
 
 from ganlib.diagnose.history import History
 from ganlib.diagnose.oscillation import Peak, spectral_peak
-from ganlib.diagnose.thresholds import SETTLED_UPDATES, WINDOW_UPDATES
-from ganlib.diagnose.trend import Trend, trend
+from ganlib.diagnose.thresholds import EXPLODED_LOSS, LATE_EVALUATIONS, SETTLED_UPDATES, WINDOW_UPDATES
+from ganlib.diagnose.trend import FEWEST, Trend, trend
 from ganlib.report import GRADIENT_UPDATES, STEP_COLUMNS, Evaluation
 
-JUDGED = frozenset({"precision", "coverage", "fake_distance", "missing_mass"})
+JUDGED = frozenset({"precision", "coverage", "recall", "fake_distance", "missing_mass"})
 """Figures that outcome signals are made of: the measures `ndb`, `prdc` and `repetition`."""
 LOSSES = ("d_loss_real", "d_loss_fake", "g_loss")
 ACCURACIES = ("d_acc_real", "d_acc_fake")
+TRUSTED = 0.5
+"""Share of reals that a classifier must be sure of before anything is read from what it says of fakes."""
+FIRST_UPDATES = 10
+"""Updates that show what gradients a generator begins with: a discriminator may be sure after fifty."""
 COLUMN = {name: i for i, name in enumerate(STEP_COLUMNS)}
 LOSS_LEVELS_COUNT = ("bce", "clamped-bce")
 """Objectives whose losses have the levels that rules know."""
@@ -37,6 +41,7 @@ class Dynamics:
     d_acc_fake: float
     d_auc: float
     d_loss: float
+    d_loss_fake: float
     g_loss: float
     g_loss_before: float
     """Median of the window before this one; NaN where there is none."""
@@ -51,6 +56,11 @@ class Outcome:
     epoch: int
     precision: float
     coverage: float
+    recall: float
+    recognised: float
+    """Share of fakes that a classifier of the training data's classes is sure of; NaN where there is none to trust."""
+    unevenness: float
+    """KL(fakes || data) over those classes, in nats, of the fakes that it is sure of; NaN where there are none."""
     distance: float
     """Median nearest fake-fake distance over the same among reals."""
     spread: float
@@ -68,13 +78,15 @@ class Outcome:
 
     @property
     def quality(self) -> float:
-        """The smaller of precision and coverage: blurred averages reach either, not both. Of pairs, SSIM."""
-        return self.ssim if np.isfinite(self.ssim) else min(self.precision, self.coverage)
+        """In [0, 1] and somewhat above: precision, or the mean of coverage and recall where that is smaller.
 
-    @property
-    def progress(self) -> float:
-        """Mean of precision and coverage, which moves where either does. Of pairs, SSIM."""
-        return self.ssim if np.isfinite(self.ssim) else (self.precision + self.coverage) / 2
+        Blurred averages are precise and reach little; noise may reach much and is not precise. Where a classifier
+        knows the classes, the mean of that and of what it recognises. Of pairs, SSIM.
+        """
+        if np.isfinite(self.ssim):
+            return self.ssim
+        reached = min(self.precision, (self.coverage + self.recall) / 2)
+        return (self.recognised + reached) / 2 if np.isfinite(self.recognised) else reached
 
     @property
     def unexplained(self) -> float:
@@ -114,6 +126,8 @@ class Signals:
     """Of the generator's layers, the one whose gradient shrank most."""
     strongest: Pull | None
     """Of all layers, the one whose gradient grew most."""
+    faded: float
+    """The generator's gradient in the last window over that of the first FIRST_UPDATES updates; NaN where unknown."""
     peak: Peak | None
     """Of the spectrum of the generator's loss."""
 
@@ -124,8 +138,9 @@ class Signals:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is a whole window of finite numbers."""
-        return self.dynamics.updates >= WINDOW_UPDATES and self.dynamics.finite
+        """Whether there is a whole window of finite numbers of a sensible size."""
+        window = self.dynamics
+        return window.updates >= WINDOW_UPDATES and window.finite and window.largest_loss < EXPLODED_LOSS.value
 
     @property
     def is_over(self) -> bool:
@@ -134,18 +149,27 @@ class Signals:
 
     @property
     def late_outcomes(self) -> tuple[Outcome, ...]:
-        """Of the last third of the epochs."""
-        return tuple(o for o in self.outcomes if o.epoch > self.epoch * 2 / 3)
+        """Of the last third of the epochs, or as many as a trend needs, but none of the first third."""
+        late = sum(o.epoch > self.epoch * 2 / 3 for o in self.outcomes)
+        last = self.outcomes[-max(late, FEWEST) :]
+        return tuple(o for o in last if o.epoch > self.epoch / 3)
+
+    @property
+    def late_quality(self) -> float:
+        """Median quality of the last LATE_EVALUATIONS outcomes: samples may be good or bad for a moment."""
+        return float(np.median([o.quality for o in self.outcomes[-LATE_EVALUATIONS:]]))
 
     def progress_trend(self) -> Trend | None:
-        """Of the progress over the last third; None where there are too few evaluations."""
-        return trend(np.array([o.progress for o in self.late_outcomes]))
+        """Of the quality over the late outcomes; None where there are too few."""
+        return trend(np.array([o.quality for o in self.late_outcomes]))
 
 
 def signals_of(history: History) -> Signals:
     """All signals of a history."""
     third = max(len(history.steps) // 3, min(WINDOW_UPDATES, len(history.steps)))
     weakest, strongest = _pulls(history)
+    evaluations = judged(history)
+    untrained = next((e for e in evaluations if e.epoch == 0), None)
     return Signals(
         updates=len(history.steps),
         epoch=history.epoch,
@@ -154,9 +178,10 @@ def signals_of(history: History) -> Signals:
         accuracies=history.objective not in NO_ZERO_POINT and set(ACCURACIES) <= set(history.columns),
         dynamics=dynamics(history, WINDOW_UPDATES),
         last_third=dynamics(history, third),
-        outcomes=tuple(outcome(history, e) for e in judged(history) if e.epoch > 0),
+        outcomes=tuple(outcome(e, untrained) for e in evaluations if e.epoch > 0),
         weakest=weakest,
         strongest=strongest,
+        faded=_faded(history),
         peak=spectral_peak(history.steps[SETTLED_UPDATES:, COLUMN["g_loss"]]),
     )
 
@@ -176,6 +201,7 @@ def dynamics(history: History, updates: int) -> Dynamics:
         d_acc_fake=_mean(window[:, COLUMN["d_acc_fake"]]),
         d_auc=_mean(window[:, COLUMN["d_auc"]]),
         d_loss=_median(d_losses),
+        d_loss_fake=_median(window[:, COLUMN["d_loss_fake"]]),
         g_loss=_median(window[:, COLUMN["g_loss"]]),
         g_loss_before=_median(before[:, COLUMN["g_loss"]]) if len(before) == updates else float("nan"),
         largest_loss=float(np.abs(losses).max(initial=0)),
@@ -188,13 +214,20 @@ def judged(history: History) -> list[Evaluation]:
     return [e for e in history.evaluations if e.values.keys() >= JUDGED]
 
 
-def outcome(history: History, last: Evaluation) -> Outcome:
-    """The outcome signals of an evaluation of this history."""
-    untrained = next((e for e in judged(history) if e.epoch == 0), None)
+def quality_of(evaluation: Evaluation) -> float | None:
+    """The quality of an evaluation's fakes; None where a figure that outcome signals need was not measured."""
+    return outcome(evaluation, None).quality if evaluation.values.keys() >= JUDGED else None
+
+
+def outcome(last: Evaluation, untrained: Evaluation | None) -> Outcome:
+    """The outcome signals of an evaluation, above those of the untrained generator where it was evaluated."""
     return Outcome(
         epoch=last.epoch,
         precision=_share(last, "precision"),
         coverage=_share(last, "coverage"),
+        recall=_share(last, "recall"),
+        recognised=_share(last, "high_quality") if _knows_classes(last) else float("nan"),
+        unevenness=last.values["mode_kl"] if _knows_classes(last) else float("nan"),
         distance=_share(last, "fake_distance"),
         spread=_share(last, "spread") if "spread" in last.nulls else float("nan"),
         missing_mass=last.values["missing_mass"],
@@ -203,6 +236,14 @@ def outcome(history: History, last: Evaluation) -> Outcome:
         copies=last.values.get("copies", float("nan")),
         ssim=last.values.get("ssim", float("nan")),
     )
+
+
+def _knows_classes(evaluation: Evaluation) -> bool:
+    """Whether a classifier was asked that is sure of most reals. Of mixtures the classes are exact, and not read.
+
+    What is known of a mixture is left to those who want to know whether the diagnosis is right.
+    """
+    return "classifier_accuracy" in evaluation.values and evaluation.nulls["high_quality"].mean >= TRUSTED
 
 
 def _pulls(history: History) -> tuple[Pull | None, Pull | None]:
@@ -216,6 +257,12 @@ def _pulls(history: History) -> tuple[Pull | None, Pull | None]:
     pulls = [Pull(layer=name, ratio=ratio, step=last.step) for name, ratio in known.items()]
     of_generator = [pull for pull in pulls if pull.layer.startswith("generator.")]
     return min(of_generator, key=_ratio, default=None), max(pulls, key=_ratio, default=None)
+
+
+def _faded(history: History) -> float:
+    norm = history.steps[:, COLUMN["g_grad_norm"]].astype(np.float64)
+    first = float(np.median(norm[:FIRST_UPDATES])) if len(norm) > FIRST_UPDATES else 0.0
+    return float(np.median(norm[-WINDOW_UPDATES:])) / first if first > 0 else float("nan")
 
 
 def _ratio(pull: Pull) -> float:

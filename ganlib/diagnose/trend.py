@@ -74,13 +74,6 @@ class Projection:
         ends = sorted(self._epochs(target, slope) for slope in (self.low, self.high))
         return Remaining(soonest=min(ends[0], expected), expected=expected, latest=max(ends[1], expected))
 
-    def is_flat(self, *, null: float, share: float, epochs: int) -> bool:
-        """Whether no slope of the interval changes the value by that share of the null in so many epochs.
-
-        An equivalence test: a series that is merely too short or too noisy to show a trend is not flat.
-        """
-        return max(abs(self.low), abs(self.high)) * epochs < share * abs(null)
-
     def _epochs(self, target: float, slope: float) -> float:
         gap = target - self.level
         if gap == 0:

@@ -152,20 +152,6 @@ def test_an_uncertain_slope_may_never_arrive():
     assert remaining.latest == math.inf
 
 
-def test_flat_is_what_is_known_to_change_little():
-    rng = np.random.default_rng(0)
-    epochs = np.arange(60)
-    still = projection(epochs, 0.5 + 0.001 * rng.standard_normal(60))
-    noisy = projection(epochs, 0.5 + 0.2 * rng.standard_normal(60))
-    rising = projection(epochs, 0.005 * epochs + 0.001 * rng.standard_normal(60))
-    assert still is not None
-    assert noisy is not None
-    assert rising is not None
-    assert still.is_flat(null=0.9, share=0.05, epochs=60)
-    assert not noisy.is_flat(null=0.9, share=0.05, epochs=60)
-    assert not rising.is_flat(null=0.9, share=0.05, epochs=60)
-
-
 def test_too_few_evaluations_have_no_projection():
     assert projection(np.arange(4), np.arange(4.0)) is None
     assert projection(np.arange(6), np.array([0, 1, 2, 3, 4, np.nan])) is None

@@ -15,6 +15,7 @@ from bench.verdicts.labels import Truth
 from bench.verdicts.recording import RECORDINGS, Recording, load, save
 from bench.verdicts.score import Judged, confusion, counts, f1, macro_f1, report
 from ganlib.diagnose.history import History
+from ganlib.diagnose.thresholds import CONFIDENCE
 from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
 
@@ -149,3 +150,13 @@ def test_every_recording_is_a_run_of_the_suite_and_all_of_them_are_small():
     assert recordings
     assert {path.stem for path in recordings} <= ids
     assert sum(path.stat().st_size for path in RECORDINGS.rglob("*.npz")) <= 40e6
+
+
+def test_confidence_is_what_the_calibration_part_measured():
+    findings = json.loads((RESULTS / "verdicts.json").read_text())["calibration"]["findings"]
+    measured = {
+        name: round((round(row["precision"] * row["found"]) + 1) / (row["found"] + 2), 2)
+        for name, row in findings.items()
+        if row["found"]
+    }
+    assert measured == CONFIDENCE
