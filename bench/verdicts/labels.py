@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau  # pyright: ignore[reportUnknownVariableType]
 
+from bench.verdicts.adopt import reviews
 from bench.verdicts.recording import Recording
 from bench.verdicts.suite import Planned
 from ganlib.diagnose.verdict import FindingName
@@ -66,7 +67,7 @@ class Truth:
 
 def truth(run: Planned, recording: Recording) -> Truth:
     """The labels of a run."""
-    review = _reviewed().get(run.id, {})
+    review: dict[str, Any] = reviews().get(run.configuration.adopted or "") or _reviewed().get(run.id) or {}
     onset = _dated(recording)
     poor = review.get("poor", False) or _end(recording.figure("quality")) < POOR
     found: set[FindingName] = _undated(recording, bad=poor or "mode collapse" in onset)

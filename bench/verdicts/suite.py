@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.verdicts.adopt import adopted
 from ganlib.request import RunRequest
 
 Part = Literal["calibration", "reported"]
@@ -216,6 +217,8 @@ class Configuration:
     """What was done to it; "as it should be" and the other names of HEALTHY are hoped to be healthy."""
     settings: Settings
     seeds: int
+    adopted: str | None = None
+    """Hash of the spec that somebody disputed the verdict of; None: made for the suite."""
 
     @property
     def name(self) -> str:
@@ -248,13 +251,16 @@ class Planned:
     @property
     def request(self) -> RunRequest:
         """What to train."""
-        parts: Settings = {"dataset": {}, "generator": {}, "discriminator": {}, "seed": self.seed}
+        seed = self.seed
+        if self.configuration.adopted is not None:
+            seed = next(run.spec["seed"] for run in adopted() if run.spec_hash == self.configuration.adopted)
+        parts: Settings = {"dataset": {}, "generator": {}, "discriminator": {}, "seed": seed}
         return RunRequest(spec=parts, set=self.configuration.settings)
 
 
 def configurations() -> list[Configuration]:
     """All of them."""
-    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural()]
+    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural(), *_adopted()]
 
 
 def planned() -> list[Planned]:
@@ -311,6 +317,19 @@ def _natural() -> Iterator[Configuration]:
             patch["discriminator.norm.kind"] = str(rng.choice(["batch", "spectral"]))
             patch["penalties.r1"] = None
         yield _configuration(data, objective, f"drawn {number}", patch, seeds=1)
+
+
+def _adopted() -> Iterator[Configuration]:
+    """Runs whose verdict somebody disputed (see `adopt`)."""
+    for run in adopted():
+        settings = {name: value for name, value in run.spec.items() if name != "seed"}
+        name = run.spec["dataset"]["name"]
+        data = HELD_BACK_DATA if name == "fashion-mnist" else name
+        objective = run.spec["objective"]["name"]
+        variant = f"adopted {run.spec_hash[:12]}"
+        yield Configuration(
+            data=data, objective=objective, variant=variant, settings=settings, seeds=1, adopted=run.spec_hash
+        )
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
