@@ -5,6 +5,8 @@ A file is taken for what it begins with, whatever its name. Only columns that ho
 
 import csv
 import json
+import struct
+import tokenize
 import zipfile
 import zlib
 from array import array
@@ -22,6 +24,21 @@ MAX_BYTES = 200 * 1024**2
 DELIMITERS = (",", ";", "\t", "|")
 WHITE_SPACE = " "
 EXAMPLE = "step,d_loss_real,d_loss_fake,g_loss"
+BROKEN = (
+    ValueError,
+    MemoryError,
+    EOFError,
+    OverflowError,
+    KeyError,
+    NotImplementedError,
+    RecursionError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and the standard library raise where an .npz file is damaged."""
 
 Line = tuple[int, list[str]]
 """Its number, from 1, and its cells."""
@@ -48,6 +65,8 @@ def read_table(path: Path) -> Table:
         raise InvalidHistory(
             f"{path} is no text in UTF-8; save it as CSV in UTF-8, as JSON lines, or as .npz"
         ) from None
+    except RecursionError:
+        raise InvalidHistory(f"{path} has JSON within JSON, too deep to read; write one flat object a line") from None
 
 
 def _reader(start: bytes) -> Callable[[Path], Table]:
@@ -126,15 +145,25 @@ def _read_csv(path: Path) -> Table:
         first = next(filled, None)
         if first is None:
             raise InvalidHistory(f"{path} is empty; its first line has to name columns, as in {EXAMPLE}")
-        header = first[1].lstrip().removeprefix("#").strip()
+        header = first[1].rstrip().lstrip(" ")  # a tab before it parts off an index without a name
+        header = header.removeprefix("#").lstrip() if header.startswith("#") else header
         second = next(filled, None)
         delimiter = _sniffed(header, header if second is None else second[1])
         rest = filled if second is None else chain([second], filled)
-        names = _names(path, first[0], _cells(header, delimiter))
+        names = _names(path, first[0], _parsed(path, first[0], header, delimiter))
         kept = [(i, name) for i, name in enumerate(names) if rows.name(name)]
-        for number, cells in _even_lines(path, rest, delimiter, names):
+        others = ((number, _parsed(path, number, line, delimiter)) for number, line in rest)
+        repeated = _cells(first[1], delimiter)
+        for number, cells in _even_lines(path, (other for other in others if other[1] != repeated), names):
             rows.add(number, [(name, _number(rows, number, name, cells[i], delimiter)) for i, name in kept])
     return rows.table()
+
+
+def _parsed(path: Path, number: int, line: str, delimiter: str) -> list[str]:
+    try:
+        return _cells(line, delimiter)
+    except csv.Error as error:
+        raise InvalidHistory(f"{path}, line {number} is no CSV: {error}; look for a quote without its end") from None
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -146,7 +175,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _sniffed(header: str, line: str) -> str:
     """What parts the cells of both lines, into as many."""
-    counts = {mark: (len(_cells(header, mark)), len(_cells(line, mark))) for mark in (*DELIMITERS, WHITE_SPACE)}
+    counts = {mark: (_count(header, mark), _count(line, mark)) for mark in (*DELIMITERS, WHITE_SPACE)}
     even = {mark: one for mark, (one, other) in counts.items() if one == other}
     fits = [mark for mark in DELIMITERS if even.get(mark, 1) > 1]
     if fits:
@@ -154,6 +183,14 @@ def _sniffed(header: str, line: str) -> str:
     if even.get(WHITE_SPACE, 1) > 1:
         return WHITE_SPACE
     return max(DELIMITERS, key=lambda mark: counts[mark][0])  # a wrong line is named later
+
+
+def _count(line: str, delimiter: str) -> int:
+    """Cells of a line; 1 where it would not do as CSV."""
+    try:
+        return len(_cells(line, delimiter))
+    except csv.Error:  # as of a cell that is too long
+        return 1
 
 
 def _names(path: Path, line: int, cells: Sequence[str]) -> list[str]:
@@ -170,24 +207,20 @@ def _names(path: Path, line: int, cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _even_lines(path: Path, lines: Iterable[tuple[int, str]], delimiter: str, names: Sequence[str]) -> Iterator[Line]:
-    """The lines that have a cell for each name; headers of a log that was written on are left out.
+def _even_lines(path: Path, lines: Iterable[Line], names: Sequence[str]) -> Iterator[Line]:
+    """The lines that have a cell for each name.
 
     The last line may be cut off: its training was, too.
     """
     uneven: Line | None = None
-    for number, line in lines:
+    for number, cells in lines:
         if uneven is not None:
             _refuse_uneven(path, uneven, names)
-        try:
-            cells = _cells(line, delimiter)
-        except (csv.Error, ValueError):
-            raise InvalidHistory(f"{path}, line {number}: quotes do not match, or a cell has no end") from None
         if len(cells) == len(names) + 1 and not cells[-1]:
             cells.pop()
         if len(cells) != len(names):
             uneven = number, cells
-        elif cells != list(names):
+        else:
             yield number, cells
     if uneven is not None and len(uneven[1]) > len(names):
         _refuse_uneven(path, uneven, names)
@@ -222,16 +255,19 @@ def _is_number(text: str) -> bool:
 
 def _read_any_json(path: Path) -> Table:
     with _open(path) as file:
-        first = next((line for line in file if line.strip()), "")
+        filled = (line for line in file if line.strip())
+        first, second = next(filled, ""), next(filled, None)
     try:
-        is_line = isinstance(json.loads(first), dict) and not _has_lists(json.loads(first))
+        document = json.loads(first)
     except ValueError:
-        is_line = False
+        return _read_json(path)
+    is_line = isinstance(document, dict) and (second is not None or not _has_columns(cast("dict[str, Any]", document)))
     return _read_json_lines(path) if is_line else _read_json(path)
 
 
-def _has_lists(document: dict[str, Any]) -> bool:
-    return any(isinstance(value, list) for value in document.values())
+def _has_columns(document: dict[str, Any]) -> bool:
+    """Whether it holds a list of all values of a signal."""
+    return any(isinstance(value, list) for name, value in _flat(document).items() if signal_of(name) is not None)
 
 
 def _read_json_lines(path: Path) -> Table:
@@ -242,7 +278,7 @@ def _read_json_lines(path: Path) -> Table:
                 continue
             try:
                 document = json.loads(line)
-            except (ValueError, RecursionError):
+            except ValueError:
                 if next(file, None) is None:  # cut off, as its training was
                     break
                 raise InvalidHistory(f"{path}, line {number} is no JSON; write one object a line") from None
@@ -253,7 +289,7 @@ def _read_json_lines(path: Path) -> Table:
 def _read_json(path: Path) -> Table:
     try:
         document = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidHistory(f"{path} is no JSON ({str(error)[:100]}); write one object a line, or CSV") from None
     if isinstance(document, dict):
         return table_of(_flat(cast("dict[str, Any]", document)), str(path))
@@ -298,16 +334,20 @@ def _read_npz(path: Path) -> Table:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise InvalidHistory(f"{path} unpacks to {size:,} bytes; allowed: {MAX_BYTES:,}. Keep every tenth step")
-        with np.load(path, allow_pickle=False) as stored:
-            names = [name for name in stored.files if signal_of(name) is not None]
-            others = dict.fromkeys((name for name in stored.files if name not in names), ())
-            return table_of({**{name: stored[name] for name in names}, **others}, str(path))
-    except InvalidHistory:
-        raise
-    except (ValueError, MemoryError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError) as error:
+        arrays = _arrays(path) if size <= MAX_BYTES else {}
+    except BROKEN as error:
         raise InvalidHistory(
             f"{path} holds no arrays that can be read ({str(error)[:100] or type(error).__name__}); "
             "save one number a step with numpy.savez, or write CSV"
         ) from None
+    except RuntimeError:
+        raise InvalidHistory(f"{path} is encrypted; pack it without a password") from None
+    if size > MAX_BYTES:
+        raise InvalidHistory(f"{path} unpacks to {size:,} bytes; allowed: {MAX_BYTES:,}. Keep every tenth step")
+    return table_of(arrays, str(path))
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file by their names; nothing of those that hold no signal."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] if signal_of(name) is not None else () for name in stored.files}

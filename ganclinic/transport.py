@@ -90,9 +90,12 @@ class Transport:
         """
         return self._send("GET", path, params={k: v for k, v in (query or {}).items() if v is not None})
 
-    def post(self, path: str, *, body: Any = None, key: str | None = None) -> httpx.Response:
+    def post(
+        self, path: str, *, body: Any = None, key: str | None = None, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> httpx.Response:
         """The answer to a POST that may be repeated: it has an idempotency key, or repeating it changes nothing."""
-        return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {}, timeout=timeout)
 
     @contextmanager
     def events(self, path: str, query: Query, *, after: int) -> Iterator[Iterator[Event]]:

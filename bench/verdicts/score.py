@@ -211,7 +211,7 @@ def elsewhere() -> dict[str, Any]:
     """Figures that other benches measure; null where they were not run."""
     cures = _measured("cures")
     return {
-        "overhead_fraction": _measured("evaluate").get("evaluation_share", {}).get("digit8-stable"),
+        "overhead_fraction": _measured("overhead").get("overhead_fraction"),
         "cases_treated": cures.get("cases", 0),
         "first_remedy_cure_rate": cures.get("first_remedy_cure_rate"),
         "cure_time_ratio": cures.get("cure_time_ratio"),

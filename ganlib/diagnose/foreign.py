@@ -19,7 +19,7 @@ from ganlib.diagnose.history import History
 from ganlib.diagnose.prescribe import PRESCRIPTIONS, REMEDIES
 from ganlib.diagnose.replay import replay
 from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.table import Arrays, Column, Flags, Floats, Table, arranged, stride, table_of
+from ganlib.diagnose.table import Arrays, Column, Flags, Floats, Table, arranged, steps_of, stride, table_of
 from ganlib.diagnose.thresholds import WINDOW_UPDATES
 from ganlib.diagnose.verdict import Diagnosis, Finding, FindingName, Remedy
 from ganlib.report import STEP_COLUMNS, Evaluation
@@ -226,7 +226,15 @@ class _Known:
             wrong = ~np.isfinite(column.values)
             if signal not in (STEP, EPOCH) and wrong.any():
                 first = self.table.at(int(np.argmax(wrong)), column)
-                self.notes.append(f"{first}: the first of {wrong.sum()} values that are not finite; kept as data")
+                use = "kept as data" if self._is_kept(signal) else "not used"
+                self.notes.append(f"{first}: the first of {wrong.sum()} values that are not finite; {use}")
+
+    def _is_kept(self, signal: str) -> bool:
+        """Whether all values of the column are data, not only bounds of others."""
+        return signal in self.series or (signal == D_LOSS and not self._has_both_losses())
+
+    def _has_both_losses(self) -> bool:
+        return all(name in self.table.columns for name in LOSSES)
 
     def _check_shares(self, signals: Sequence[str]) -> None:
         for signal in signals:
@@ -241,7 +249,7 @@ class _Known:
     def _split_d_loss(self, column: Column, d_loss: DLoss) -> None:
         known = [name for name in LOSSES if name in self.series]
         mean = column.values / 2 if d_loss == "sum" else column.values
-        if len(known) == 2:
+        if self._has_both_losses():
             self.notes.append(f"'{column.name}' is not needed where both its parts are known")
             return
         taken = "" if d_loss == "sum" else "; where it is their sum, as in DCGAN's tutorial, say that d_loss is the sum"
@@ -273,7 +281,8 @@ class _Known:
             low = np.fmax(low, 1 - both * self.series[loss] / math.log(2))
             used.append(self.table.columns[loss if loss in self.table.columns else D_LOSS].name)
         for column in filter(None, (self._probability(probability), self.table.columns.get(D_ACC))):
-            right = 1 - column.values if column is self.table.columns.get(D_G_Z) else column.values
+            finite = np.where(np.isfinite(column.values), column.values, np.nan)  # what fmax and fmin pass over
+            right = 1 - finite if column is self.table.columns.get(D_G_Z) else finite
             low, high = np.fmax(low, 2 * right - 1), np.fmin(high, 2 * right)
             used.append(column.name)
         return (low, high), used
@@ -323,19 +332,41 @@ def _rows_per_epoch(table: Table, steps_per_epoch: int | None, notes: list[str])
 
 def _told(table: Table, steps_per_epoch: int | None, every: int, notes: list[str]) -> tuple[int, bool]:
     if steps_per_epoch is not None:
-        if steps_per_epoch > len(table) * every:
+        if steps_per_epoch > (steps := steps_of(table)):
             notes.append(f"there are fewer than {steps_per_epoch} steps: they are looked at as one epoch")
-        return round(steps_per_epoch / every), True
+        epochs = steps // steps_per_epoch
+        rows = _nearest(steps_per_epoch / every, len(table), epochs)
+        return rows, _are_known(table, rows, epochs, notes)
     if EPOCH in table.columns:
-        return _of_column(table, table.columns[EPOCH], notes), True
+        return _of_column(table, table.columns[EPOCH], notes)
     rows = max(WINDOW_UPDATES, math.ceil(len(table) / BLOCKS))
     notes.append(f"nothing says where epochs end; every {min(rows, len(table))} rows are called one (steps_per_epoch)")
     return rows, False
 
 
-def _of_column(table: Table, column: Column, notes: list[str]) -> int:
-    """Rows of the same epoch."""
+def _nearest(mean: float, total: int, epochs: int) -> int:
+    """The whole number next to the mean number of rows an epoch that parts all rows into about so many epochs."""
+    rows = {max(1, math.floor(mean)), max(1, math.ceil(mean))}
+    return min(sorted(rows), key=lambda count: abs(total // count - epochs))
+
+
+def _are_known(table: Table, rows: int, epochs: int, notes: list[str]) -> bool:
+    """Whether epochs of so many rows are the trainer's own, of which there are `epochs`."""
+    made = len(table) // rows
+    if abs(made - epochs) <= 1:
+        return True
+    called = "each row is" if rows == 1 else f"every {rows} rows are"
+    notes.append(
+        f"{called} called an epoch, which makes {made} of the trainer's {epochs}: epochs of findings are not its own. "
+        "Log every step, or as many rows in each epoch"
+    )
+    return False
+
+
+def _of_column(table: Table, column: Column, notes: list[str]) -> tuple[int, bool]:
+    """Rows of the same epoch, and whether they give the epochs of the column."""
     numbers, counts = np.unique(np.floor(column.values), return_counts=True)
+    epochs = int(numbers[-1] - numbers[0]) + 1  # those without a row as well
     if numbers[0] != 1:
         notes.append(f"'{column.name}' begins at {numbers[0]:.0f}; epochs are counted from 1 here")
     if (counts == 1).all():
@@ -343,14 +374,17 @@ def _of_column(table: Table, column: Column, notes: list[str]) -> int:
             f"there is one row an epoch, {len(table)} in all: rules that look {WINDOW_UPDATES} steps back "
             + ("see as many epochs" if len(table) >= WINDOW_UPDATES else "say nothing. Log every step")
         )
-        return 1
+        return 1, _are_known(table, 1, epochs, notes)
     whole, last = counts[:-1], int(counts[-1])
     if len(whole) == 0:
-        return last
+        return last, True
     if (whole == whole[0]).all() and last <= whole[0]:
-        return int(whole[0])
-    notes.append(
-        f"epochs of '{column.name}' have {counts.min()} to {counts.max()} rows; "
-        f"{len(table) // len(counts)} are called one, so epochs of findings are about right"
-    )
-    return len(table) // len(counts)
+        return int(whole[0]), _are_known(table, int(whole[0]), epochs, notes)
+    rows = _nearest(len(table) / len(counts), len(table), len(counts))
+    known = _are_known(table, rows, epochs, notes)
+    if known:
+        notes.append(
+            f"epochs of '{column.name}' have {counts.min()} to {counts.max()} rows; {rows} are called one, so epochs "
+            "of findings are about right"
+        )
+    return rows, known

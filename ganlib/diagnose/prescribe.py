@@ -13,8 +13,12 @@ from ganlib.optimizer_specs import Adam
 from ganlib.request import InvalidRequest, RunRequest
 from ganlib.spec import RunSpec
 
+CRITICS = ("wgan", "wgan-gp")
+"""Objectives that estimate a distance: the better their discriminator, the better, and it takes no momentum."""
 ENOUGH_LATENT = 50
 """Below this a small latent is the likeliest cause: the published healthy runs have 50 and more."""
+USUAL_LATENT_OF_POINTS = 16
+"""In two dimensions; where there are more, twice as many as the data has, up to ENOUGH_LATENT."""
 USUAL_BETA1 = 0.5
 USUAL_LEARNING_RATE = 2e-4
 LARGE_LEARNING_RATE = 1e-3
@@ -40,19 +44,29 @@ def prescribe(finding: FindingName, spec: RunSpec) -> tuple[Remedy, ...]:
     remedies: list[Remedy] = []
     for name in PRESCRIPTIONS[finding]:
         reason, treatment = REMEDIES[name]
-        patch = treatment(spec)
-        if patch and _changes(spec, patch):
+        patch = _fitting(spec, treatment(spec))
+        if patch:
             effect = EFFECTS.get((finding, name), "not measured")
             remedies.append(Remedy(name=name, reason=reason, patch=patch, effect=effect))
     return tuple(remedies)
 
 
-def _changes(spec: RunSpec, patch: Patch) -> bool:
-    """Whether the patched spec is allowed, and another one."""
+def _fitting(spec: RunSpec, patch: Patch) -> Patch:
+    """What of the patch changes the spec and is allowed, each path on top of those before it."""
+    fitting: Patch = {}
+    for path, value in patch.items():
+        changed = _patched(spec, {path: value})
+        if changed not in (None, spec):
+            fitting[path], spec = value, changed
+    return fitting
+
+
+def _patched(spec: RunSpec, patch: Patch) -> RunSpec | None:
+    """The patched spec; None where it is not allowed."""
     try:
-        return RunRequest(spec=spec.model_dump(mode="json"), set=patch).resolve() != spec
+        return RunRequest(spec=spec.model_dump(mode="json"), set=patch).resolve()
     except InvalidRequest:
-        return False
+        return None
 
 
 def _larger_latent(spec: RunSpec) -> Patch:
@@ -62,15 +76,20 @@ def _larger_latent(spec: RunSpec) -> Patch:
 
 
 def _wider_latent_of_points(spec: RunSpec) -> Patch:
-    """A latent with no more dimensions than the data cannot fill it."""
-    if len(spec.data.shape) != 1 or spec.generator.latent_dim > spec.data.shape[0]:
+    """A latent with no more dimensions than the data cannot fill it; points of many dimensions do not fill theirs."""
+    if len(spec.data.shape) != 1:
         return {}
-    return {"generator.latent_dim": 16}
+    dims = spec.data.shape[0]
+    if spec.generator.latent_dim > min(dims, ENOUGH_LATENT - 1):
+        return {}
+    return {"generator.latent_dim": min(max(USUAL_LATENT_OF_POINTS, 2 * dims), ENOUGH_LATENT)}
 
 
 def _separate_batches(spec: RunSpec) -> Patch:
-    joined = spec.training.discriminator_update == "joined_batch"
-    return {"training.discriminator_update": "half_batches"} if joined else {}
+    if spec.training.discriminator_update != "joined_batch":
+        return {}
+    patch = {"training.discriminator_update": "half_batches"}
+    return patch if _patched(spec, patch) is not None else {"training.discriminator_update": "together"}
 
 
 def _usual_adam(spec: RunSpec) -> Patch:
@@ -100,8 +119,7 @@ def _faster_discriminator(spec: RunSpec) -> Patch:
 
 
 def _one_discriminator_step(spec: RunSpec) -> Patch:
-    critic = spec.objective.name in ("wgan", "wgan-gp")
-    return {} if critic or spec.training.discriminator_steps == 1 else {"training.discriminator_steps": 1}
+    return {} if spec.objective.name in CRITICS else {"training.discriminator_steps": 1}
 
 
 def _smaller_steps(spec: RunSpec) -> Patch:
@@ -140,7 +158,7 @@ def _packing(spec: RunSpec) -> Patch:
 def _augmentation(spec: RunSpec) -> Patch:
     if spec.remedies.diff_augment is not None or len(spec.data.shape) == 1:
         return {}
-    colours: list[str] = ["color"] if spec.data.shape[0] == 3 else []
+    colours: list[str] = ["colour"] if spec.data.shape[0] == 3 and not spec.input_channels else []
     return {"remedies.diff_augment.ops": [*colours, "translation", "cutout"]}
 
 
@@ -187,41 +205,52 @@ def _enough_capacity(spec: RunSpec) -> Patch:
 
 
 def _all_of_the_data(spec: RunSpec) -> Patch:
-    return {"dataset.limit": None} if getattr(spec.dataset, "limit", None) is not None else {}
+    patch = {"dataset.limit": None}
+    whole = _patched(spec, patch) if getattr(spec.dataset, "limit", None) is not None else None
+    return patch if whole is not None and whole.dataset.size > spec.dataset.size else {}
 
 
 def _no_norms(spec: RunSpec) -> Patch:
     networks = (("generator", spec.generator), ("discriminator", spec.discriminator))
-    return {
-        f"{role}.norm.kind": "none"
-        for role, network in networks
-        if getattr(getattr(network, "norm", None), "kind", "none") != "none"
-    }
+    return {f"{role}.norm": {"kind": "none"} for role, network in networks if hasattr(network, "norm")}
 
 
 def _usual_settings(spec: RunSpec) -> Patch:
-    """What is usual in every respect but the data, the objective and the budget."""
-    patch = {
+    """What is usual in every respect but the data, the objective (if it does not saturate) and the epochs."""
+    patch = _fitting(spec, _usual_but_for_optimizers(spec))
+    return patch | _usual_optimizers(spec, _patched(spec, patch) or spec)
+
+
+def _usual_but_for_optimizers(spec: RunSpec) -> Patch:
+    patch: Patch = {
         **_separate_batches(spec),
         **_larger_latent(spec),
         **_wider_latent_of_points(spec),
         **_non_saturating(spec),
         **_usual_kernels(spec),
-        **_enough_capacity(spec),
-        **_averaged_generator(spec),
     }
+    if len(spec.data.shape) == 1:
+        patch |= _no_norms(spec) | _gradient_penalty_on_reals(spec) | {"training.discriminator_steps": 2}
+    else:
+        patch |= _one_discriminator_step(spec)
+    return patch | _enough_capacity(spec) | _averaged_generator(spec)
+
+
+def _usual_optimizers(spec: RunSpec, patched: RunSpec) -> Patch:
+    """Where an optimizer differs; `patched` has all other settings as they are usual, and with them its updates."""
     of_points = len(spec.data.shape) == 1
-    critic = spec.objective.name in ("wgan", "wgan-gp")
-    if of_points:
-        patch |= _gradient_penalty_on_reals(spec) | _no_norms(spec) | {"training.discriminator_steps": 2}
-    elif not critic:
-        patch |= {"training.discriminator_steps": 1}
-    rate = _usual_rate(spec)
-    schedule = {"kind": "linear", "start": 0.0} if of_points else {"kind": "constant"}
-    beta1 = 0.0 if critic else USUAL_BETA1
-    usual = {"name": "adam", "beta1": beta1, "schedule": schedule}
-    patch["optimizer"] = usual | {"learning_rate": rate}
-    patch["discriminator_optimizer"] = usual | {"learning_rate": 2 * rate if of_points else rate}
+    usual: Patch = {
+        "name": "adam",
+        "learning_rate": _usual_rate(patched),
+        "beta1": 0.0 if spec.objective.name in CRITICS else USUAL_BETA1,
+        "schedule": {"kind": "linear", "start": 0.0} if of_points else {"kind": "constant"},
+    }
+    of_discriminator = usual | {"learning_rate": 2 * usual["learning_rate"]} if of_points else usual
+    patch: Patch = {}
+    if spec.optimizer != Adam.model_validate(usual):
+        patch["optimizer"] = usual
+    if (spec.discriminator_optimizer or Adam.model_validate(usual)) != Adam.model_validate(of_discriminator):
+        patch["discriminator_optimizer"] = of_discriminator if of_points else None
     return patch
 
 
@@ -240,12 +269,15 @@ def _optimizers(spec: RunSpec) -> dict[str, Any]:
 def _usual_rate(spec: RunSpec) -> float:
     """Points are learnt by small networks without normalisation, which take larger steps; so do short runs.
 
-    A step of Adam moves a weight by about its rate, and a run has to come somewhere.
+    A step of Adam moves a weight by about its rate, and a run has to come somewhere. A rate of images that is as usual
+    stays as it is.
     """
     if len(spec.data.shape) == 1:
         return LARGE_LEARNING_RATE
-    updates = spec.training.epochs * spec.steps_per_epoch
-    return min(LARGE_LEARNING_RATE, max(USUAL_LEARNING_RATE, ENOUGH_MOVEMENT / updates))
+    present = spec.optimizer
+    if isinstance(present, Adam) and USUAL_LEARNING_RATE <= present.learning_rate <= LARGE_LEARNING_RATE:
+        return present.learning_rate
+    return min(LARGE_LEARNING_RATE, max(USUAL_LEARNING_RATE, ENOUGH_MOVEMENT / spec.total_steps))
 
 
 REMEDIES: dict[str, tuple[str, Treatment]] = {
@@ -295,9 +327,9 @@ REMEDIES: dict[str, tuple[str, Treatment]] = {
     ),
     "usual capacity": ("Networks this small cannot make, or cannot tell, what the data has.", _usual_capacity),
     "usual kernels": ("Kernels this small or large cannot see the data's structure.", _usual_kernels),
-    "all of the data": ("So few samples are learnt by heart.", _all_of_the_data),
+    "all of the data": ("Few samples are learnt by heart sooner than many.", _all_of_the_data),
     "usual settings": (
-        "Several settings differ from what is usual; this sets them all, and leaves data, objective and length.",
+        "Where several settings are unusual, none need be the only cause; all become usual, data and length stay.",
         _usual_settings,
     ),
     "distance to the target": (

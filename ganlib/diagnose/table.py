@@ -225,6 +225,14 @@ def stride(table: Table) -> int:
     return max(1, int(np.median(_advances(table))))
 
 
+def steps_of(table: Table) -> int:
+    """Steps from the first row to the end of the last one's, those without a row included."""
+    if STEP not in table.columns or len(table) < 2:
+        return len(table)
+    advances, usual = np.diff(table.columns[STEP].values), stride(table)
+    return int(np.where(advances > 0, advances, usual).sum()) + usual
+
+
 def _advances(table: Table) -> Floats:
     """[n - 1] steps from each row to the next; not-a-number, and left out, where they are counted anew."""
     advances = np.diff(table.columns[STEP].values)

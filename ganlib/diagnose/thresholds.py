@@ -7,7 +7,7 @@ suite's runs that thresholds may be set on (`bench.verdicts.fit`). `docs/finding
 
 from dataclasses import dataclass
 
-RULESET = "2"
+RULESET = "3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ RISING_G_LOSS = Threshold(value=1.5, source="half as much again as in the window
 UNSETTLED_G_LOSS = Threshold(value=2.5, source="healthy runs stay within .5 to 2; " + RECORDED)
 UNSETTLED_ACCURACY = Threshold(value=0.9, source="healthy runs stay at .5 to .8; " + RECORDED)
 POOR_QUALITY = Threshold(
-    value=0.22, source="smaller of precision and coverage, of their nulls; healthy runs: .51 and more; " + RECORDED
+    value=0.22, source="divides best what an independent oracle calls poor from the rest; " + SUITE
 )
 EXPLODED_LOSS = Threshold(value=1e4, source="a logit of 1e4 cannot come from data in [-1, 1] and sane weights")
 
@@ -50,7 +50,10 @@ REPEATING = Threshold(
     source="nearest fake-fake distance over real-real: healthy .98 to 1.06, latent 1 at most .009; " + RECORDED,
 )
 REPEATING_COMPLETELY = Threshold(value=0.05, source="latent 1 gives .004 to .009; " + RECORDED)
-NARROW = Threshold(value=0.45, source="standard deviation of the fakes over the reals'; healthy .79 and more; " + SUITE)
+NARROW = Threshold(
+    value=0.45,
+    source="standard deviation of the fakes over the reals'; alike .35 and less, healthy .83 and more; " + SUITE,
+)
 REPEATING_UPDATES = 200
 """Updates after which complete repetition is collapse whatever the quality: a constant image need not look real."""
 MISSING_MASS = Threshold(value=0.4, source="healthy runs: at most .05; latent 1: .42 and more; " + RECORDED)
@@ -73,13 +76,12 @@ RANKED_UPDATES = 400
 SEPARATED = Threshold(value=0.999, source="every pair of the batch is in order, but for one in a thousand")
 HOPELESS_QUALITY = Threshold(value=0.05, source="hardly a sample looks real, or hardly a part of the data is reached")
 
-EXPLODED_PULL = Threshold(value=1e4, source="against the first 50 updates; no run above 1.1e3; " + SUITE)
-VANISHED_PULL = Threshold(value=1e-3, source="against the first 50 updates; no run below 5.9e-3; " + SUITE)
+EXPLODED_PULL = Threshold(value=1e4, source="against the first 50 updates; healthy at most 27; " + SUITE)
+VANISHED_PULL = Threshold(value=1e-3, source="against the first 50 updates; no other run below 4e-3; " + SUITE)
 
 PERIODIC = Threshold(value=1e-3, source="family-wise over all periods, under a smooth background")
 SWINGING = Threshold(
-    value=0.2,
-    source="share of the variance in the peak; stable ring8 runs at most .08 (bench/results/oscillation.json)",
+    value=0.2, source="share of the variance in the peak; below it swings are noise to the eye; " + SUITE
 )
 SETTLED_UPDATES = 400
 """Updates at the start in which losses swing before they settle; no oscillation is looked for in them."""

@@ -11,13 +11,11 @@ from typing import Literal
 
 from ganlib.diagnose.prescribe import prescribe
 from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Remedy, Severity
-from ganlib.report import Evaluation
 from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
 
 EndingStatus = Literal["cured", "exhausted", "cancelled"]
 HARMFUL: frozenset[Severity] = frozenset({"moderate", "severe"})
-QUALITY = ("precision", "coverage")
 JUDGED_AT_THE_END: frozenset[FindingName] = frozenset({"deceptive loss", "stalled", "slow convergence"})
 """Findings of which an epoch before the last says nothing, so that its weights are not known to be healthy."""
 SEEDS = 2**63
@@ -53,7 +51,7 @@ class Case:
     diagnosis: Diagnosis | None
     """The last one; None where the run ended before its first epoch did."""
     quality: float | None = None
-    """`quality_of` its last evaluation."""
+    """`signals.quality_of` its last evaluation."""
     last: Saved | None = None
     """The last checkpoint."""
     healthy: Saved | None = None
@@ -109,28 +107,18 @@ def is_harmless(severity: Severity) -> bool:
     return severity not in HARMFUL
 
 
-def is_cured(case: Case) -> bool:
-    """Whether the run succeeded, its verdict could be told, and nothing harmful was found."""
+def is_cured(case: Case, treated: FindingName) -> bool:
+    """Whether the run succeeded, its verdict could be told, and neither the treated nor a harmful finding was found."""
     found = case.diagnosis
-    known = found is not None and found.verdict != "undetermined"
-    return case.status == "succeeded" and known and not harmful(found)
-
-
-def quality_of(evaluation: Evaluation) -> float | None:
-    """The smaller of precision and coverage as shares of what real data scores; None where one was not measured."""
-    shares: list[float] = []
-    for name in QUALITY:
-        null = evaluation.nulls.get(name)
-        if name not in evaluation.values or null is None or not null.mean > 0:
-            return None
-        shares.append(evaluation.values[name] / null.mean)
-    return min(shares)
+    if case.status != "succeeded" or found is None or found.verdict == "undetermined":
+        return False
+    return not harmful(found) and all(other.name != treated for other in found.findings)
 
 
 def decide(sick: Case, finding: FindingName, tries: Sequence[Case], budget: Budget) -> NextTry | Ending:
     """What follows the last of these tries, which are over, in their order: the next one, or the end."""
     best = best_of(tries)
-    if tries and is_cured(tries[-1]):
+    if tries and is_cured(tries[-1], finding):
         return Ending(status="cured", reason=f"'{tries[-1].remedy}' cured it", best=tries[-1].run_id)
     if tries and tries[-1].status == "cancelled":
         return Ending(status="cancelled", reason="its try was cancelled", best=best)

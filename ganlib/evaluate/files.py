@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ganlib.datasets.archives import BROKEN
 from ganlib.datasets.array_files import read_npy, read_npz
 from ganlib.datasets.load import as_float
 from ganlib.datasets.samples import CHANNELS, InvalidUpload, Limits
@@ -70,7 +71,10 @@ def _add(sets: dict[int, tuple[str, Array]], epoch: int, name: str, array: Array
 
 def _checked(number: int, name: str, last: int, known: bool) -> int:
     if number > 0 and not known:
-        raise InvalidFiles(f"{name}: which steps make epoch {number}? Give steps_per_epoch, or log a column `epoch`")
+        raise InvalidFiles(
+            f"{name}: which steps make epoch {number}? "
+            "Give steps_per_epoch, or log a column `epoch`, and log every step"
+        )
     if number > last:
         raise InvalidFiles(f"{name}: epoch {number} comes after the history's last one, {last}")
     return number
@@ -88,27 +92,32 @@ def _only(path: Path) -> Array:
 
 def _sets_of(path: Path, epoch: int | None) -> Iterator[tuple[int | None, str, Array]]:
     """Epoch, name and array of each set of samples in the file."""
+    for name, array in _arrays(path):
+        number = name.removeprefix(EPOCH_PREFIX)
+        named = name.startswith(EPOCH_PREFIX) and number.isdecimal()
+        label = f"{path}, {name}" if named else str(path)
+        if len(array) < FEWEST:
+            raise InvalidFiles(f"{label} holds {len(array)} samples; at least {FEWEST} are needed")
+        yield (int(number) if named and epoch is None else epoch), label, array
+
+
+def _arrays(path: Path) -> list[tuple[str, Array]]:
+    """The arrays of the file, those of an .npz by their names."""
     try:
-        for name, array in _arrays(path):
-            number = name.removeprefix(EPOCH_PREFIX)
-            named = name.startswith(EPOCH_PREFIX) and number.isdecimal()
-            label = f"{path}, {name}" if named else str(path)
-            if len(array) < FEWEST:
-                raise InvalidFiles(f"{label} holds {len(array)} samples; at least {FEWEST} are needed")
-            yield (int(number) if named and epoch is None else epoch), label, array
+        return list(_read(path))
     except InvalidUpload as error:
         raise InvalidFiles(f"{path} {error}") from None
     except FileNotFoundError:
         raise InvalidFiles(f"There is no file {path}") from None
     except OSError as error:
         raise InvalidFiles(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, InvalidFiles):
-            raise
+    except BROKEN as error:
         raise InvalidFiles(f"{path} is damaged ({str(error)[:100]}); save it again with numpy.save or savez") from None
+    except RuntimeError:
+        raise InvalidFiles(f"{path} is encrypted; pack it without a password") from None
 
 
-def _arrays(path: Path) -> Iterator[tuple[str, Array]]:
+def _read(path: Path) -> Iterator[tuple[str, Array]]:
     limits = Limits(min_samples=FEWEST)
     with path.open("rb") as file:
         if not zipfile.is_zipfile(file):

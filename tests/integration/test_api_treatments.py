@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from ganlib.diagnose.prescribe import prescribe
 from store import runs
 from store.db import transaction
 from store.models import DiagnosisRow
 from tests.support.api import Service
-from tests.support.store import claim_run, create_run
+from tests.support.store import claim_run, create_run, request
 from tests.support.treatment import EPOCHS, end, make_run
+
+USUAL = prescribe("mode collapse", request().resolve())[0]
+"""The first remedy of the runs that are treated here."""
 
 
 def sick(service: Service, *names: Any) -> str:
@@ -40,10 +44,11 @@ def test_a_treatment_is_queued_and_has_an_address(service: Service) -> None:
     assert treatment.items() >= {**wanted, "max_tries": 2, "max_epochs": 3 * EPOCHS}.items()
     (child,) = treatment["tries"]
     assert child.items() >= {"parent_id": run_id, "treatment_id": treatment["id"], "status": "queued"}.items()
-    assert (child["remedy"], child["patch"]) == ("latent wider than the data", {"generator.latent_dim": 16})
+    assert (child["remedy"], child["patch"]) == ("usual settings", USUAL.patch)
     assert service.client.get(answer.headers["location"]).json() == treatment
     assert service.client.get(f"/v1/runs/{run_id}/treatments").json() == {"items": [treatment]}
-    assert service.client.get(child["links"]["self"]).json()["spec"]["generator"]["latent_dim"] == 16
+    spec = service.client.get(child["links"]["self"]).json()["spec"]
+    assert (spec["generator"]["latent_dim"], spec["optimizer"]["learning_rate"]) == (16, 1e-3)
 
 
 def test_the_bell_rings_once_the_first_try_is_stored(service: Service) -> None:
@@ -64,13 +69,14 @@ def test_a_treatment_goes_on_until_it_is_cured(service: Service) -> None:
     assert [run["status"] for run in treatment["tries"]] == ["succeeded", "queued"]
     treatment = finish_try(service, treatment)
     assert (treatment["status"], treatment["best_run_id"]) == ("cured", treatment["tries"][1]["id"])
-    assert treatment["reason"] == "'R1 penalty' cured it"
+    assert treatment["reason"] == "'latent wider than the data' cured it"
     assert treatment["finished_at"] >= treatment["created_at"]
 
 
 def test_a_warm_start_is_shown(sqlite_service: Service) -> None:
-    run_id = sick(sqlite_service, "oscillation")
+    run_id = sick(sqlite_service, "memorisation")
     (child,) = treat(sqlite_service, run_id).json()["tries"]
+    assert child["remedy"] == "instance noise"
     assert child["warm_start"] == {"run_id": run_id, "epoch": 2, "checkpoint": "attempt-1-epoch-2.safetensors"}
 
 
@@ -90,10 +96,10 @@ def test_the_family_shows_every_run_with_what_made_it(service: Service) -> None:
         "parent_id": run_id,
         "depth": 1,
         "treatment_id": treatment["id"],
-        "name": "first: latent wider than the data",
+        "name": "first: usual settings",
         "preset": None,
-        "remedy": "latent wider than the data",
-        "patch": {"generator.latent_dim": 16},
+        "remedy": "usual settings",
+        "patch": USUAL.patch,
         "status": "succeeded",
         "verdict": "oscillation",
         "severity": "severe",

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, update
 from sqlalchemy.orm import Session
 
+from ganlib.diagnose.prescribe import prescribe
 from ganlib.request import InvalidRequest, TreatmentRequest
 from ganlib.spec import RunSpec
 from store import leases, runs, treatments
@@ -51,10 +52,12 @@ def test_a_treatment_begins_with_a_queued_run_of_the_first_remedy(engine: Engine
         assert (treatment.run_id, treatment.finding, treatment.status) == (sick.id, "mode collapse", "running")
         assert (treatment.max_tries, treatment.max_epochs) == (3, 4 * EPOCHS)
         assert (child.parent_id, child.status, child.priority) == (sick.id, "queued", 5)
-        assert (child.remedy, child.patch) == ("latent wider than the data", {"generator.latent_dim": 16})
-        assert (child.name, child.preset, child.seed) == ("first: latent wider than the data", None, 8)
+        first = prescribe("mode collapse", RunSpec.model_validate(sick.spec))[0]
+        assert (child.remedy, child.patch) == ("usual settings", first.patch)
+        assert (child.name, child.preset, child.seed) == ("first: usual settings", None, 8)
         assert child.warm_start is None
-        assert RunSpec.model_validate(child.spec).generator.latent_dim == 16
+        spec = RunSpec.model_validate(child.spec)
+        assert (spec.generator.latent_dim, spec.optimizer.learning_rate) == (16, 1e-3)
 
 
 def test_a_treatment_can_be_for_another_finding_even_a_mild_one(engine: Engine) -> None:
@@ -78,9 +81,9 @@ def test_a_treatment_can_be_for_another_finding_even_a_mild_one(engine: Engine) 
 
 def test_a_try_that_keeps_the_networks_begins_with_the_last_healthy_checkpoint(engine: Engine) -> None:
     with transaction(engine) as session:
-        run_id = make_run(session, "oscillation")
+        run_id = make_run(session, "memorisation")
         child = last_try(session, treat(session, run_id).id)
-        assert child.remedy == "R1 penalty"
+        assert child.remedy == "instance noise"
         assert child.warm_start == {"run_id": run_id, "epoch": 2, "checkpoint": "attempt-1-epoch-2.safetensors"}
         assert treatments.healthy_epochs(session, run_id) == {1, 2}
 
@@ -207,13 +210,23 @@ def test_of_many_equal_requests_at_once_one_makes_the_treatment(engine: Engine) 
         assert len(family(session, run_id)) == 2
 
 
-def test_an_upload_that_was_deleted_cannot_be_trained_on_again(sqlite_engine: Engine) -> None:
+PAIRED: dict[str, Any] = {
+    "dataset": {"name": "upload-pairs", "shape": [1, 12, 12], "class_counts": [150, 150], "folders": ["A", "B"]},
+    "dataset.held_out": 100,
+    "generator": {"family": "unet", "width": 4},
+    "discriminator": {"family": "patch", "width": 4, "layers": 1},
+    "evaluation": {"num_samples": 100, "measures": ["paired"]},
+}
+
+
+@pytest.mark.parametrize("trained", [{"dataset": {"name": "upload", "shape": [2], "class_counts": [100]}}, PAIRED])
+def test_an_upload_that_was_deleted_cannot_be_trained_on_again(sqlite_engine: Engine, trained: dict[str, Any]) -> None:
     stored = StoredArtifact(sha256="0" * 64, media_type="application/octet-stream", size=1)
     uploaded = UploadedSet(kind="points", shape=(2,), class_counts=(100,), class_names=(), samples=stored, labels=None)
     with transaction(sqlite_engine) as session:
         upload = create_upload(session, uploaded)
-        dataset = {"name": "upload", "upload": upload.id, "shape": [2], "class_counts": [100]}
-        run_id = make_run(session, "mode collapse", dataset=dataset)
+        settings: Any = {**trained, "dataset": {**trained["dataset"], "upload": upload.id}}
+        run_id = make_run(session, "mode collapse", **settings)
         session.delete(upload)
     with transaction(sqlite_engine) as session, pytest.raises(NotTreatable, match="that it trained on was deleted"):
         treat(session, run_id)
@@ -253,7 +266,7 @@ def test_a_try_that_does_not_help_is_followed_by_the_next_remedy_with_a_new_seed
         end(session, first, "mode collapse")
         child = last_try(session, treatment_id)
         assert child.id != first
-        assert (child.remedy, child.seed, child.status) == ("R1 penalty", 2, "queued")
+        assert (child.remedy, child.seed, child.status) == ("latent wider than the data", 2, "queued")
         end(session, child.id)
     assert state(engine, treatment_id) == ("cured", child.id, ["succeeded", "succeeded"])
 
@@ -334,8 +347,9 @@ def test_patches_add_up_where_a_try_has_another_finding(engine: Engine) -> None:
         end(session, first, "oscillation")
         child = last_try(session, treatment_id)
         spec = RunSpec.model_validate(child.spec)
-        assert (child.parent_id, child.remedy) == (first, "R1 penalty")
-        assert (spec.generator.latent_dim, spec.penalties.r1) == (16, 0.1)
+        # What the first patch set is usual already, so that the remedy which comes first otherwise is left out.
+        assert (child.parent_id, child.remedy) == (first, "a quarter of the rate")
+        assert (spec.generator.latent_dim, spec.optimizer.learning_rate) == (16, 1e-3 / 4)
         assert child.warm_start == {"run_id": first, "epoch": 2, "checkpoint": "attempt-1-epoch-2.safetensors"}
 
 
@@ -495,9 +509,9 @@ def test_a_family_is_the_same_whichever_member_is_asked_for(engine: Engine) -> N
     with transaction(engine) as session:
         root = make_run(session, "mode collapse")
         first = last_try(session, treat(session, root).id)
-        end(session, first.id, "oscillation")
+        end(session, first.id, "memorisation")
         second = last_try(session, str(first.treatment_id))
-        end(session, second.id, "oscillation")
+        end(session, second.id, "memorisation")
         third = last_try(session, str(first.treatment_id))
         end(session, third.id, "mode collapse")
         other = last_try(session, treat(session, third.id).id)

@@ -1,9 +1,9 @@
 """Treatments through a worker's own code: real trainings, one after the other, until a remedy helps."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +13,19 @@ from sqlalchemy import Engine
 from ganlib.diagnose.history import History
 from ganlib.diagnose.verdict import Diagnosis
 from ganlib.network_specs import MlpGenerator
-from ganlib.request import RunRequest, TreatmentRequest
+from ganlib.request import TreatmentRequest
 from ganlib.spec import RunSpec
-from store import leases, runs, treatments
+from store import treatments
 from store.db import make_engine, reading, transaction, upgrade
 from store.family import family
 from store.leases import Claim
 from store.models import Run, Treatment
 from store.settings import Settings
 from tests.support.treatment import found, make_run, treat
-from tests.support.worker import LOOK_INTERVAL_S, Clinic
-from worker.line import Line, Stopped
-from worker.protocol import Ticket
+from tests.support.worker import LOOK_INTERVAL_S, TINY, Clinic, queue_run, ticket_of, train_here
+from worker.line import Stopped
+from worker.room import Share
 from worker.slot import Slot
-from worker.training import train
-
-SPEC: dict[str, Any] = {
-    "dataset": {"name": "ring8", "size": 200},
-    "generator": {"family": "mlp", "width": 8},
-    "discriminator": {"family": "mlp", "width": 8},
-    "training": {"epochs": 5, "steps_per_epoch": 4, "batch_size": 16, "checkpoint_every_epochs": 2},
-    "evaluation": {"num_samples": 50, "every_epochs": 2},
-    "samples": {"count": 4},
-}
-
-
-class StoppingLine(Line):
-    """Tells the training to stop at a certain step."""
-
-    stop_at: int | None = None
-
-    def step(self, step: int) -> None:
-        if step == self.stop_at:
-            raise Stopped("stop")
-        super().step(step)
 
 
 class Ward:
@@ -69,24 +48,17 @@ class Ward:
         """Trains until nothing is queued."""
         Slot("worker-1", self._train, engine=self.engine, settings=self.settings).drain()
 
-    def _train(self, claim: Claim, _is_stopping: Callable[[], bool]) -> None:
+    def _train(self, claim: Claim, _is_stopping: Callable[[], bool], _share: Share) -> bool:
         assert isinstance(claim.spec, RunSpec)
         self._spec = claim.spec
-        ticket = Ticket(run_id=claim.run_id, token=claim.token, attempt=claim.attempt, device="cpu")
-        with Path(os.devnull).open("rb") as commands, Path(os.devnull).open("wb") as events:
-            line = StoppingLine(commands.fileno(), events.fileno())
-            line.stop_at = self.stops.pop(0) if self.stops else None
-            try:
-                train(ticket, line, engine=self.engine, settings=self.settings)
-            except Stopped:
-                with transaction(self.engine) as session:
-                    leases.hand_over(session, claim.run_id, claim.token)
+        stop_at = self.stops.pop(0) if self.stops else None
+        with suppress(Stopped):
+            train_here(ticket_of(claim), engine=self.engine, settings=self.settings, at_step=stop_at)
+        return False
 
     def run(self, **settings: Any) -> str:
         """The id of a run of its own, trained to its end."""
-        request = RunRequest(spec=SPEC, set=settings)
-        with transaction(self.engine) as session:
-            run_id = runs.create(session, request, request.resolve()).id
+        run_id = queue_run(self.engine, TINY, settings)
         self.work()
         return run_id
 
@@ -113,22 +85,22 @@ def ward(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 # --- from a sick run to a cure ----------------------------------------------------------------------------------
 
 
-def unless_wide(spec: RunSpec, epoch: int) -> Diagnosis:
-    """Collapses until the second remedy makes the networks wider."""
+def unless_latent_alone(spec: RunSpec, epoch: int) -> Diagnosis:
+    """Collapses until the second remedy changes the latent alone; the first makes the networks wider, too."""
     is_wide = isinstance(spec.generator, MlpGenerator) and spec.generator.width > 8
-    return found(epoch) if is_wide else found(epoch, "mode collapse")
+    return found(epoch) if spec.generator.latent_dim == 16 and not is_wide else found(epoch, "mode collapse")
 
 
 def test_a_sick_run_is_cured_by_the_second_remedy_without_anybodys_help(ward: Ward) -> None:
-    ward.judge = unless_wide
+    ward.judge = unless_latent_alone
     sick = ward.run(seed=7)
     treatment_id = ward.treat(sick)
     ward.work()
     treatment, tries = ward.look(treatment_id)
     assert (treatment.status, treatment.best_run_id) == ("cured", tries[1].id)
     assert [(run.remedy, run.status, run.verdict, run.epochs_done, run.seed) for run in tries] == [
-        ("latent wider than the data", "succeeded", "mode collapse", 5, 8),
-        ("usual capacity", "succeeded", "healthy", 5, 9),
+        ("usual settings", "succeeded", "mode collapse", 5, 8),
+        ("latent wider than the data", "succeeded", "healthy", 5, 9),
     ]
     with reading(ward.engine) as session:
         tree = [(m.run.id, m.depth, m.run.parent_id) for m in family(session, tries[1].id)]
@@ -140,19 +112,19 @@ def test_a_run_that_is_sick_of_two_things_is_cured_by_two_remedies(ward: Ward) -
     def judge(spec: RunSpec, epoch: int) -> Diagnosis:
         if spec.generator.latent_dim == 2:
             return found(epoch, "mode collapse")
-        return found(epoch) if spec.penalties.r1 else found(epoch, "oscillation")
+        return found(epoch) if spec.optimizer.learning_rate < 1e-3 else found(epoch, "oscillation")
 
     ward.judge = judge
     treatment_id = ward.treat(ward.run())
     ward.work()
     treatment, tries = ward.look(treatment_id)
     assert treatment.status == "cured"
-    assert [run.remedy for run in tries] == ["latent wider than the data", "R1 penalty"]
+    assert [run.remedy for run in tries] == ["usual settings", "a quarter of the rate"]
     assert tries[1].parent_id == tries[0].id
 
 
 def test_a_try_that_its_own_diagnosis_halts_is_followed_by_the_next(ward: Ward) -> None:
-    ward.judge = unless_wide
+    ward.judge = unless_latent_alone
     sick = ward.run(**{"diagnosis.halt_on": ["mode collapse"], "diagnosis.halt_after_epochs": 2})
     treatment_id = ward.treat(sick)
     ward.work()
@@ -166,12 +138,15 @@ def test_a_try_that_its_own_diagnosis_halts_is_followed_by_the_next(ward: Ward) 
 
 
 def ill_from(first: int) -> Callable[[RunSpec, int], Diagnosis]:
-    """Oscillates from that epoch on, unless it has the penalty; the first remedy is that."""
+    """Learns its data by heart from that epoch on, unless there is noise on it; the first remedy is that."""
 
     def judge(spec: RunSpec, epoch: int) -> Diagnosis:
-        return found(epoch) if epoch < first or spec.penalties.r1 else found(epoch, "oscillation")
+        return found(epoch) if epoch < first or spec.remedies.instance_noise else found(epoch, "memorisation")
 
     return judge
+
+
+NOISE: dict[str, Any] = {"remedies.instance_noise.std": 0.1}
 
 
 def try_once(ward: Ward, sick: str, *stops: int) -> str:
@@ -199,7 +174,7 @@ def test_a_try_begins_with_the_weights_of_the_last_healthy_epoch(ward: Ward, cap
     ]
     (attempt,) = ward.clinic.attempts(child)
     assert (attempt.resumed_from_epoch, attempt.identical) == (None, None)
-    cold = ward.run(**{"training.epochs": 9, "penalties.r1": 0.1, "seed": 1})
+    cold = ward.run(**{"training.epochs": 9, **NOISE, "seed": 1})
     assert ward.clinic.run(cold).spec_hash == ward.clinic.run(child).spec_hash
     assert ward.clinic.numbers(cold)["steps"] != ward.clinic.numbers(child)["steps"]
     noise = [ward.clinic.numbers(run_id)["evaluations"][0] for run_id in (cold, child)]
@@ -229,12 +204,12 @@ def test_a_try_whose_checkpoint_is_gone_begins_cold_and_its_log_says_so(
     (ward.settings.checkpoints / sick / "attempt-1-epoch-2.safetensors").unlink()
     child = try_once(ward, sick)
     assert f"begins with new weights instead of those of run {sick}" in caplog.text
-    cold = ward.run(**{"penalties.r1": 0.1, "seed": 1})
+    cold = ward.run(**NOISE, seed=1)
     assert ward.clinic.numbers(cold)["steps"] == ward.clinic.numbers(child)["steps"]
 
 
 def test_a_run_that_converges_slowly_goes_on_from_its_last_epoch(ward: Ward) -> None:
-    ward.judge = lambda _, epoch: found(epoch, "slow convergence", severity="mild")
+    ward.judge = lambda spec, epoch: found(epoch) if spec.seed else found(epoch, "slow convergence", severity="mild")
     slow = ward.run()
     treatment_id = ward.treat(slow, finding="slow convergence")
     ward.work()

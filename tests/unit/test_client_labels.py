@@ -97,6 +97,7 @@ def test_a_run_can_be_diagnosed_again(client: Client, service: FakeService) -> N
     service.next_answers.append(newer())
     assert client.rediagnose("a").ruleset == "2"
     assert (service.requests[-1].method, service.requests[-1].url.path) == ("POST", "/v1/runs/a/diagnosis")
+    assert service.requests[-1].extensions["timeout"] == {"connect": 5, "read": 600, "write": 600, "pool": 600}
     service.next_answers.append(problem(409, "The run is not over", NOT_OVER))
     with pytest.raises(Conflict, match="once it is over"):
         client.rediagnose("b")

@@ -108,9 +108,18 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path, real: Any, fake: Any, w
 
 def test_epochs_of_fakes_mean_nothing_where_those_of_the_history_are_unknown(tmp_path: Path) -> None:
     file = saved(tmp_path, "f.npy", POINTS)
-    with pytest.raises(InvalidFiles, match="which steps make epoch 3"):
+    with pytest.raises(InvalidFiles, match=r"which steps make epoch 3\?.*and log every step"):
         answer(file, (3, file), known=False)
     assert answer(file, (None, file), (0, file), known=False)["evaluations"][0]["epoch"] == 0
+
+
+def spoilt(archive: bytes, flags: int, content: int) -> bytes:
+    """A zip archive of one entry with these bits added to its flags and to its first compressed byte."""
+    changed = bytearray(archive)
+    changed[6] |= flags
+    changed[changed.rindex(b"PK\1\2") + 8] |= flags
+    changed[30 + int.from_bytes(archive[26:28], "little") + int.from_bytes(archive[28:30], "little")] |= content
+    return bytes(changed)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -119,5 +128,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InvalidFiles, match=words):
             answer(real, (None, str(tmp_path / name)))
+    np.savez_compressed(tmp_path / "c.npz", x=POINTS)
+    for flags, content, words in ((0, 255, r"damaged \(.*decompressing.*again"), (1, 0, "encrypted; pack")):
+        (tmp_path / "d.npz").write_bytes(spoilt((tmp_path / "c.npz").read_bytes(), flags, content))
+        with pytest.raises(InvalidFiles, match=rf"d\.npz is {words}"):
+            answer(real, (None, str(tmp_path / "d.npz")))
     with pytest.raises(InvalidFiles, match="There is no file"):
         answer(real, (None, str(tmp_path / "none.npy")))

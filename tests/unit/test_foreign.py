@@ -207,6 +207,24 @@ def test_values_that_are_not_finite_are_a_divergence_and_are_named(name: str, va
         assert any(f"row 281, column '{name}': the first of 20" in note for note in found.reading.notes)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["D(x)", "D(G(z))", "d_acc"])
+def test_bounds_that_are_not_finite_are_not_used_and_are_named(name: str, value: float) -> None:
+    history = constant(g_loss=1.0) | held({name: 0.5})
+    history[name][280:] = value
+    reading = read_history(history)
+    assert not np.isinf(reading.history.steps).any()
+    assert any(f"row 281, column '{name}': the first of 20" in n and n.endswith("; not used") for n in reading.notes)
+    assert diagnose_history(history).diagnosis.verdict != "divergence"
+
+
+def test_a_loss_that_its_parts_make_needless_is_not_called_data_where_it_is_not_finite() -> None:
+    history = held(HEALTHY) | held({"d_loss": math.nan})
+    assert any("300 values that are not finite; not used" in note for note in read_history(history).notes)
+    one = constant(d_loss=math.inf, d_loss_real=0.5, g_loss=1.0)
+    assert any("300 values that are not finite; kept as data" in note for note in read_history(one).notes)
+
+
 def test_a_divergence_after_the_last_whole_epoch_is_seen() -> None:
     history = held(HEALTHY, 250)
     history["g_loss"][249] = math.nan
@@ -237,6 +255,29 @@ def test_epochs_of_different_lengths_are_about_right_and_say_so() -> None:
     assert any("31 to 32 rows" in note for note in reading.notes)
 
 
+@pytest.mark.parametrize(
+    ("steps", "by_column", "rows", "made"),
+    [(391, True, 4, 97), (190, True, 2, 95), (250, False, 3, 83), (391, False, 4, 97)],
+)
+def test_epochs_that_rows_do_not_part_are_not_called_the_trainers_own(
+    steps: int, by_column: bool, rows: int, made: int
+) -> None:
+    step = np.arange(0, 100 * steps, 100)
+    history = constant(rows=len(step), g_loss=1.0) | {"step": step}
+    options: dict[str, Any] = {} if by_column else {"steps_per_epoch": steps}
+    reading = read_history(history | ({"epoch": step // steps + 1} if by_column else {}), **options)
+    assert (reading.history.steps_per_epoch, reading.history.epoch, reading.epochs_known) == (rows, made, False)
+    assert any(f"every {rows} rows" in note and f"{made} of the trainer's 100" in note for note in reading.notes)
+    assert not any("about right" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(390, 4), (250, 2), (410, 4)])
+def test_few_epochs_that_rows_nearly_part_are_the_trainers_own(steps: int, rows: int) -> None:
+    step = np.arange(0, 5 * steps, 100)
+    history = constant(rows=len(step), g_loss=1.0) | {"step": step}
+    assert rows_per_epoch(history, steps_per_epoch=steps) == (rows, True)
+
+
 def test_one_row_an_epoch_cannot_be_looked_100_steps_back() -> None:
     found = diagnose_history(held(WINS, 40) | {"epoch": np.arange(1, 41)})
     assert found.reading.history.steps_per_epoch == 1
@@ -262,7 +303,22 @@ def test_a_row_every_50_steps_and_a_gap_are_said() -> None:
     notes = " ".join(read_history(constant(rows=120, g_loss=1.0) | {"step": steps}).notes)
     assert "a row every 50 steps" in notes
     assert "steps are missing in 1 places, the first between 4950 and 8000 (row 101)" in notes
-    assert rows_per_epoch(constant(rows=120, g_loss=1.0) | {"step": steps}, steps_per_epoch=1000) == (20, True)
+
+
+def test_epochs_without_rows_are_the_trainers_too() -> None:
+    steps = np.concatenate([np.arange(0, 5000, 50), np.arange(8000, 9000, 50)])
+    reading = read_history(constant(rows=120, g_loss=1.0) | {"step": steps}, steps_per_epoch=1000)
+    assert (reading.history.steps_per_epoch, reading.epochs_known) == (20, False)
+    assert any("every 20 rows" in note and "6 of the trainer's 9:" in note for note in reading.notes)
+    rare = read_history(constant(rows=120, g_loss=1.0) | {"epoch": np.arange(10, 1210, 10)})
+    assert (rare.history.epoch, rare.epochs_known) == (120, False)
+    assert any("each row is called an epoch" in note and "trainer's 1191:" in note for note in rare.notes)
+    resumed = np.repeat([1, 2, 3, 7, 8], 100)
+    assert rows_per_epoch(constant(rows=500, g_loss=1.0) | {"epoch": resumed}) == (100, False)
+    assert rows_per_epoch(constant(rows=90, g_loss=1.0) | {"it": np.tile(np.arange(30), 3)}, steps_per_epoch=30) == (
+        30,
+        True,
+    )
 
 
 def test_without_epochs_a_history_is_looked_at_in_parts_and_says_so() -> None:
@@ -316,8 +372,8 @@ def test_no_values_break_it(values: np.ndarray, steps_per_epoch: int) -> None:
 
 
 def evaluation(epoch: int, **values: float) -> Evaluation:
-    levels = {"precision": 0.6, "coverage": 0.6, "fake_distance": 11.0, "missing_mass": 0.02, **values}
-    nulls = {"precision": 0.94, "coverage": 0.96, "fake_distance": 11.6, "missing_mass": 0.0}
+    levels = {"precision": 0.6, "coverage": 0.6, "recall": 0.6, "fake_distance": 11.0, "missing_mass": 0.02, **values}
+    nulls = {"precision": 0.94, "coverage": 0.96, "recall": 0.95, "fake_distance": 11.6, "missing_mass": 0.0}
     return Evaluation(
         epoch=epoch,
         space="pixels",

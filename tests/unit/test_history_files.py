@@ -1,6 +1,7 @@
 """Files of losses: what is read whatever the trainer, and what is refused with file, line, column and fix."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ganlib.diagnose.columns import InvalidHistory
 from ganlib.diagnose.table import Table, arranged
 
 EXPECTED = [[1, 2, 3], [0.5, 0.25, 1.5], [1.0, 2.0, 4.0]]
+NESTED = '{"a": ' * 5000 + "1" + "}" * 5000
 
 
 def written(folder: Path, text: str | bytes, name: str = "history.csv") -> Path:
@@ -34,13 +36,23 @@ def values(table: Table) -> list[list[float]]:
         "# step loss_D  loss_G\n1 0.5 1\n\n2   0.25 2\n3 1.5 4\n\n",
         "\ufeffstep|loss_D|loss_G\n1|0.5|1\n2|0.25|2\n3|1.5|4\n",
         '"step","Loss, of D","loss_G",\n1,0.5,1,\n2,0.25,2,\n3,1.5,4,\n',
+        "\tstep\tloss_D\tloss_G\n0\t1\t0.5\t1\n1\t2\t0.25\t2\n2\t3\t1.5\t4\n",
+        "#\tstep\tloss_D\tloss_G\n1\t0.5\t1\n2\t0.25\t2\n3\t1.5\t4\n",
+        "step\tloss_D\tloss_G\t\n1\t0.5\t1\n2\t0.25\t2\t\n3\t1.5\t4\n",
+        ",step,loss_D,loss_G\n0,1,0.5,1\n1,2,0.25,2\n,step,loss_D,loss_G\n0,3,1.5,4\n",
+        "# step loss_D loss_G\n1 0.5 1\n2 0.25 2\n# step loss_D loss_G\n3 1.5 4\n",
+        "#step,loss_D,loss_G\n1,0.5,1\n2,0.25,2\n#step,loss_D,loss_G\n3,1.5,4\n",
+        "step,loss_D,loss_G," + "x" * 131_072 + "\n1,0.5,1,\n2,0.25,2,\n3,1.5,4,\n",
         "step,loss_D,loss_G\n1,0.5,1\n2,0.25,2\nstep,loss_D,loss_G\n3,1.5,4\n",
         "step,loss_D,loss_G,lr\n1,0.5,1,high\n2,0.25,2,\n3,1.5,4,low\n4,1.",
         '{"step": 1, "loss": {"D": 0.5, "G": 1}}\n{"step": 2, "loss": {"D": 0.25, "G": 2}}\n'
         '{"val": 3}\n{"step": 3, "loss": {"D": 1.5, "G": "4"}, "note": "x"}\n{"step": 4, "lo',
+        '{"step": 1, "d_loss": 0.5, "g_loss": 1, "lr": [1e-4, 1e-4]}\n'
+        '{"step": 2, "d_loss": 0.25, "g_loss": 2, "lr": [1e-4, 1e-4]}\n{"step": 3, "d_loss": 1.5, "g_loss": 4}\n',
         '[{"step": 1, "d_loss": 0.5, "g_loss": 1}, {"step": 2, "d_loss": 0.25, "g_loss": 2},\n'
         '{"step": 3, "d_loss": 1.5, "g_loss": 4}]',
         '{"step": [1, 2, 3], "loss": {"d": [0.5, 0.25, 1.5], "g": [1, 2, 4]}, "note": "x"}',
+        '{"train": {"step": [1, 2, 3], "loss": {"d": [0.5, 0.25, 1.5], "g": [1, 2, 4]}}}\n',
     ],
 )
 def test_every_form_of_the_same_history_gives_the_same_numbers(tmp_path: Path, text: str) -> None:
@@ -54,6 +66,11 @@ def test_arrays_are_read_and_what_holds_no_signal_is_not_looked_at(tmp_path: Pat
     table = read_table(path)
     assert values(table) == EXPECTED
     assert table.left_out == ("weights",)
+
+
+def test_one_line_of_a_log_is_a_row_though_it_holds_a_list(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, '{"g_loss": 0.5, "lr": [1e-4, 1e-4]}\n'))
+    assert table.columns["g_loss"].values.tolist() == [0.5]
 
 
 def test_numbers_that_are_none_are_data(tmp_path: Path) -> None:
@@ -111,6 +128,12 @@ def test_a_column_that_ends_early_may_have_been_no_number_and_is_refused(tmp_pat
         ("[1, 2]", "line 1 is no object"),
         (b"\xff\xfes\0t\0e\0p\0", "is no text in UTF-8; save it as CSV"),
         (b"PK\3\4 no archive", "holds no arrays that can be read"),
+        ("g_loss," + "x" * 131_073 + "\n1,2\n", "line 1 is no CSV: field larger than field limit"),
+        ("step,g_loss\n1,2\n2," + "1" * 131_073 + "\n", "line 3 is no CSV: field larger than field limit"),
+        ('{"g_loss": [1]}\n{"g_loss": [2]}\n', r"line 1, column 'g_loss': '\[1\]' is no number"),
+        (NESTED + "\n", "has JSON within JSON, too deep to read; write one flat object a line"),
+        ('{"g_loss": 1}\n' + NESTED + "\n" + '{"g_loss": 1}\n', "has JSON within JSON"),
+        ('{"g_loss":\n 1, "x": ' + NESTED + "}", "has JSON within JSON"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place_and_the_fix(tmp_path: Path, text: str | bytes, words: str) -> None:
@@ -145,3 +168,19 @@ def test_arrays_that_unpack_to_too_much_or_hold_objects_are_refused(tmp_path: Pa
     path = written(tmp_path, json.dumps({"g_loss": [{}]}))
     with pytest.raises(InvalidHistory, match="'g_loss' holds other things than numbers"):
         read_table(path)
+
+
+def test_an_archive_that_is_encrypted_or_damaged_within_is_refused_with_the_fix(tmp_path: Path) -> None:
+    path = tmp_path / "history.npz"
+    np.savez(path, g_loss=np.ones(3))
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the flags of its only entry
+    content[content.rindex(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InvalidHistory, match="is encrypted; pack it without a password"):
+        read_table(path)
+    for header in ("{'a': ", "-" * 3000 + "1"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("g_loss.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+        with pytest.raises(InvalidHistory, match="holds no arrays that can be read"):
+            read_table(path)

@@ -17,10 +17,8 @@ from ganlib.diagnose.treat import (
     default_max_epochs,
     is_cured,
     may_warm_start,
-    quality_of,
 )
 from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Severity
-from ganlib.report import Evaluation, Null
 from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
 from tests.support.store import SPEC
@@ -181,7 +179,18 @@ def test_a_try_that_succeeds_without_a_harmful_finding_is_the_cure(found: Diagno
     ],
 )
 def test_what_is_not_known_to_be_healthy_is_no_cure(became: dict[str, Any]) -> None:
-    assert not is_cured(case(**became))
+    assert not is_cured(case(**became), "mode collapse")
+
+
+def test_a_mild_finding_that_is_treated_and_stays_is_not_cured() -> None:
+    slow = case(diagnosis=diagnosis("slow convergence", severity="mild"))
+    made = next_try(sick=slow, finding="slow convergence")
+    stayed = decide(slow, "slow convergence", [case("first", of=made, diagnosis=slow.diagnosis)], AMPLE)
+    assert isinstance(stayed, Ending)
+    assert (stayed.status, stayed.best) == ("exhausted", "first")
+    gone = decide(slow, "slow convergence", [case("first", of=made, diagnosis=diagnosis())], AMPLE)
+    assert isinstance(gone, Ending)
+    assert gone.status == "cured"
 
 
 def test_a_cancelled_try_ends_its_treatment() -> None:
@@ -223,18 +232,6 @@ def test_the_best_try_is_the_mildest_and_among_equals_the_one_with_the_best_samp
     assert SEVERITIES.index("moderate") < SEVERITIES.index("severe")
 
 
-def test_quality_is_the_smaller_share_of_precision_and_coverage() -> None:
-    def evaluated(**values: float) -> Evaluation:
-        nulls = {name: Null(mean=0.8, q05=0, q95=1, excess=0) for name in ("precision", "coverage")}
-        return Evaluation(
-            epoch=1, space="pixels", n_real=9, n_fake=9, n_subset=4, num_bins=2, values=values, nulls=nulls, shift={},
-            bins=(),
-        )  # fmt: skip
-
-    assert quality_of(evaluated(precision=0.4, coverage=0.2)) == pytest.approx(0.25)
-    assert quality_of(evaluated(precision=0.4)) is None
-
-
 # --- warm starts ------------------------------------------------------------------------------------------------
 
 
@@ -257,9 +254,9 @@ SAVED: dict[str, Any] = {"last": Saved(epoch=3, file="c3"), "healthy": Saved(epo
 
 
 def test_a_try_begins_with_the_last_healthy_checkpoint_of_its_parent() -> None:
-    sick = case(diagnosis=diagnosis("oscillation"), **SAVED)
-    decided = next_try(sick=sick, finding="oscillation")
-    assert decided.remedy.name == "R1 penalty"
+    sick = case(diagnosis=diagnosis("memorisation"), **SAVED)
+    decided = next_try(sick=sick, finding="memorisation")
+    assert decided.remedy.name == "instance noise"
     assert decided.warm_start == WarmStart(run_id="sick", epoch=2, checkpoint="c2")
     assert decided.spec.training.epochs == EPOCHS
 

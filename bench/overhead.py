@@ -1,0 +1,110 @@
+# pyright: standard
+"""What watching a run costs: the series of every step, the evaluation and the diagnosis after every epoch.
+
+    make bench-overhead   # minutes; writes bench/results/overhead.json
+
+One training; both sides of the ratio are its own. What watches is timed call by call and taken off the rest.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import results
+from ganlib import gradients, step
+from ganlib.datasets.load import load_dataset
+from ganlib.diagnose.history import History
+from ganlib.diagnose.rules import diagnose
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import evaluate
+from ganlib.evaluate.run import run_reference
+from ganlib.preset import get_preset
+from ganlib.report import STEP_COLUMNS
+from ganlib.train import Training
+
+CPU = torch.device("cpu")
+PRESET = "digit8-stable"
+
+
+class Watch:
+    """Seconds spent in what it wraps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, its time counted under the name."""
+
+        def counted(*args: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return work(*args, **options)
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - started
+
+        return counted
+
+    def wrap(self, owner: Any, attribute: str) -> None:
+        """Count every call of the owner's function from now on."""
+        setattr(owner, attribute, self.timed("series", getattr(owner, attribute)))
+
+
+def measure(data_dir: Path, epochs: int) -> dict[str, Any]:
+    """Shares of the training time."""
+    spec = get_preset(PRESET).spec
+    data = load_dataset(spec.dataset, data_dir, spec.seed)
+    watch = Watch()
+    watch.wrap(step, "area_under_curve")
+    watch.wrap(step, "_outcome")
+    for method in ("take", "weights"):
+        watch.wrap(gradients.LayerNorms, method)
+    watch.wrap(gradients.GradientTrace, "measured")
+    reference = run_reference(spec, data, data_dir, device=CPU, cache=Cache(None))
+    history = History(
+        objective=spec.objective.name,
+        steps_per_epoch=spec.steps_per_epoch,
+        epochs_total=epochs,
+        steps=np.empty((0, len(STEP_COLUMNS)), np.float32),
+    )
+    evaluations: list[Any] = []
+    total, started = 0.0, time.perf_counter()
+    for report in Training(spec, data, device=CPU).epochs():
+        total += time.perf_counter() - started
+        assert report.fakes is not None
+        evaluations.append(watch.timed("evaluation", evaluate)(reference, report.fakes, report.epoch))
+        history = replace(history.after(report, ()), evaluations=tuple(evaluations))
+        diagnosis = watch.timed("diagnosis", diagnose)(history)
+        history = replace(history, previous=diagnosis)
+        if report.epoch == epochs:
+            break
+        started = time.perf_counter()
+    training = total - watch.seconds["series"]
+    shares = {name: round(seconds / training, 5) for name, seconds in watch.seconds.items()}
+    return {
+        "preset": PRESET,
+        "epochs": epochs,
+        "seconds_training": round(training, 1),
+        "shares": shares,
+        "overhead_fraction": round(sum(shares.values()), 4),
+    }
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = measure(options.data_dir, options.epochs)
+    print(found, results.write("overhead", found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Answers of the service as values. Private to the client."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from ganclinic.errors import UnexpectedAnswer
+from ganclinic.transport import Query, Transport, document_of
+from ganclinic.views import View
+
+PAGE_SIZE = 100
+
+SomeView = TypeVar("SomeView", bound=View)
+Read = TypeVar("Read")
+Reader = Callable[[dict[str, Any]], Read]
+"""Makes a value of a JSON object."""
+
+
+def new_key() -> str:
+    """An idempotency key that was never used."""
+    return uuid.uuid4().hex
+
+
+class Answers:
+    """What a service answers; every verb raises `ganclinic.errors.GanClinicError` or one of its kinds."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def view(self, kind: type[SomeView], path: str, query: Query | None = None) -> SomeView:
+        """What a GET answers."""
+        return self.parsed(kind, self.document(path, query))
+
+    def views(self, kind: type[SomeView], path: str) -> list[SomeView]:
+        """The items that a GET answers."""
+        return [self.parsed(kind, item) for item in self.items(path)]
+
+    def pages(self, kind: type[SomeView], path: str, query: Query) -> Iterator[SomeView]:
+        """The items of all pages; each page is fetched as it is reached."""
+        cursor: str | None = None
+        while True:
+            page = self.document(path, {**query, "limit": PAGE_SIZE, "cursor": cursor})
+            for item in page.get("items", ()):
+                yield self.parsed(kind, item)
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def post(self, kind: type[SomeView], path: str) -> SomeView:
+        """What a POST answers that may be repeated, as repeating it changes nothing."""
+        return self.of(kind, self._transport.post(path))
+
+    def create(self, kind: type[SomeView], path: str, body: Any, key: str | None = None) -> SomeView:
+        """What a POST answers that makes something: once with the same key, which is by default a new one."""
+        return self.of(kind, self._transport.post(path, body=body, key=key or new_key()))
+
+    def value(self, read: Reader[Read], path: str, query: Query | None = None) -> Read:
+        """What a GET answers, as `read` makes it."""
+        return self.read(read, self.document(path, query))
+
+    def values(self, read: Reader[Read], path: str, query: Query | None = None) -> list[Read]:
+        """The items that a GET answers, as `read` makes them."""
+        return [self.read(read, item) for item in self.items(path, query)]
+
+    def items(self, path: str, query: Query | None = None) -> list[dict[str, Any]]:
+        """The items that a GET answers, as they came."""
+        return list(self.document(path, query).get("items", ()))
+
+    def document(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        """The JSON object that a GET answers."""
+        return document_of(self._transport.get(path, query))
+
+    def json_lines(self, path: str) -> list[dict[str, Any]]:
+        """The JSON objects that a GET answers, one a line."""
+        lines = self._transport.get(path).content.splitlines()
+        try:
+            return [dict(json.loads(line)) for line in lines]
+        except (TypeError, ValueError):
+            raise UnexpectedAnswer(self._transport.url, "something that is no JSON lines") from None
+
+    def of(self, kind: type[SomeView], answer: httpx.Response) -> SomeView:
+        """An answer that has come."""
+        return self.parsed(kind, document_of(answer))
+
+    def parsed(self, kind: type[SomeView], document: Any) -> SomeView:
+        """A document that has come."""
+        try:
+            return kind.model_validate(document)
+        except ValidationError as error:
+            lacks = f"a {kind.__name__} that lacks {error.errors()[0]['loc']}"
+            raise UnexpectedAnswer(self._transport.url, lacks) from None
+
+    def read(self, read: Reader[Read], document: dict[str, Any]) -> Read:
+        """A document that has come, as `read` makes it."""
+        try:
+            return read(document)
+        except (KeyError, TypeError, ValueError) as error:
+            which = f"a document of another version ({type(error).__name__})"
+            raise UnexpectedAnswer(self._transport.url, which) from None

@@ -1,0 +1,79 @@
+"""The log of a run, followed from attempt to attempt. Private to the client."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ganclinic.errors import NotFound, ServiceFailed, ServiceUnreachable
+from ganclinic.patience import Patience
+from ganclinic.transport import Transport
+from ganclinic.views import RunDetails, RunLog
+
+
+class Looks(Protocol):
+    """What of a run is looked at."""
+
+    def get_run(self, run_id: str) -> RunDetails:
+        """The run."""
+        ...
+
+    def log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> RunLog:
+        """What an attempt has logged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFollower:
+    """Follows the log of one run."""
+
+    run_id: str
+    path: str
+    """Of the stream of events."""
+    client: Looks
+    transport: Transport
+    patience: Patience
+
+    def follow(self, attempt: int | None, tail: int | None) -> Iterator[str]:
+        """Lines as they are logged, see `Client.follow_log`."""
+        while (began := self.patience.through_outages(lambda: self._first(attempt, tail))) is None:
+            self.patience.pause()
+        while True:
+            yield began.text
+            yield from self._rest(began)
+            if attempt is not None or (following := self._next(began.attempt)) is None:
+                return
+            began = following
+
+    def _first(self, attempt: int | None, tail: int | None) -> RunLog | None:
+        try:
+            return self.client.log(self.run_id, attempt=attempt, tail=tail)
+        except NotFound:
+            if attempt is not None or self.client.get_run(self.run_id).is_final:
+                raise
+            return None
+
+    def _rest(self, began: RunLog) -> Iterator[str]:
+        """What comes after, event by event; goes on where a broken connection left off."""
+        after, deadline = began.end, self.patience.end_of_outage()
+        while True:
+            try:
+                with self.transport.events(self.path, {"attempt": began.attempt}, after=after) as events:
+                    for event in events:
+                        if event.kind == "end":
+                            return
+                        after, deadline = event.id, self.patience.end_of_outage()
+                        yield event.data
+            except (ServiceUnreachable, ServiceFailed):
+                if self.patience.is_over(deadline):
+                    raise
+            self.patience.pause()
+
+    def _next(self, number: int) -> RunLog | None:
+        """The log of the attempt after that one, once it begins; None where the run is over without."""
+        while True:
+            run = self.patience.through_outages(lambda: self.client.get_run(self.run_id))
+            if run.attempt > number:
+                return RunLog(attempt=number + 1, text="", end=0)
+            if run.is_final:
+                return None
+            self.patience.pause()

@@ -1,0 +1,74 @@
+"""Looks that are repeated until something has changed or is over; outages are waited out. Private to the client."""
+
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import TypeVar
+
+from ganclinic.errors import ServiceFailed, ServiceUnreachable, WaitTimeout
+from ganclinic.views import ComparisonView, RunDetails, RunView
+
+POLL_INTERVAL_S = 0.5
+POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
+OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
+
+Seen = TypeVar("Seen")
+Job = TypeVar("Job", RunDetails, ComparisonView)
+
+
+class Patience:
+    """When to look again, and for how long."""
+
+    def __init__(self, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
+        self._sleep, self._clock = sleep, clock
+
+    def pause(self) -> None:
+        """Waits until it is time for the next look."""
+        self._sleep(POLL_INTERVAL_S)
+
+    def end_of_outage(self) -> float:
+        """Until when an outage that begins now is waited out, on the clock of `is_over`."""
+        return self._clock() + OUTAGE_PATIENCE_S
+
+    def is_over(self, deadline: float) -> bool:
+        """Whether that time has come."""
+        return self._clock() >= deadline
+
+    def until_final(self, look: Callable[[], Job], job_id: str, timeout_s: float | None) -> Job:
+        """What is seen once it is over.
+
+        Raises:
+            WaitTimeout: `timeout_s` passed; the job goes on.
+        """
+        deadline = None if timeout_s is None else self._clock() + timeout_s
+        while not (job := self.through_outages(look)).is_final:
+            if deadline is not None and timeout_s is not None and self.is_over(deadline):
+                raise WaitTimeout(job_id, job.status, timeout_s)
+            self.pause()
+        return job
+
+    def changes(self, look: Callable[[], Seen], runs_of: Callable[[Seen], Sequence[RunView]]) -> Iterator[Seen]:
+        """What is seen each time it has changed, until all its runs are over."""
+        last: Seen | None = None
+        while True:
+            seen = self.through_outages(look)
+            if seen != last:
+                yield seen
+            going_on = sum(not run.is_final for run in runs_of(seen))
+            if not going_on:
+                return
+            last = seen
+            self._sleep(max(POLL_INTERVAL_S, POLL_INTERVAL_PER_RUN_S * going_on))
+
+    def through_outages(self, look: Callable[[], Seen]) -> Seen:
+        """What is seen, once the service answers; a fault of its own is no outage."""
+        deadline = self.end_of_outage()
+        while True:
+            try:
+                return look()
+            except (ServiceUnreachable, ServiceFailed) as error:
+                has_fault = (
+                    isinstance(error, ServiceFailed) and error.problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+                )
+                if has_fault or self.is_over(deadline):
+                    raise
+                self.pause()
