@@ -84,14 +84,18 @@ class UploadLinks(View):
 
 
 class UploadView(View):
-    """An uploaded set of samples, for specs whose `dataset` has the name `upload` and this id as `upload`."""
+    """An uploaded set of samples, for specs whose `dataset` has the name `upload` and this id as `upload`.
+
+    Of images, `upload-edges` makes pairs of edges and images; of pairs, `upload-pairs` those that were uploaded.
+    """
 
     id: str
     """The same set has the same id."""
     name: str | None
     kind: UploadKind
+    """`pairs`: each image of one class has its partner in the other."""
     count: int
-    """Samples."""
+    """Samples; of pairs, the images of both folders."""
     shape: list[int]
     """Of one sample: (channels, height, width) for images, (d) for points."""
     class_names: list[str]

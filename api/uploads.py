@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.arrays import FILE, as_npy
-from api.deps import Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
+from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
 from api.errors import documented
 from api.forms import Form, receive_form
 from api.requests import UploadOptions
@@ -20,7 +20,8 @@ from ganlib.request import InvalidRequest
 from store import uploads
 from store.artifacts import StoredArtifact
 from store.db import transaction
-from store.models import Upload
+from store.models import Upload, UploadKind
+from store.owners import Owner
 from store.uploads import UploadedSet
 
 NPY = "application/octet-stream"
@@ -43,6 +44,12 @@ FORM: dict[str, Any] = {
                             "description": "Keep the centre square of each picture, resized to so many pixels a side; "
                             "pictures may then have different sizes.",
                         },
+                        "pairs": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "The file holds pairs, for the data set `upload-pairs`: two folders whose "
+                            "pictures have the same names, as A/1.png and B/1.png, or an .npz of two arrays.",
+                        },
                     },
                 },
             }
@@ -60,15 +67,15 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
     openapi_extra=FORM,
     responses={201: {"headers": {"Location": {"schema": {"type": "string"}}}}, **documented(400, 413, 415, 422, 507)},
 )
-async def create_upload(request: Request, services: ServicesDep, response: Response) -> UploadView:
+async def create_upload(request: Request, services: ServicesDep, response: Response, caller: CallerDep) -> UploadView:
     """Store a set of samples for runs to train on. The same set is stored once, whatever its name."""
-    async with receive_form(request, services.settings.uploads, ("file",), ("name", "image_size")) as form:
-        upload = await run_in_threadpool(_create, form, services)
+    async with receive_form(request, services.settings.uploads, ("file",), ("name", "image_size", "pairs")) as form:
+        upload = await run_in_threadpool(_create, form, services, caller.owner)
     response.headers["Location"] = upload_path(upload.id)
     return UploadView.of(upload)
 
 
-def _create(form: Form, services: Services) -> Upload:
+def _create(form: Form, services: Services, owner: Owner) -> Upload:
     """The upload that the form holds, stored; nothing is stored unless all of it is valid."""
     options = UploadOptions.of(form.texts)
     samples = _read(form, options, services)
@@ -79,7 +86,7 @@ def _create(form: Form, services: Services) -> Upload:
 
         def put() -> UploadedSet:
             return UploadedSet(
-                kind="images" if samples.array.dtype == np.uint8 else "points",
+                kind=_kind(samples, options),
                 shape=samples.shape,
                 class_counts=tuple(counts),
                 class_names=tuple(_printable(name) for name in samples.class_names),
@@ -89,7 +96,7 @@ def _create(form: Form, services: Services) -> Upload:
 
         uploaded = put()  # before the row, which may not name what is not there
         with transaction(services.engine) as session:
-            upload = uploads.create(session, uploaded, name=options.name)
+            upload = uploads.create(session, uploaded, name=options.name, owner=owner)
             if not all(artifacts.has(part.sha256) for part in _parts(uploaded)):
                 put()  # the same set was deleted meanwhile; the row is ours now
             return upload
@@ -99,7 +106,7 @@ def _read(form: Form, options: UploadOptions, services: Services) -> Samples:
     settings = services.settings
     limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
     try:
-        samples = read_samples(form.files["file"], limits, options.image_size)
+        samples = read_samples(form.files["file"], limits, options.image_size, pairs=options.pairs)
         _check(samples)
     except DifferentSizes as error:
         cure = "or send image_size, to which the centre square of each is resized"
@@ -107,6 +114,12 @@ def _read(form: Form, options: UploadOptions, services: Services) -> Samples:
     except InvalidUpload as error:
         raise InvalidRequest({"file": str(error)}) from None
     return samples
+
+
+def _kind(samples: Samples, options: UploadOptions) -> UploadKind:
+    if options.pairs:
+        return "pairs"
+    return "images" if samples.array.dtype == np.uint8 else "points"
 
 
 def _check(samples: Samples) -> None:

@@ -58,6 +58,11 @@ class ImageChoice(Part):
             return ()
         return tuple(range(known)) if self.classes is None else tuple(sorted(self.classes))
 
+    @property
+    def _values_of_one(self) -> int:
+        """Numbers that are kept in memory for each image."""
+        return math.prod(self.info.shape)
+
     @model_validator(mode="after")
     def _classes_exist(self) -> Self:
         known = len(self.original.class_counts)
@@ -85,7 +90,7 @@ class ImageChoice(Part):
     @model_validator(mode="after")
     def _fits_into_memory(self) -> Self:
         shape = self.info.shape
-        size = self.size * math.prod(shape)
+        size = self.size * self._values_of_one
         if len(shape) == 3 and size > MAX_BYTES:
             raise ValueError(
                 f"limit: {self.size:,} images of {shape[2]} x {shape[1]} pixels take {size / 1024**3:.1f} GiB of "
@@ -114,11 +119,9 @@ class ImageDataset(ImageChoice):
         return DATASETS[self.name]
 
 
-class UploadDataset(ImageChoice):
-    """Your own images or points, uploaded before."""
+class UploadChoice(ImageChoice):
+    """What of an upload is kept."""
 
-    name: Literal["upload"] = "upload"
-    """`upload`: the set that `upload` names."""
     upload: str = Field(pattern=r"^[0-9a-f]{16}$")
     """Id of the upload, 16 hex digits."""
     shape: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(min_length=1, max_length=3)
@@ -134,7 +137,44 @@ class UploadDataset(ImageChoice):
         )
 
 
-class EdgesDataset(ImageChoice):
+class UploadDataset(UploadChoice):
+    """Your own images or points, uploaded before."""
+
+    name: Literal["upload"] = "upload"
+    """`upload`: the set that `upload` names."""
+
+
+class PairChoice(ImageChoice):
+    """Which pairs are kept, and which of them are not trained on. Input and target are cut alike."""
+
+    held_out: int = Field(default=1000, ge=50, le=50_000)
+    """Pairs, of those kept, that are never trained on: pictures and evaluation show what is made of their inputs. Drawn
+    at random, the same ones under every seed."""
+
+    @property
+    def size(self) -> int:
+        """Number of pairs that are trained on."""
+        return super().size - self.held_out
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of an input, which is as high and wide as its target."""
+        return 1
+
+    @property
+    def _values_of_one(self) -> int:
+        return super()._values_of_one + self.input_channels * math.prod(self.info.shape[1:])
+
+    @model_validator(mode="after")
+    def _some_are_trained_on(self) -> Self:
+        kept = super().size
+        if kept - self.held_out < 2:
+            allowed = f"50 to {kept - 2}" if kept >= 52 else "with a larger limit"
+            raise ValueError(f"held_out: {self.held_out} of {kept} pairs leave none to train on; allowed: {allowed}")
+        return self
+
+
+class EdgesDataset(PairChoice):
     """Pairs for image translation: the edges of an image are the input, the image is the target.
 
     Edges are dark lines on white, one channel: 255 − min(255, 4·|∇Y|), with Sobel's filter on the luminance Y, after
@@ -145,9 +185,6 @@ class EdgesDataset(ImageChoice):
     """`edges`: edges and the images that they were drawn from."""
     of: Literal["mnist", "fashion-mnist", "kmnist", "mnist-5k", "cifar10", "celeba"] = "mnist-5k"
     """Where the images come from; `mnist-5k` needs no network."""
-    held_out: int = Field(default=1000, ge=50, le=50_000)
-    """Pairs, of those kept, that are never trained on: pictures and evaluation show what is made of their inputs. Drawn
-    at random, the same ones under every seed."""
 
     @property
     def images(self) -> ImageDataset:
@@ -160,22 +197,55 @@ class EdgesDataset(ImageChoice):
         """The whole set, before any choice."""
         return DATASETS[self.of]
 
+
+class UploadEdgesDataset(PairChoice, UploadChoice):
+    """Pairs for image translation, of your own images: the edges of an image are the input, as those of `edges`."""
+
+    name: Literal["upload-edges"] = "upload-edges"
+    """`upload-edges`: edges and the uploaded images that they were drawn from."""
+
+    @model_validator(mode="after")
+    def _are_images(self) -> Self:
+        if len(self.shape) != 3:
+            raise ValueError("upload: points have no edges; name an upload of images")
+        return self
+
+
+class UploadPairsDataset(PairChoice, UploadChoice):
+    """Pairs for image translation, uploaded as such: a picture of one folder is the input, its partner the target.
+
+    Partners have the same name in both folders. *Source*: the layout of Isola et al. 2017 (pix2pix), folders A and B.
+    """
+
+    name: Literal["upload-pairs"] = "upload-pairs"
+    """`upload-pairs`: the pairs that `upload` names."""
+    input: str = "A"
+    """Folder of the inputs."""
+    target: str = "B"
+    """Folder of the targets."""
+    folders: tuple[str, str]
+    """Both folders of the upload; filled in when the run is created."""
+
     @property
-    def size(self) -> int:
-        """Number of pairs that are trained on."""
-        return super().size - self.held_out
+    def original(self) -> DatasetInfo:
+        """The whole set, before any choice: its pairs, in one class."""
+        return replace(super().original, class_counts=self.class_counts[:1])
 
     @property
     def input_channels(self) -> int:
         """Channels of an input, which is as high and wide as its target."""
-        return 1
+        return self.shape[0]
 
     @model_validator(mode="after")
-    def _some_are_trained_on(self) -> Self:
-        kept = super().size
-        if kept - self.held_out < 2:
-            allowed = f"50 to {kept - 2}" if kept >= 52 else "with a larger limit"
-            raise ValueError(f"held_out: {self.held_out} of {kept} pairs leave none to train on; allowed: {allowed}")
+    def _folders_exist(self) -> Self:
+        there = " and ".join(f"'{folder}'" for folder in self.folders)
+        for field in ("input", "target"):
+            if getattr(self, field) not in self.folders:
+                raise ValueError(f"{field}: there is no folder '{getattr(self, field)}'; the upload has {there}")
+        if self.input == self.target:
+            raise ValueError(f"target: '{self.target}' has the inputs; the upload has {there}")
+        if len(self.shape) != 3 or len(self.class_counts) != 2 or self.class_counts[0] != self.class_counts[1]:
+            raise ValueError("class_counts: pairs are as many images in either folder; leave it out")
         return self
 
 
@@ -244,6 +314,13 @@ class PolygonDataset(Part):
 
 
 Dataset = Annotated[
-    ImageDataset | UploadDataset | EdgesDataset | StackedDataset | MixtureDataset | PolygonDataset,
+    ImageDataset
+    | UploadDataset
+    | EdgesDataset
+    | UploadEdgesDataset
+    | UploadPairsDataset
+    | StackedDataset
+    | MixtureDataset
+    | PolygonDataset,
     Field(discriminator="name"),
 ]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ganlib.dataset_specs import EdgesDataset
+from ganlib.dataset_specs import PairChoice
 
 if TYPE_CHECKING:
     from ganlib.spec import RunSpec
@@ -16,7 +16,7 @@ def check_pairs(spec: "RunSpec") -> None:
     Raises:
         ValueError: something does not fit; its field is named first.
     """
-    if not isinstance(spec.dataset, EdgesDataset):
+    if not isinstance(spec.dataset, PairChoice):
         _check_without(spec)
         return
     _check_held_out(spec, spec.dataset)
@@ -48,7 +48,7 @@ def _check_without(spec: "RunSpec") -> None:
         raise ValueError(f"remedies.l1: needs a target for every input, {spec.dataset.name} has none; allowed: null")
 
 
-def _check_held_out(spec: "RunSpec", dataset: EdgesDataset) -> None:
+def _check_held_out(spec: "RunSpec", dataset: PairChoice) -> None:
     fields = {"evaluation.num_samples": spec.evaluation.num_samples, "samples.count": spec.samples.count}
     for field, count in fields.items():
         if count > dataset.held_out:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from store.artifacts import Artifacts, StoredArtifact
 from store.errors import UploadInUse, UploadNotFound
 from store.models import Run, Upload, UploadKind
+from store.owners import NOBODY_ELSE, Owner
 from store.runs import clock
 
 GOING_ON = ("queued", "running", "paused")
@@ -35,14 +36,15 @@ class UploadedSet:
 
     @property
     def id(self) -> str:
-        """16 hex digits that follow from samples, labels and names of classes."""
+        """16 hex digits that follow from samples, labels and names of classes, and whether they are pairs."""
         labels = None if self.labels is None else self.labels.sha256
-        parts = json.dumps([self.samples.sha256, labels, self.class_names])
+        kind = ["pairs"] if self.kind == "pairs" else []  # an id of its own: the same images may come without pairs
+        parts = json.dumps([self.samples.sha256, labels, self.class_names, *kind])
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def create(session: Session, uploaded: UploadedSet, *, name: str | None = None) -> Upload:
-    """The new upload, or the one of the same content, which keeps its name."""
+def create(session: Session, uploaded: UploadedSet, *, name: str | None = None, owner: Owner = NOBODY_ELSE) -> Upload:
+    """The new upload, or the one of the same content, which keeps its name and its owner."""
     upload = Upload(
         id=uploaded.id,
         name=name,
@@ -54,6 +56,8 @@ def create(session: Session, uploaded: UploadedSet, *, name: str | None = None) 
         size=uploaded.samples.size + (0 if uploaded.labels is None else uploaded.labels.size),
         samples_sha256=uploaded.samples.sha256,
         labels_sha256=None if uploaded.labels is None else uploaded.labels.sha256,
+        user=owner.user,
+        team=owner.team,
         created_at=clock(session),
     )
     try:

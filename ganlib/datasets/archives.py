@@ -21,6 +21,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganlib.datasets.array_files import MAGIC, read_npy, read_npz
+from ganlib.datasets.pairs import Picture, arrays_in_pairs, in_colours, pictures_in_pairs
 from ganlib.datasets.resize import cut
 from ganlib.datasets.samples import InvalidUpload, Limits, Samples, as_samples, blocks, save_npy
 
@@ -60,12 +62,28 @@ class DifferentSizes(InvalidUpload):
     """Pictures of an archive have different sizes."""
 
 
-def read_samples(source: Path | BinaryIO, limits: Limits, image_size: int | None = None) -> Samples:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be made of a file."""
+
+    limits: Limits
+    side: int | None
+    """Pixels a side that images are cut to; None: they stay as they are."""
+    pairs: bool
+    """Whether it has to hold pairs."""
+
+
+def read_samples(
+    source: Path | BinaryIO, limits: Limits, image_size: int | None = None, *, pairs: bool = False
+) -> Samples:
     """The samples in a file, or in an open one.
 
     Pictures of an archive need to be all grey or all coloured, and of the same size; with an `image_size` they may have
     any, and the centre square of each is resized to so many pixels a side. The folder that a picture lies in names its
     class, where there are several.
+
+    Of `pairs` a file has to hold two folders with pictures of the same names, or two arrays (`ganlib.datasets.pairs`);
+    pictures may then be grey in one folder and coloured in the other.
 
     Raises:
         DifferentSizes: pictures have different sizes, and no `image_size` is given; it names the first that differs.
@@ -79,7 +97,7 @@ def read_samples(source: Path | BinaryIO, limits: Limits, image_size: int | None
         if read is None:
             raise InvalidUpload(f"is not one of the files that are read: {ACCEPTED}")
         try:
-            return read(file, limits, image_size)
+            return read(file, _Wanted(limits=limits, side=image_size, pairs=pairs))
         except InvalidUpload:
             raise
         except BROKEN as error:
@@ -108,39 +126,43 @@ def _fitted(samples: Samples, limits: Limits, side: int | None) -> Samples:
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
-def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, limits: Limits, side: int | None) -> Samples:
+def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, wanted: _Wanted) -> Samples:
     """The pictures of an archive of `packed` bytes, as they come."""
+    limits = wanted.limits
     with tempfile.TemporaryFile(dir=limits.scratch) as file:
-        names, shape = _unpack(entries, file, packed, limits, side)
+        pictures, shape = _unpack(entries, file, packed, wanted)
         file.flush()
-        array: NDArray[np.uint8] = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(names), *shape))
-    labels, class_names = _classes(names)
+        array: NDArray[np.uint8] = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(pictures), *shape))
+    if wanted.pairs:
+        return pictures_in_pairs(array, pictures, limits)
+    labels, class_names = _classes([picture.name for picture in pictures])
     return Samples(array=as_samples(array, limits).array, labels=labels, class_names=class_names)
 
 
 def _unpack(
-    entries: Iterable[tuple[str, bytes]], file: BinaryIO, packed: int, limits: Limits, side: int | None
-) -> tuple[list[str], tuple[int, ...]]:
-    """Writes the pixels of every picture; their names, and the shape of each."""
-    names: list[str] = []
+    entries: Iterable[tuple[str, bytes]], file: BinaryIO, packed: int, wanted: _Wanted
+) -> tuple[list[Picture], tuple[int, ...]]:
+    """Writes the pixels of every picture, those of pairs in colours; the pictures, and the shape of each."""
+    pictures: list[Picture] = []
     shape: tuple[int, ...] = ()
     for name, content in entries:
-        pixels = _decode(name, content, limits)
-        if side is not None:
-            pixels = cut(pixels[None], crop=True, side=side)[0]
+        pixels = _decode(name, content, wanted.limits)
+        pictures.append(Picture(name=name, size=pixels.shape[1:], is_grey=len(pixels) == 1))
+        if wanted.side is not None:
+            pixels = cut(pixels[None], crop=True, side=wanted.side)[0]
+        pixels = in_colours(pixels) if wanted.pairs else pixels
         shape = shape or pixels.shape
         if pixels.shape != shape:
             error, what = (DifferentSizes, "size") if pixels.shape[1:] != shape[1:] else (InvalidUpload, "colours")
             raise error(
-                f"{name!r:.100} is {_words(pixels.shape)}, {names[0]!r:.100} is {_words(shape)}; "
+                f"{name!r:.100} is {_words(pixels.shape)}, {pictures[0].name!r:.100} is {_words(shape)}; "
                 f"all pictures need the same {what}"
             )
-        names.append(name)
-        limits.check_unpacked(len(names) * pixels.size, packed)
+        wanted.limits.check_unpacked(len(pictures) * pixels.size, packed)
         file.write(pixels.tobytes())
-    if not names:
+    if not pictures:
         raise InvalidUpload(f"holds no pictures ({', '.join(FORMATS)})")
-    return names, shape
+    return pictures, shape
 
 
 def _words(shape: tuple[int, ...]) -> str:
@@ -216,7 +238,14 @@ def _check_entry(name: str, size: int) -> None:
         raise InvalidUpload(f"{name!r:.100} has {size:,} bytes; a picture may have {ENTRY_BYTES:,}")
 
 
-def _read_zip(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
+def _read_npy(file: BinaryIO, wanted: _Wanted) -> Samples:
+    if wanted.pairs:
+        raise InvalidUpload("is one array; pairs need two, in an .npz file, or two folders in an archive")
+    return _fitted(as_samples(read_npy(file, wanted.limits), wanted.limits), wanted.limits, wanted.side)
+
+
+def _read_zip(file: BinaryIO, wanted: _Wanted) -> Samples:
+    limits = wanted.limits
     packed = file.seek(0, os.SEEK_END)
     _check_count(_count_of_zip(file, limits.entries), limits)
     with zipfile.ZipFile(file) as archive:
@@ -225,8 +254,16 @@ def _read_zip(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
             _check_zip_entry(info)
         limits.check_unpacked(sum(info.file_size for info in entries), packed)
         if entries and _begins_with_array(archive, entries[0]):
-            return _fitted(as_samples(read_npz(archive, entries, limits), limits), limits, side)
-        return _pictures(_contents_of_zip(archive, entries), packed, limits, side)
+            return _arrays_of_zip(archive, entries, wanted)
+        return _pictures(_contents_of_zip(archive, entries), packed, wanted)
+
+
+def _arrays_of_zip(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], wanted: _Wanted) -> Samples:
+    limits = wanted.limits
+    if not wanted.pairs:
+        return _fitted(as_samples(read_npz(archive, entries, limits), limits), limits, wanted.side)
+    arrays = {entry.filename.removesuffix(".npy"): read_npz(archive, [entry], limits) for entry in entries[:3]}
+    return arrays_in_pairs(arrays, limits, wanted.side)
 
 
 def _check_zip_entry(info: zipfile.ZipInfo) -> None:
@@ -278,17 +315,17 @@ def _count_headers(file: BinaryIO, start: int, end: int, most: int) -> int:
     return count
 
 
-def _read_tar(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
+def _read_tar(file: BinaryIO, wanted: _Wanted) -> Samples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
-    return _pictures(_contents_of_tar(file, packed, limits), packed, limits, side)
+    return _pictures(_contents_of_tar(file, packed, wanted.limits), packed, wanted)
 
 
-def _read_tar_gz(file: BinaryIO, limits: Limits, side: int | None) -> Samples:
+def _read_tar_gz(file: BinaryIO, wanted: _Wanted) -> Samples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
     with gzip.GzipFile(fileobj=file) as unpacked:
-        return _pictures(_contents_of_tar(cast(BinaryIO, unpacked), packed, limits), packed, limits, side)
+        return _pictures(_contents_of_tar(cast(BinaryIO, unpacked), packed, wanted.limits), packed, wanted)
 
 
 def _contents_of_tar(file: BinaryIO, packed: int, limits: Limits) -> Iterator[tuple[str, bytes]]:
@@ -334,8 +371,8 @@ SIGNS: dict[str, Callable[[bytes], bool]] = {
     "tar.gz": lambda start: start.startswith(b"\x1f\x8b"),
     "tar": lambda start: start[257:262] == b"ustar",
 }
-READERS: dict[str, Callable[[BinaryIO, Limits, int | None], Samples]] = {
-    "npy": lambda file, limits, side: _fitted(as_samples(read_npy(file, limits), limits), limits, side),
+READERS: dict[str, Callable[[BinaryIO, _Wanted], Samples]] = {
+    "npy": _read_npy,
     "zip": _read_zip,
     "tar.gz": _read_tar_gz,
     "tar": _read_tar,

@@ -18,7 +18,10 @@ from ganlib.dataset_specs import (
     MixtureDataset,
     PolygonDataset,
     StackedDataset,
+    UploadChoice,
     UploadDataset,
+    UploadEdgesDataset,
+    UploadPairsDataset,
 )
 from ganlib.datasets.catalog import DatasetUnavailable
 from ganlib.datasets.edges import edges_of
@@ -73,6 +76,10 @@ def load_dataset(dataset: Dataset, data_dir: Path, seed: int, *, upload: Uploade
         case EdgesDataset():
             images = _chosen(_published(dataset.images, data_dir), dataset, dataset.limit)
             return _with_edges(images, dataset.held_out)
+        case UploadEdgesDataset():
+            return _with_edges(_uploaded(dataset, upload), dataset.held_out)
+        case UploadPairsDataset():
+            return _uploaded_pairs(dataset, upload)
         case StackedDataset():
             return _stacked(dataset, data_dir, seed)
         case MixtureDataset():
@@ -124,13 +131,29 @@ def _published(dataset: ImageDataset, data_dir: Path, *, train: bool = True) -> 
             return _torchvision(dataset.name, data_dir, train=train)
 
 
-def _uploaded(dataset: UploadDataset, upload: UploadedFiles | None) -> DataArrays:
+def _uploaded(dataset: UploadDataset | UploadEdgesDataset, upload: UploadedFiles | None) -> DataArrays:
+    return _chosen(_stored(dataset, upload), dataset, dataset.limit)
+
+
+def _uploaded_pairs(dataset: UploadPairsDataset, upload: UploadedFiles | None) -> DataArrays:
+    samples, labels = _stored(dataset, upload)
+
+    def pictures_of(folder: str) -> NDArray[np.uint8]:
+        keep = np.flatnonzero(labels == dataset.folders.index(folder))[: dataset.limit]
+        return np.ascontiguousarray(cut(samples[keep], crop=dataset.crop, side=dataset.image_size))
+
+    targets = DataArrays(
+        samples=pictures_of(dataset.target), labels=np.zeros(dataset.size + dataset.held_out, np.int64)
+    )
+    return _pairs(pictures_of(dataset.input), targets, dataset.held_out)
+
+
+def _stored(dataset: UploadChoice, upload: UploadedFiles | None) -> Images:
     if upload is None or not upload.samples.exists():
         raise DatasetUnavailable(f"dataset.upload: the upload '{dataset.upload}' is not here any more; upload it again")
     samples: NDArray[Any] = np.load(upload.samples, mmap_mode="r", allow_pickle=False)
     no_labels = np.zeros(len(samples), np.int64)
-    labels = no_labels if upload.labels is None else np.load(upload.labels, allow_pickle=False)
-    return _chosen((samples, labels), dataset, dataset.limit)
+    return samples, no_labels if upload.labels is None else np.load(upload.labels, allow_pickle=False)
 
 
 def _stacked(dataset: StackedDataset, data_dir: Path, seed: int) -> DataArrays:
@@ -140,15 +163,19 @@ def _stacked(dataset: StackedDataset, data_dir: Path, seed: int) -> DataArrays:
 
 
 def _with_edges(images: DataArrays, held_out: int) -> DataArrays:
-    """Pairs of edges and images, in their order; `held_out` of them drawn apart."""
-    edges = edges_of(images.samples.astype(np.uint8, copy=False))
-    order = numpy_generator(0, Stream.HELD_OUT).permutation(len(edges))
+    """Pairs of edges and images."""
+    return _pairs(edges_of(images.samples.astype(np.uint8, copy=False)), images, held_out)
+
+
+def _pairs(inputs: NDArray[Any], targets: DataArrays, held_out: int) -> DataArrays:
+    """Pairs in their order; `held_out` of them drawn apart."""
+    order = numpy_generator(0, Stream.HELD_OUT).permutation(len(inputs))
     apart, rest = order[:held_out], np.sort(order[held_out:])
     return DataArrays(
-        samples=images.samples[rest],
-        labels=images.labels[rest],
-        inputs=edges[rest],
-        held_out=DataArrays(samples=images.samples[apart], labels=images.labels[apart], inputs=edges[apart]),
+        samples=targets.samples[rest],
+        labels=targets.labels[rest],
+        inputs=inputs[rest],
+        held_out=DataArrays(samples=targets.samples[apart], labels=targets.labels[apart], inputs=inputs[apart]),
     )
 
 

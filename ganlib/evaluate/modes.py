@@ -30,6 +30,8 @@ from ganlib.spec import (
     PolygonDataset,
     StackedDataset,
     UploadDataset,
+    UploadEdgesDataset,
+    UploadPairsDataset,
 )
 
 NO_MODE = -1
@@ -136,7 +138,7 @@ def mode_oracle(dataset: Dataset, data: DataArrays, cache: Cache, device: torch.
         case StackedDataset():
             assert data.digits is not None, "stacked images come with their digits"
             return StackedModes(digits=_class_modes(data.digits, cache, device))
-        case ImageDataset() | UploadDataset() | EdgesDataset():
+        case ImageDataset() | UploadDataset() | EdgesDataset() | UploadEdgesDataset() | UploadPairsDataset():
             counts = np.unique(data.labels, return_counts=True)[1]
             if len(counts) < 2 or counts.min() < MIN_IMAGES_A_CLASS:
                 return None

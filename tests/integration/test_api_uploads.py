@@ -231,6 +231,109 @@ def test_an_upload_that_a_run_waits_for_is_not_deleted(service: Service) -> None
     assert service.client.delete(path).status_code == 204
 
 
+# --- pairs ------------------------------------------------------------------------------------------------------
+
+
+def drawings(count: int = 110) -> dict[str, np.ndarray]:
+    """Grey inputs and coloured targets, partners by their names."""
+    sides = {"lines": (12, 12), "photos": (12, 12, 3)}
+    return {f"{side}/{n:03}.png": pixels(n, *shape) for side, shape in sides.items() for n in range(count)}
+
+
+PAIRS = zip_of(drawings())
+PAIRED = {
+    "generator": {"family": "unet", "width": 4},
+    "discriminator": {"family": "patch", "width": 4, "layers": 1},
+    "training": {"epochs": 2, "steps_per_epoch": 2, "batch_size": 4},
+    "samples": {"count": 3},
+    "evaluation": {"num_samples": 50, "measures": ["paired"]},
+}
+
+
+def paired_run(upload_id: str, **dataset: Any) -> dict[str, Any]:
+    chosen = {"name": "upload-pairs", "upload": upload_id, "input": "lines", "target": "photos", "held_out": 50}
+    return {"spec": {**PAIRED, "dataset": {**chosen, **dataset}}}
+
+
+def test_pairs_are_stored_in_the_order_of_their_names_and_trained_on(service: Service) -> None:
+    view = post(service, PAIRS, pairs="true").json()
+    assert (view["kind"], view["count"], view["shape"]) == ("pairs", 220, [3, 12, 12])
+    assert (view["class_names"], view["class_counts"]) == (["lines", "photos"], [110, 110])
+    samples, labels = stored(service)
+    assert (samples[0] == pixels(0, 12, 12)).all()
+    assert (samples[110] == pixels(0, 12, 12, 3).transpose(2, 0, 1)).all()
+    assert labels.tolist() == [0] * 110 + [1] * 110
+    answer = service.client.post("/v1/runs", json=paired_run(view["id"]))
+    assert answer.status_code == 202, answer.text
+    dataset = service.client.get(answer.headers["location"]).json()["spec"]["dataset"]
+    assert (dataset["folders"], dataset["class_counts"]) == (["lines", "photos"], [110, 110])
+    assert service.client.delete(view["links"]["self"]).status_code == 409
+
+
+def test_the_same_images_without_pairs_are_another_upload(sqlite_service: Service) -> None:
+    coloured = zip_of({f"{folder}/{n:03}.png": pixels(n, 12, 12, 3) for folder in "AB" for n in range(110)})
+    plain, pairs = post(sqlite_service, coloured).json(), post(sqlite_service, coloured, pairs="true").json()
+    assert (plain["kind"], pairs["kind"], plain["id"] == pairs["id"]) == ("images", "pairs", False)
+    assert len(files_of(sqlite_service)) == 2
+    assert sqlite_service.client.delete(plain["links"]["self"]).status_code == 204
+    assert len(files_of(sqlite_service)) == 2
+
+
+@pytest.mark.parametrize(
+    ("dataset", "field", "words"),
+    [
+        ({"input": "A"}, "dataset.input", "there is no folder 'A'; the upload has 'lines' and 'photos'"),
+        ({"target": "lines"}, "dataset.target", "'lines' has the inputs"),
+        ({"held_out": 109}, "dataset.held_out", "allowed: 50 to 108"),
+        ({"folders": ["A", "B"]}, "dataset.folders", "the upload has ['lines', 'photos']; leave it out"),
+        ({"upload": NOTHING}, "dataset.upload", f"there is no upload '{NOTHING}'"),
+        ({"image_size": 15}, "dataset.image_size", "15 is odd"),
+    ],
+)
+def test_a_run_that_does_not_fit_its_pairs_is_refused(
+    sqlite_service: Service, dataset: dict[str, Any], field: str, words: str
+) -> None:
+    upload_id = post(sqlite_service, PAIRS, pairs="true").json()["id"]
+    answer = sqlite_service.client.post("/v1/runs", json=paired_run(upload_id, **dataset))
+    assert answer.status_code == 422, answer.text
+    problems = {problem["field"]: problem["message"] for problem in answer.json()["errors"]}
+    assert words in problems[field]
+
+
+def test_what_was_not_uploaded_as_pairs_is_not_trained_on_as_such(sqlite_service: Service) -> None:
+    answer = sqlite_service.client.post("/v1/runs", json=paired_run(post(sqlite_service).json()["id"]))
+    assert answer.json()["errors"][0]["field"] == "dataset.upload"
+    assert "holds no pairs; upload it again, with pairs=true" in answer.json()["errors"][0]["message"]
+
+
+def test_edges_of_an_upload_need_images(sqlite_service: Service) -> None:
+    images, points = post(sqlite_service, npy(pixels(0, 110, 12, 12))).json()["id"], post(sqlite_service, POINTS).json()
+    dataset = {"name": "upload-edges", "upload": images, "held_out": 50}
+    assert sqlite_service.client.post("/v1/runs", json={"spec": {**PAIRED, "dataset": dataset}}).status_code == 202
+    of_points = {"spec": {**PAIRED, "dataset": {**dataset, "upload": points["id"]}}}
+    [problem] = sqlite_service.client.post("/v1/runs", json=of_points).json()["errors"]
+    assert (problem["field"], "points have no edges" in problem["message"]) == ("dataset.upload", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"lines/007.png": None},
+            "'photos/007.png' has no partner in 'lines'; add one of the same name, or leave it out",
+        ),
+        ({"lines/007.webp": pixels(0, 12, 12)}, "'lines/007.png' and 'lines/007.webp' have one name; keep one of them"),
+        ({"more/007.png": pixels(0, 12, 12)}, "has pictures in 3 folders"),
+        ({"lines/007.png": pixels(0, 12, 13)}, "all pictures need the same size, or send image_size"),
+    ],
+)
+def test_pictures_without_one_partner_are_refused(
+    sqlite_service: Service, changes: dict[str, np.ndarray | None], words: str
+) -> None:
+    pictures = {name: picture for name, picture in (drawings() | changes).items() if picture is not None}
+    assert words in refused(sqlite_service, post(sqlite_service, zip_of(pictures), pairs="true"))["file"]
+
+
 # --- what is refused --------------------------------------------------------------------------------------------
 
 
@@ -263,7 +366,8 @@ def test_a_set_that_cannot_be_trained_on_is_refused(sqlite_service: Service, fil
         ({"image_size": 4}, "image_size", "greater than or equal to 8"),
         ({"image_size": "large"}, "image_size", "valid integer"),
         ({"name": "bell\a"}, "name", "match"),
-        ({"crop": "yes"}, "crop", "is not a field here; allowed: file, name, image_size"),
+        ({"pairs": "perhaps"}, "pairs", "valid boolean"),
+        ({"crop": "yes"}, "crop", "is not a field here; allowed: file, name, image_size, pairs"),
     ],
 )
 def test_a_field_that_cannot_be_is_refused(

@@ -1,6 +1,7 @@
 """Uploading sets to train on: client and command line, against a service in memory."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from ganclinic.cli import main
 from ganclinic.config import Surroundings
 from ganclinic.errors import Conflict, InvalidInput, InvalidSpec, NotFound
-from tests.support.fake_service import UPLOAD_ID, URL, FakeService, problem
+from tests.support.fake_service import UPLOAD_ID, URL, FakeService, problem, upload_document
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_a_name_of_ones_own_is_sent_and_no_size(service: FakeService, file: str)
     service.client().upload(file, name="my pets")
     assert b'name="name"\r\n\r\nmy pets\r\n' in service.requests[0].content
     assert b"image_size" not in service.requests[0].content
+
+
+def test_pairs_are_sent_as_such(service: FakeService, file: str) -> None:
+    service.client().upload(file, pairs=True)
+    service.client().upload(file)
+    assert b'name="pairs"\r\n\r\ntrue\r\n' in service.requests[0].content
+    assert b"pairs" not in service.requests[1].content
 
 
 def test_an_upload_that_broke_is_sent_again_as_a_whole(service: FakeService, file: str) -> None:
@@ -89,6 +97,20 @@ def test_upload_writes_only_the_id_to_stdout_and_how_to_train(
     assert written.out == f"{UPLOAD_ID}\n"
     assert "60 images of the shape [3, 32, 32] in 2 classes" in written.err.replace("\n", " ")
     assert f'--set \'dataset={{"name": "upload", "upload": "{UPLOAD_ID}"}}\'' in written.err.replace("\n", " ")
+
+
+def test_pairs_are_trained_on_as_such(
+    cli: Callable[..., int], service: FakeService, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {"kind": "pairs", "count": 120, "class_names": ["A", "it's B"], "class_counts": [60, 60]}
+    service.next_answers.append(httpx.Response(201, json=upload_document(**facts)))
+    assert cli("upload", file, "--pairs") == 0
+    assert b'name="pairs"\r\n\r\ntrue\r\n' in service.requests[0].content
+    written = capsys.readouterr().err.replace("\n", " ")
+    assert "60 pairs of the shape [3, 32, 32] in the folders A and it's B" in written
+    command = shlex.split(written.partition("Train on them: ")[2])
+    dataset = {"name": "upload-pairs", "upload": UPLOAD_ID, "input": "A", "target": "it's B"}
+    assert command[-1] == f"dataset={json.dumps(dataset)}"
 
 
 def test_uploads_lists_and_deletes(cli: Callable[..., int], file: str, capsys: pytest.CaptureFixture[str]) -> None:
