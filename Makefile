@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-calibrate bench-oscillation bench-scheduling
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ serve: $(VENV)/installed ## run the service until Ctrl-C
 	$(BIN)/ganclinic up
 
 test: $(VENV)/installed-dev ## run all tests, against real PostgreSQL and Valkey servers of their own
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## check format, lint, types and import contracts
 	$(BIN)/ruff format --check
@@ -68,6 +68,9 @@ bench-verdicts-cure: $(VENV)/installed-dev ## treat the suite's sick runs with t
 bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 minutes
 	$(BIN)/python -m bench.evaluate $(BENCH_DATA)
 
+bench-overhead: $(VENV)/installed ## what watching a run costs, as a share of its training: minutes
+	$(BIN)/python -m bench.overhead $(BENCH_DATA)
+
 bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the truth is known: about 20 minutes
 	$(BIN)/python -m bench.calibrate $(BENCH_DATA)
 
@@ -76,6 +79,12 @@ bench-oscillation: $(VENV)/installed-dev ## how often noise alarms as an oscilla
 
 bench-scheduling: $(VENV)/installed-dev ## how fairly devices are shared over a week, and what a claim costs: 10 minutes
 	$(BIN)/python -m bench.scheduling
+
+chaos: $(VENV)/installed-dev ## kill, stop and starve the service 400 times, then count what was lost or doubled: 40 minutes
+	$(BIN)/python -m bench.chaos $(CHAOS_ARGS)
+
+bench-scaling: $(VENV)/installed-dev ## what runs cost with 1 to 1,000 workers, and how many clients may follow logs: 10 minutes
+	$(BIN)/python -m bench.scaling
 
 compose-env: .env ## make the passwords that docker compose asks for
 

@@ -10,6 +10,7 @@ from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.log_lines import configure_logging
 from store.settings import Settings, create_home, read_or_create_token
+from store.tracing import configure_tracing
 
 SHUTDOWN_GRACE_S = 5
 
@@ -20,6 +21,7 @@ def main() -> int:
     create_home(settings.home)
     token = settings.token or read_or_create_token(settings.home)
     configure_logging(settings.log_format, secrets=(*settings.secrets, token.get_secret_value()))
+    configure_tracing("ganclinic-api", settings)
     engine = make_engine(settings.database)
     try:
         require_migrated(engine)

@@ -43,6 +43,7 @@ from store.db import make_engine
 from store.places import open_artifacts, open_uploaded
 from store.settings import Settings, read_or_create_token
 from store.storage import StorageGauge
+from store.tracing import stop_tracing
 
 NOUNS = (
     runs,
@@ -119,6 +120,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         services.engine.dispose()
+        stop_tracing()
 
     # The pages of /docs would load scripts from elsewhere, and nothing but health is answered without a token.
     app = Api(

@@ -10,7 +10,7 @@ from api.requests import BatchRequest
 from api.resolve import resolve_all
 from api.schemas import BatchView
 from store import batches, runs
-from store.quotas import require_room
+from store.quotas import require_priorities, require_room
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/batches", tags=["batches"])
     dependencies=[JsonBody, StorageRoom],
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 409, 413, 415, 422, 429, 507),
+        **documented(400, 403, 409, 413, 415, 422, 429, 507),
     },
 )
 def create_batch(
@@ -32,15 +32,17 @@ def create_batch(
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> BatchView:
     """Queue many runs: all of them, or none where one is not valid."""
     resolved = resolve_all(request.runs, session)
     batch = batches.create_batch(
         session, resolved, name=request.name, owner=caller.owner, idempotency_key=idempotency_key
     )
-    require_room(session, caller.owner, services.accounts.sharing)
-    runs.note_request(batch.runs, request_id)
+    if runs.note_request(batch.runs, request_id):
+        priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
+        require_priorities(caller, services.accounts.sharing, priorities)
+        require_room(session, caller.owner, services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     return BatchView.of(batch)

@@ -11,6 +11,7 @@ from api.deps import (
     EvaluationId,
     IdempotencyKey,
     Reader,
+    RequestId,
     Services,
     ServicesDep,
     StorageRoom,
@@ -28,9 +29,9 @@ from ganlib.datasets.archives import InvalidUpload, Limits, Samples, read_sample
 from ganlib.figures.bins import ndb_figure
 from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.request import ComparisonOptions, InvalidRequest, StoredSamples
-from store import comparisons, epochs
-from store.artifacts import hash_file
+from store import comparisons, epochs, runs
 from store.db import reading, transaction
+from store.files import hash_file
 from store.models import Run
 from store.owners import Owner
 from store.quotas import require_room
@@ -74,18 +75,19 @@ async def create_evaluation(
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    request_id: RequestId,
     caller: CallerDep,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> ComparisonView:
     """Queue the comparison of two sets of samples. It is stored, with its samples, when this is answered."""
     async with receive_form(request, services.settings.uploads, ("real", "fake"), ("options",)) as form:
-        run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key)
+        run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key, request_id)
     background.add_task(services.bell, services.settings)  # runs after the response
     response.headers["Location"] = comparison_path(run.id)
     return ComparisonView.of(run)
 
 
-def _create(form: Form, services: Services, owner: Owner, key: str | None) -> Run:
+def _create(form: Form, services: Services, owner: Owner, key: str | None, request_id: str) -> Run:
     """The comparison that the form asks for, stored; nothing is stored unless all of it is valid."""
     options = ComparisonOptions.from_json(form.texts.get("options", "{}"))
     real, fake = _read(form, services)
@@ -101,7 +103,8 @@ def _create(form: Form, services: Services, owner: Owner, key: str | None) -> Ru
             services.artifacts.put_file(file, "application/octet-stream")
     with transaction(services.engine) as session:
         made = comparisons.create(session, spec, owner=owner, idempotency_key=key)
-        require_room(session, owner, services.accounts.sharing)
+        if runs.note_request([made], request_id):
+            require_room(session, owner, services.accounts.sharing)
         return made
 
 

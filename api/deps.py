@@ -1,7 +1,7 @@
 """What the endpoints are given: the service's parts, a session, the run that a path names."""
 
 import email.message
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Path, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from api.concurrency import SESSION_TURNS
 from api.errors import NotYours, UnsupportedMediaType
 from api.request_metrics import RequestMetrics
 from api.requests import MAX_EPOCH
@@ -16,7 +17,7 @@ from store import db, runs
 from store.accounts import Accounts, Caller
 from store.artifacts import Artifacts
 from store.models import Run
-from store.owners import Owner
+from store.owners import NOBODY_ELSE, Owner
 from store.settings import Settings
 from store.storage import StorageGauge
 
@@ -52,7 +53,8 @@ def require_storage(services: ServicesDep) -> None:
     services.storage.require_room()
 
 
-StorageRoom = Depends(require_storage)
+ServiceStorageRoom = Depends(require_storage)
+"""For what is stored for the owner of a run, whoever that is: see `require_storage_of`."""
 
 
 async def get_request_id(request: Request) -> str:
@@ -73,8 +75,26 @@ async def get_caller(request: Request) -> Caller:
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
+def require_own_storage(services: ServicesDep, caller: CallerDep) -> None:
+    """Returns where the service, and the caller in it, may store more."""
+    services.storage.require_room()
+    require_storage_of(caller.owner, services)
+
+
+StorageRoom = Depends(require_own_storage)
+
+
+def require_storage_of(owner: Owner, services: Services) -> None:
+    """Returns where the owner may store more.
+
+    Raises:
+        StorageQuotaExceeded: it, or its team, may not.
+    """
+    services.storage.require_room_of(owner, services.engine, services.accounts.sharing)
+
+
 def require_may_change(caller: Caller, run: Run) -> None:
-    """Returns where the caller may cancel, pause or treat the run.
+    """Returns where the caller may cancel, pause, extend, treat or delete the run.
 
     Raises:
         NotYours: it may not.
@@ -83,13 +103,22 @@ def require_may_change(caller: Caller, run: Run) -> None:
         raise NotYours(run.user, run.team)
 
 
-def get_reader(services: ServicesDep) -> Iterator[Session]:
+async def take_turn() -> AsyncIterator[None]:
+    """Waits until the request may open sessions: see `api.concurrency`."""
+    async with SESSION_TURNS.limiter():
+        yield
+
+
+Turn = Annotated[None, Depends(take_turn, scope="function")]
+
+
+def get_reader(services: ServicesDep, _turn: Turn) -> Iterator[Session]:
     """A session that sees one moment and may not write."""
     with db.reading(services.engine) as session:
         yield session
 
 
-def get_writer(services: ServicesDep) -> Iterator[Session]:
+def get_writer(services: ServicesDep, _turn: Turn) -> Iterator[Session]:
     """A session that is committed when the endpoint has returned."""
     with db.transaction(services.engine) as session:
         yield session
@@ -103,15 +132,26 @@ RunId = Annotated[str, Path(description="Id of the run, 16 hex digits.")]
 EvaluationId = Annotated[str, Path(description="Id of the evaluation, 16 hex digits.")]
 UploadId = Annotated[str, Path(description="Id of the upload, 16 hex digits.")]
 EpochPath = Annotated[int, Path(ge=0, le=MAX_EPOCH)]
-IdempotencyKey = Annotated[
+IdempotencyHeader = Annotated[
     str | None,
     Header(
         min_length=1,
         max_length=200,
         pattern=r"^[\x20-\x7e]+$",
-        description="With the same key, the same request gives what the first one made, however often it is sent.",
+        description="With the same key, the same request gives what the first one made, however often it is sent; "
+        "each user has keys of its own.",
     ),
 ]
+
+
+async def get_idempotency_key(caller: CallerDep, idempotency_key: IdempotencyHeader = None) -> str | None:
+    """The key as it is stored, so that nobody meets another user's: behind its owner and a line break."""
+    if idempotency_key is None or caller.owner == NOBODY_ELSE:
+        return idempotency_key
+    return f"{caller.owner.id}\n{idempotency_key}"
+
+
+IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
 
 
 def find_run(run_id: RunId, session: Reader) -> Run:

@@ -1,6 +1,7 @@
 """What a request must pass before anything reads its body: the token, and a limit of its size."""
 
 import secrets
+from typing import Literal
 
 from fastapi.security import HTTPBearer
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from store.accounts import Accounts
 OPEN_PATHS = frozenset({"/v1/health", "/v1/health/live", "/v1/health/ready"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
 METRICS_PATH = "/metrics"
+NO_METRICS = "Only administrators may read the metrics, and whoever has GANCLINIC_METRICS_TOKEN."
 MAX_BODY_BYTES = 1024 * 1024
 UPLOAD_PATHS = ("/v1/evaluations", "/v1/uploads")
 LARGER_BODY_BYTES = {"/v1/batches": 8 * 1024 * 1024}
@@ -27,12 +29,15 @@ bearer = HTTPBearer(
 
 
 class RequireToken:
-    """Answers 401 to a request without the token, before its body is read."""
+    """Answers 401 to a request without a token, and 403 to a user's for the metrics, before its body is read."""
 
     def __init__(
         self, app: ASGIApp, token: SecretStr, metrics_token: SecretStr | None = None, accounts: Accounts | None = None
     ) -> None:
-        """`metrics_token` opens the metrics, as `token` does, and nothing else; `accounts`: who else has a token."""
+        """`metrics_token` opens the metrics, as administrators' tokens do, and nothing else.
+
+        `accounts`: who else than the owner of `token` has one.
+        """
         self._app, self._accounts = app, accounts or Accounts()
         self._token = token.get_secret_value().encode()
         self._metrics_token = None if metrics_token is None else metrics_token.get_secret_value().encode()
@@ -42,8 +47,11 @@ class RequireToken:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._opens(given.strip().encode(), scope):
+        status = self._status(given.strip().encode(), scope) if scheme.lower() == "bearer" else 401
+        if status == 200:
             return await self._app(scope, receive, send)
+        if status == 403:
+            return await problem_response(http_problem(403, NO_METRICS), scope)(scope, receive, send)
         if given:
             problem, challenge = (
                 http_problem(401, "The token is not the one of this service."),
@@ -54,14 +62,19 @@ class RequireToken:
         headers = {"WWW-Authenticate": f'Bearer realm="ganclinic"{challenge}'}
         return await problem_response(problem, scope, headers)(scope, receive, send)
 
-    def _opens(self, given: bytes, scope: Scope) -> bool:
-        """Whether the token may; whose it is, is noted in the scope's state."""
+    def _status(self, given: bytes, scope: Scope) -> Literal[200, 401, 403]:
+        """200 where the token opens the path, 401 where it is nobody's, 403 where it is somebody's who may not.
+
+        Whose it is, is noted in the scope's state.
+        """
         is_metrics = scope["path"] == METRICS_PATH
         if is_metrics and self._metrics_token and secrets.compare_digest(given, self._metrics_token):
-            return True
+            return 200
         caller = self._accounts.caller(given, self._token)
         scope.setdefault("state", {})["caller"] = caller
-        return caller is not None
+        if caller is None:
+            return 401
+        return 403 if is_metrics and not caller.administrator else 200
 
 
 class LimitBody:

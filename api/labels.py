@@ -26,9 +26,7 @@ router = APIRouter(tags=["labels"])
     dependencies=[JsonBody],
     responses=documented(400, 404, 409, 413, 415, 422),
 )
-def create_label(
-    run_id: RunId, request: LabelRequest, session: Writer, idempotency_key: IdempotencyKey = None
-) -> LabelView:
+def create_label(run_id: RunId, request: LabelRequest, session: Writer, idempotency_key: IdempotencyKey) -> LabelView:
     """Say that a finding is, or is not, there. It is kept beside the verdict that was known then."""
     run = runs.get(session, run_id)
     known = _known(session, run, request.epoch)

@@ -1,4 +1,4 @@
-"""The service's metrics in the text format of Prometheus, for who has the token or the metrics' own."""
+"""The service's metrics in the text format of Prometheus, for administrators and who has the metrics' own token."""
 
 from collections.abc import Iterable, Iterator
 
@@ -34,7 +34,7 @@ class Collected(Collector):
 def _of_runs(tallies: Tallies) -> Iterator[Metric]:
     queued = GaugeMetricFamily("ganclinic_queue_length", "Runs that are queued.", labels=("kind", "priority"))
     oldest = GaugeMetricFamily(
-        "ganclinic_queue_oldest_seconds", "Age of the oldest queued run.", labels=("kind", "priority")
+        "ganclinic_queue_oldest_seconds", "Time since the oldest queued run was made.", labels=("kind", "priority")
     )
     for waiting in tallies.waiting:
         labels = (waiting.kind, str(waiting.priority))

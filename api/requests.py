@@ -83,6 +83,7 @@ class UploadOptions(BaseModel):
 
     name: Name | None = None
     image_size: ImageSide | None = None
+    pairs: bool = False
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Self:

@@ -12,6 +12,9 @@ from ganlib.spec import RunSpec
 from store import uploads
 from store.errors import UploadNotFound
 
+UPLOADED = frozenset({"upload", "upload-edges", "upload-pairs"})
+"""Names of data sets that are uploads."""
+
 
 def resolve(request: RunRequest, session: Session) -> RunSpec:
     """The spec that the request asks for; an upload that it names stays until the transaction's end.
@@ -35,13 +38,17 @@ def _with_upload(session: Session, document: Document) -> Document:
     if not isinstance(dataset, dict):
         return document
     given = cast("dict[str, Any]", dataset)
-    if given.get("name") != "upload" or not isinstance(given.get("upload"), str):
+    if given.get("name") not in UPLOADED or not isinstance(given.get("upload"), str):
         return document
     try:
         upload = uploads.get_locked(session, given["upload"], shared=True)
     except UploadNotFound as error:
         raise InvalidRequest({"dataset.upload": f"{error}; GET /v1/uploads lists them"}) from None
-    known = {"shape": upload.shape, "class_counts": upload.class_counts}
+    known: dict[str, Any] = {"shape": upload.shape, "class_counts": upload.class_counts}
+    if given["name"] == "upload-pairs":
+        if upload.kind != "pairs":
+            raise InvalidRequest({"dataset.upload": f"'{upload.id}' holds no pairs; upload it again, with pairs=true"})
+        known["folders"] = upload.class_names
     wrong = [field for field in known if given.get(field) not in (None, known[field])]
     if wrong:
         raise InvalidRequest({f"dataset.{f}": f"the upload has {known[f]!s:.200}; leave it out" for f in wrong})

@@ -10,6 +10,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from api.concurrency import LOOK_TURNS
 from api.deps import Reader, RunId, Services, ServicesDep
 from api.errors import NotRecorded, documented
 from store import db, run_logs, runs
@@ -118,7 +119,7 @@ async def _events(services: Services, run_id: str, number: int, after: int) -> A
     sent_at = time.monotonic()
     while True:
         try:
-            look = await run_sync(_look, services, run_id, number, after)
+            look = await run_sync(_look, services, run_id, number, after, limiter=LOOK_TURNS.limiter())
         except DatabaseUnavailable:  # it may come back; until then there is nothing to say
             look = None
         now = time.monotonic()

@@ -14,9 +14,11 @@ from api.deps import (
     RunId,
     Services,
     ServicesDep,
+    ServiceStorageRoom,
     StorageRoom,
     Writer,
     require_may_change,
+    require_storage_of,
 )
 from api.errors import documented
 from api.requests import Extension, RunQuery
@@ -28,7 +30,7 @@ from store.db import reading
 from store.errors import DatabaseUnavailable, StoreUnavailable
 from store.owners import Owner
 from store.places import checkpoint_files
-from store.quotas import require_room
+from store.quotas import require_priorities, require_room
 
 logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -40,7 +42,7 @@ router = APIRouter(prefix="/runs", tags=["runs"])
     dependencies=[JsonBody, StorageRoom],
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 409, 413, 415, 422, 429, 507),
+        **documented(400, 403, 409, 413, 415, 422, 429, 507),
     },
 )
 def create_run(
@@ -51,13 +53,14 @@ def create_run(
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> RunView:
     """Queue a run. It is stored when this is answered."""
     spec = resolve(request, session)
     run = runs.create(session, request, spec, owner=caller.owner, idempotency_key=idempotency_key)
-    require_room(session, caller.owner, services.accounts.sharing)
-    runs.note_request([run], request_id)
+    if runs.note_request([run], request_id):
+        require_priorities(caller, services.accounts.sharing, {"priority": request.priority})
+        require_room(session, caller.owner, services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = run_path(run.id)
     return RunView.of(run)
@@ -108,9 +111,12 @@ def resume_run(
     run_id: RunId, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
 ) -> RunView:
     """Put a paused run back into the queue, at its old place, or call off the pause of one that is running."""
-    require_may_change(caller, runs.get(session, run_id))
+    run = runs.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
+    require_may_change(caller, run)
+    was_queued = run.status == "queued"
     run = pauses.resume(session, run_id)
-    require_room(session, Owner.of(run), services.accounts.sharing)
+    if run.status == "queued" and not was_queued:
+        require_room(session, Owner.of(run), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     return RunView.of(run)
 
@@ -152,8 +158,8 @@ def _delete_files(services: Services, run_id: str, artifacts: frozenset[str]) ->
 @router.post(
     "/{run_id}/extend",
     status_code=202,
-    dependencies=[JsonBody],
-    responses=documented(400, 403, 404, 409, 413, 415, 422, 429),
+    dependencies=[JsonBody, ServiceStorageRoom],
+    responses=documented(400, 403, 404, 409, 413, 415, 422, 429, 507),
 )
 def extend_run(
     run_id: RunId,
@@ -162,11 +168,18 @@ def extend_run(
     services: ServicesDep,
     background: BackgroundTasks,
     caller: CallerDep,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> RunView:
-    """Let a run that succeeded or was halted go on from its last checkpoint, with more epochs in its spec."""
-    require_may_change(caller, runs.get(session, run_id))
+    """Let a run that succeeded, was halted, or has used up its time go on from its last checkpoint, with more epochs.
+
+    The attempts that it may lose, and the hours that its spec allows, are counted anew.
+    """
+    run = runs.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
+    require_may_change(caller, run)
+    require_storage_of(Owner.of(run), services)
+    was_queued = run.status == "queued"
     run = extensions.extend(session, run_id, request.epochs, idempotency_key=idempotency_key)
-    require_room(session, Owner.of(run), services.accounts.sharing)
+    if run.status == "queued" and not was_queued:
+        require_room(session, Owner.of(run), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     return RunView.of(run)

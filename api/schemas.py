@@ -100,6 +100,8 @@ class RunView(View):
     cancel_requested: bool
     pause_requested: bool
     """Of a running run: it becomes paused with its next epoch."""
+    gives_way_to: str | None
+    """The queued run of higher priority that a running one gives its slot to with its next epoch."""
     epochs_total: int
     extended_from: list[int] | None
     """What `epochs_total` was before each time that the run was extended."""

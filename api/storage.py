@@ -1,13 +1,14 @@
 """What stored files take."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 
 from api.deps import Reader, ServicesDep
 from api.errors import documented
 from api.views import View
-from store.storage import measure_usage, usage_of_runs
+from store.accounts import Sharing
+from store.storage import OwnerUsage, measure_usage, usage_of_owners, usage_of_runs
 
 router = APIRouter(prefix="/storage", tags=["storage"])
 
@@ -23,8 +24,39 @@ class RunStorageView(View):
     checkpoints: int
 
 
+class OwnerStorageView(View):
+    """What the files of one user take, in bytes, each counted once."""
+
+    user: str
+    team: str | None
+    artifacts: int
+    """Pictures, and samples that are compared."""
+    uploads: int
+    checkpoints: int
+    total: int
+    quota: int | None
+    """From which on what the user sends is refused; null: never."""
+    team_quota: int | None
+    """From which on that is so of all users of the team together; null: never."""
+
+    @classmethod
+    def of(cls, usage: OwnerUsage, sharing: Sharing) -> Self:
+        """The view of what was measured."""
+        owner = usage.owner
+        return cls(
+            user=owner.user,
+            team=owner.team,
+            artifacts=usage.artifacts,
+            uploads=usage.uploads,
+            checkpoints=usage.checkpoints,
+            total=usage.total,
+            quota=sharing.quota_of_user(owner.user).storage_bytes,
+            team_quota=sharing.quota_of_team(owner.team).storage_bytes,
+        )
+
+
 class StorageView(View):
-    """What all stored files take, in bytes, each counted once; and the runs that take most."""
+    """What all stored files take, in bytes, each counted once; and the users and runs that take most."""
 
     artifacts: int
     """Pictures, and samples that are compared."""
@@ -33,6 +65,8 @@ class StorageView(View):
     total: int
     quota: int | None
     """From which on uploads and new runs are refused; null: never."""
+    users: list[OwnerStorageView]
+    """Those that take most, most first; a user who was in two teams is there for each."""
     runs: list[RunStorageView]
     """Those that take most, most first."""
 
@@ -41,10 +75,11 @@ class StorageView(View):
 def get_storage(
     session: Reader,
     services: ServicesDep,
-    limit: Annotated[int, Query(ge=0, le=1000, description="How many runs are listed.")] = 50,
+    limit: Annotated[int, Query(ge=0, le=1000, description="How many users and runs are listed.")] = 50,
 ) -> StorageView:
     """Look at what stored files take."""
     usage = measure_usage(services.settings)
+    users = usage_of_owners(session, services.settings) if limit else []
     runs = usage_of_runs(session, services.settings) if limit else []
     return StorageView(
         artifacts=usage.artifacts,
@@ -52,5 +87,6 @@ def get_storage(
         checkpoints=usage.checkpoints,
         total=usage.total,
         quota=services.settings.storage_quota_bytes,
+        users=[OwnerStorageView.of(usage, services.accounts.sharing) for usage in users[:limit]],
         runs=[RunStorageView.model_validate(run) for run in runs[:limit]],
     )

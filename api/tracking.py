@@ -1,16 +1,19 @@
-"""Around every request: an id that is answered and logged, a line in the log, a count in the metrics."""
+"""Around every request: an id that is answered and logged, a line in the log, a count in the metrics, a span."""
 
 import logging
 import re
 import secrets
 import time
+from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.request_metrics import RequestMetrics
+from store import tracing
 from store.log_lines import add_context
+from store.tracing import Span
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PREFIX = "/v1/"
@@ -43,14 +46,37 @@ class Tracking:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            seconds = time.perf_counter() - started_at
-            self._metrics.observe(scope["method"], route_of(scope), status, seconds)
-            path = quote(scope["path"], errors="replace")
-            level = logging.DEBUG if path.startswith(QUIET) else logging.INFO
-            logger.log(level, "%s %s %d in %.1f ms", _word(scope["method"]), path, status, 1000 * seconds)
+        path = quote(scope["path"], errors="replace")
+        is_quiet = path.startswith(QUIET)
+        with nullcontext(Span()) if is_quiet else _span_of(scope, path, request_id) as span:
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                seconds = time.perf_counter() - started_at
+                self._metrics.observe(scope["method"], route_of(scope), status, seconds)
+                level = logging.DEBUG if is_quiet else logging.INFO
+                logger.log(level, "%s %s %d in %.1f ms", _word(scope["method"]), path, status, 1000 * seconds)
+                _note_answer(span, scope, status)
+
+
+def _span_of(scope: Scope, path: str, request_id: str) -> AbstractContextManager[Span]:
+    """Below the caller's own span, where the caller sends its context."""
+    method = _word(scope["method"])
+    attributes = {"http.request.method": method, "url.path": path, "ganclinic.request": request_id}
+    given = Headers(scope=scope).get(tracing.HEADER)
+    return tracing.span(method, attributes, traceparent=given, is_request=True)
+
+
+def _note_answer(span: Span, scope: Scope, status: int) -> None:
+    """With the names that OpenTelemetry has for them."""
+    span.note({"http.response.status_code": status})
+    if (route := route_of(scope)) is not None:
+        span.rename(f"{_word(scope['method'])} {route}")
+        span.note({"http.route": route})
+    if run_id := scope.get("path_params", {}).get("run_id"):
+        span.note({tracing.RUN: run_id})
+    if status >= 500:
+        span.fail(f"answered with {status}")
 
 
 def choose_id(given: str | None) -> str:

@@ -29,8 +29,8 @@ class TreatmentView(View):
     finding: FindingName
     """What is treated."""
     status: TreatmentStatus
-    """`cured`: the last try succeeded, and its verdict is known and names nothing moderate or severe. `exhausted`: no
-    try, no epochs or no remedy was left before."""
+    """`cured`: the last try succeeded, its verdict is known and names nothing moderate or severe, nor what is treated,
+    however mild. `exhausted`: no try, no epochs or no remedy was left before."""
     reason: str | None
     """Why it is over."""
     max_tries: int

@@ -11,10 +11,13 @@ from api.deps import (
     IdempotencyKey,
     JsonBody,
     Reader,
+    RequestId,
     RunId,
     ServicesDep,
+    ServiceStorageRoom,
     Writer,
     require_may_change,
+    require_storage_of,
 )
 from api.errors import documented
 from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
@@ -33,10 +36,10 @@ router = APIRouter(tags=["treatments"])
 @router.post(
     "/runs/{run_id}/treatments",
     status_code=202,
-    dependencies=[JsonBody],
+    dependencies=[JsonBody, ServiceStorageRoom],
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 403, 404, 409, 413, 415, 422, 429),
+        **documented(400, 403, 404, 409, 413, 415, 422, 429, 507),
     },
 )
 def create_treatment(
@@ -45,9 +48,10 @@ def create_treatment(
     services: ServicesDep,
     background: BackgroundTasks,
     response: Response,
+    request_id: RequestId,
     caller: CallerDep,
+    idempotency_key: IdempotencyKey,
     request: TreatmentRequest | None = None,
-    idempotency_key: IdempotencyKey = None,
 ) -> TreatmentView:
     """Treat a run that is over: queue a run with the first remedy, and when that does not help, with the next one.
 
@@ -56,8 +60,10 @@ def create_treatment(
     """
     sick = runs.get(session, run_id)
     require_may_change(caller, sick)
+    require_storage_of(Owner.of(sick), services)
     treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
-    require_room(session, Owner.of(sick), services.accounts.sharing)
+    if runs.note_request(treatments.tries(session, treatment.id)[:1], request_id):  # no request makes the others
+        require_room(session, Owner.of(sick), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = treatment_path(treatment.id)
     return _view(session, treatment)

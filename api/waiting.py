@@ -1,5 +1,6 @@
 """Why a run waits."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from fastapi import APIRouter
@@ -7,7 +8,11 @@ from fastapi import APIRouter
 from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import documented
 from api.views import View
+from store import quotas
 from store.models import Run, Status
+from store.owners import Owner
+from store.quotas import Limit, Reached, Scope
+from store.storage import TOTALS
 from store.waiting import ReasonKind, Waiting, why_waiting
 
 router = APIRouter(prefix="/runs/{run_id}/waiting", tags=["runs"])
@@ -28,6 +33,30 @@ class ReasonView(View):
     text: str
 
 
+class LimitView(View):
+    """A quota of whoever the run belongs to."""
+
+    scope: Scope
+    name: str
+    """Of the user or the team."""
+    limit: Limit
+    used: float
+    allowed: float
+    text: str
+
+    @classmethod
+    def of(cls, found: Reached) -> Self:
+        """The view of a limit."""
+        return cls(
+            scope=found.scope,
+            name=found.name,
+            limit=found.limit,
+            used=found.used,
+            allowed=found.allowed,
+            text=str(found),
+        )
+
+
 class WaitingView(View):
     """Why a run waits."""
 
@@ -43,15 +72,24 @@ class WaitingView(View):
     """Its training from where it is, by finished runs of the same preset, data set and generator; null: unknown."""
     compared_with: int
     """Finished runs that `takes_s` is taken from."""
+    limits: list[LimitView]
+    """The quotas of its user and team. `running` and `device_hours` hold runs back; the others refuse requests."""
 
     @classmethod
-    def of(cls, run: Run, waiting: Waiting) -> Self:
+    def of(cls, run: Run, waiting: Waiting, limits: Sequence[Reached]) -> Self:
         """The view of what was found."""
-        shown = {name: getattr(waiting, name) for name in cls.model_fields if name not in ("run_id", "status")}
-        return cls.model_validate({"run_id": run.id, "status": run.status, **shown})
+        own = {"run_id": run.id, "status": run.status, "limits": [LimitView.of(limit) for limit in limits]}
+        shown = {name: getattr(waiting, name) for name in cls.model_fields if name not in own}
+        return cls.model_validate({**shown, **own})
 
 
 @router.get("", responses=documented(404))
 def get_waiting(run: FoundRun, session: Reader, services: ServicesDep) -> WaitingView:
     """Ask why a run waits: what is claimed before it, what holds it back, and when it may begin."""
-    return WaitingView.of(run, why_waiting(session, run, services.accounts.sharing))
+    sharing = services.accounts.sharing
+
+    def stored_bytes(scope: Scope, name: str) -> int:
+        return TOTALS[scope](services.storage.usages(services.engine), name)
+
+    limits = quotas.limits(session, Owner.of(run), sharing, stored_bytes)
+    return WaitingView.of(run, why_waiting(session, run, sharing), limits)

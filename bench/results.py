@@ -31,9 +31,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(name: str, figures: dict[str, Any]) -> Path:
-    """Write `bench/results/<name>.json` with date and machine."""
-    path = RESULTS / f"{name}.json"
+def write(name: str, figures: dict[str, Any], directory: Path = RESULTS) -> Path:
+    """Write `<name>.json` in `directory`, with date and machine."""
+    path = directory / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     document = {"measured_on": datetime.now(UTC).date().isoformat(), "machine": machine(), **figures}
     path.write_text(json.dumps(document, indent=1) + "\n")

@@ -7,7 +7,7 @@ ENV PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp/matplotlib
 # The packages that it needs, in a layer of their own: an edit of the code does not install them again.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN pip install --no-cache-dir --constraint constraints.txt setuptools
-RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[server]'
+RUN pip install --no-cache-dir --constraint constraints.txt --no-build-isolation '.[server,traces]'
 COPY ganclinic ./ganclinic
 COPY ganlib ./ganlib
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --force-reinstall .

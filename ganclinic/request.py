@@ -47,8 +47,12 @@ def read_document(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in cast("dict[Any, Any]", document).items()}
 
 
-def request_from(source: str, settings: Sequence[str] = (), name: str | None = None) -> RunRequest:
+def request_from(
+    source: str, settings: Sequence[str] = (), name: str | None = None, priority: int | None = None
+) -> RunRequest:
     """The request for a preset's name, or for a file that holds a spec or a request.
+
+    What is given here counts instead of what a file says.
 
     Raises:
         InvalidInput: the file or a setting cannot be understood.
@@ -57,16 +61,23 @@ def request_from(source: str, settings: Sequence[str] = (), name: str | None = N
     document["set"] = {**(document.get("set") or {}), **parse_settings(settings)}
     if name is not None:
         document["name"] = name
+    if priority is not None:
+        document["priority"] = priority
     return _request(document, source)
 
 
-def batch_from(file: Path) -> tuple[str | None, list[RunRequest]]:
-    """Name and requests of a batch file: `[[runs]]` with `preset` or `spec`, `set` and `name` each.
+def batch_from(file: Path, priority: int | None = None) -> tuple[str | None, list[RunRequest]]:
+    """Name and requests of a batch file: `[[runs]]` with `preset` or `spec`, `set`, `name` and `priority` each.
+
+    A priority that is given here is that of every run.
 
     Raises:
         InvalidInput: it cannot be understood.
     """
-    return _batch(read_document(file), str(file))
+    name, requests = _batch(read_document(file), str(file))
+    if priority is not None:
+        requests = [request.model_copy(update={"priority": priority}) for request in requests]
+    return name, requests
 
 
 def batch_from_toml(text: str) -> tuple[str | None, list[RunRequest]]:

@@ -48,6 +48,8 @@ class RunView(View):
     """Whether it was asked to end; a training ends after its step."""
     pause_requested: bool = False
     """Whether it was asked to pause, and goes on to the end of its epoch."""
+    gives_way_to: str | None = None
+    """The run of higher priority that it gives its slot to at the end of its epoch."""
     epochs_total: int
     epochs_done: int = 0
     steps_per_epoch: int
@@ -168,12 +170,15 @@ class ComparisonView(View):
 
 
 class UploadView(View):
-    """A set of samples that runs may train on, with `dataset.name=upload` and `dataset.upload=<id>`."""
+    """A set of samples that runs may train on, with `dataset.name=upload` and `dataset.upload=<id>`.
+
+    Of pairs the name is `upload-pairs`.
+    """
 
     id: str
     name: str | None = None
     kind: str
-    """images or points."""
+    """images, points or pairs."""
     count: int
     shape: tuple[int, ...]
     """Of one sample: (channels, height, width) for images, (d,) for points."""
@@ -217,7 +222,20 @@ class ReasonView(View):
     """One thing that a run waits for."""
 
     kind: str
-    """paused, quota, drained, no worker, priority, share, older or busy."""
+    """paused, quota, drained, no worker, gave way, gives way, priority, share, older or busy."""
+    text: str
+
+
+class LimitView(View):
+    """A quota of whoever the run belongs to."""
+
+    scope: str
+    """user or team."""
+    name: str
+    limit: str
+    """running, queued, device_hours or storage_bytes."""
+    used: float
+    allowed: float
     text: str
 
 
@@ -235,6 +253,8 @@ class WaitingView(View):
     """Its training, by finished runs like it; None: unknown."""
     compared_with: int = 0
     """How many those are."""
+    limits: tuple[LimitView, ...] = ()
+    """The quotas of its user and team."""
 
 
 class WorkerView(View):
@@ -248,6 +268,8 @@ class WorkerView(View):
     """Whether it claims nothing more."""
     run_id: str | None = None
     """What it trains."""
+    obstacle: str | None = None
+    """Why it does not claim the run whose turn it is."""
 
 
 class BatchView(View):

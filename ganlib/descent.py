@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganlib.gradients import LayerNorms
 from ganlib.optimizer_specs import Adam, ConstantRate, CosineRate, LinearRate, Optimizer, RmsProp, Schedule, Sgd
+from ganlib.ranks import ALONE, Ranks
 
 
 def rate_factor(schedule: Schedule, step: int, total_steps: int) -> float:
@@ -27,8 +28,8 @@ def rate_factor(schedule: Schedule, step: int, total_steps: int) -> float:
 class Descent:
     """The way of one network's weights down its loss."""
 
-    def __init__(self, network: nn.Module, spec: Optimizer, total_steps: int) -> None:
-        self.network, self.spec, self.total_steps = network, spec, total_steps
+    def __init__(self, network: nn.Module, spec: Optimizer, total_steps: int, ranks: Ranks = ALONE) -> None:
+        self.network, self.spec, self.total_steps, self.ranks = network, spec, total_steps, ranks
         self.optimizer = _optimizer(network, spec)
         self.gradients = LayerNorms(network)
 
@@ -40,6 +41,7 @@ class Descent:
 
     def advance(self, step: int) -> Tensor:
         """One update on the gradient that is there; its norm before clipping."""
+        self.ranks.average_gradients(self.network.parameters())
         norm = self.gradients.take()
         if self.spec.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.network.parameters(), self.spec.clip_norm, norm)

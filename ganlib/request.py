@@ -15,6 +15,7 @@ from ganlib.spec import UNPAIRED_MEASURES, Comparison, ComparisonSpec, MeasureNa
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """A name for people: no control characters, which would reach their terminals."""
+MAX_PRIORITY = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,9 @@ class RunRequest(BaseModel):
         default_factory=dict, max_length=200, description='Dotted paths and new values, e.g. {"training.epochs": 3}.'
     )
     name: Name | None = Field(default=None, description="A name for people.")
+    priority: int = Field(
+        default=0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Runs of a higher priority are claimed first."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -19,9 +19,13 @@ from ganlib.dataset_specs import Dataset as Dataset
 from ganlib.dataset_specs import EdgesDataset as EdgesDataset
 from ganlib.dataset_specs import ImageDataset as ImageDataset
 from ganlib.dataset_specs import MixtureDataset as MixtureDataset
+from ganlib.dataset_specs import PairChoice as PairChoice
 from ganlib.dataset_specs import PolygonDataset as PolygonDataset
 from ganlib.dataset_specs import StackedDataset as StackedDataset
+from ganlib.dataset_specs import UploadChoice as UploadChoice
 from ganlib.dataset_specs import UploadDataset as UploadDataset
+from ganlib.dataset_specs import UploadEdgesDataset as UploadEdgesDataset
+from ganlib.dataset_specs import UploadPairsDataset as UploadPairsDataset
 from ganlib.datasets.catalog import DatasetInfo
 from ganlib.diagnosis_specs import Watch
 from ganlib.network_checks import Surroundings, check_networks, sees_without_class
@@ -30,6 +34,7 @@ from ganlib.objective_specs import BceObjective, Objective, Penalties, all_penal
 from ganlib.optimizer_specs import Adam, Optimizer
 from ganlib.pair_checks import check_pairs
 from ganlib.part import Part
+from ganlib.rank_checks import check_ranks
 from ganlib.remedy_checks import check_remedies
 from ganlib.remedy_specs import Remedies
 
@@ -161,10 +166,20 @@ class ComparisonSpec(Part):
 
 
 class Resources(Part):
-    """Where the run may be trained."""
+    """Where the run may be trained, and for how long."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the worker's GPU where it has one."""
+    gpus: int = Field(default=1, ge=1, le=64)
+    """GPUs that train it together, each in a process with its part of every batch. The losses are those of one GPU, up
+    to rounding. Refused where that is not so: with batch norm, dropout, minibatch discrimination, most remedies."""
+    gpu_memory_gb: float | None = Field(default=None, ge=1, le=10_000)
+    """GB (of 10^9 bytes) of the GPU's memory that the run may take, about 0.5 of which are the driver's; null: the
+    whole GPU. Where their sum fits, and the worker has slots for them, several runs share a GPU."""
+    max_hours: float | None = Field(default=None, gt=0)
+    """Hours for which the run may be trained, all its attempts since it was last extended together; null: as many as
+    it takes. Past them it fails (`TimeLimit`) with the end of its epoch, keeps what it has recorded, and may be
+    extended."""
 
 
 class RunSpec(Part):
@@ -219,7 +234,7 @@ class RunSpec(Part):
     @property
     def input_channels(self) -> int:
         """Channels of the images that samples are made from; 0 where they are made from latents."""
-        return self.dataset.input_channels if isinstance(self.dataset, EdgesDataset) else 0
+        return self.dataset.input_channels if isinstance(self.dataset, PairChoice) else 0
 
     @property
     def discriminator_shape(self) -> tuple[int, ...]:
@@ -256,6 +271,7 @@ class RunSpec(Part):
         check_networks(self.generator, self.discriminator, _surroundings(self))
         _check_evaluation(self)
         check_remedies(self)
+        check_ranks(self)
         return self
 
 
@@ -348,17 +364,27 @@ def check_num_bins(num_bins: int, n_real: int, n_fake: int, field: str) -> None:
 
 
 def canonical_json(spec: RunSpec | ComparisonSpec, *left_out: str) -> str:
-    """The spec with every default written out, keys sorted, no white space; without the parts of these names."""
-    document = spec.model_dump(mode="json", exclude=set(left_out))
+    """The spec with every default written out, keys sorted, no white space; without what these dotted paths name."""
+    document = spec.model_dump(mode="json")
+    for path in left_out:
+        *parents, last = path.split(".")
+        part = document
+        for key in parents:
+            part = part.get(key, {})
+        part.pop(last, None)
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+UNHASHED = ("diagnosis", "resources.max_hours", "resources.gpu_memory_gb", "resources.gpus")
 
 
 def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes.
 
-    Leaves `diagnosis` out: it says when a training may end early, and changes nothing that is computed until then.
+    Leaves out what changes nothing that is computed: `diagnosis` and `resources.max_hours`, which say when a training
+    may end early, `resources.gpu_memory_gb`, and, up to rounding, `resources.gpus`.
     """
-    return hashlib.sha256(canonical_json(spec, "diagnosis").encode()).hexdigest()
+    return hashlib.sha256(canonical_json(spec, *UNHASHED).encode()).hexdigest()
 
 
 def with_settings(document: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ganlib.objective_specs import WassersteinObjective
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
+from ganlib.ranks import ALONE, Ranks
 from ganlib.remedies.remedy import Move, Remedy, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.report import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
@@ -79,13 +80,16 @@ class Training:
         device: torch.device,
         state: TrainingState | None = None,
         before: Sequence[RunSpec] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
         """Build it at its start, or at `state`, which may also be that of a spec in `before` with fewer epochs.
+
+        With `ranks` it is one process's part of the training.
 
         Raises:
             SpecMismatch: the state was saved under another spec.
         """
-        self.spec, self.device = spec, device
+        self.spec, self.device, self.ranks = spec, device, ranks
         self.data = torch.from_numpy(data.samples).to(device)
         self.inputs = None if data.inputs is None else torch.from_numpy(data.inputs).to(device)
         self.held_out = held_out_of(data)
@@ -94,8 +98,9 @@ class Training:
         self.generator = build_generator(spec, device)
         self.discriminator = build_discriminator(spec, device)
         steps = spec.total_steps
-        self.generator_descent = Descent(self.generator, spec.optimizer, steps)
-        self.discriminator_descent = Descent(self.discriminator, spec.discriminator_optimizer or spec.optimizer, steps)
+        discriminators = spec.discriminator_optimizer or spec.optimizer
+        self.generator_descent = Descent(self.generator, spec.optimizer, steps, ranks)
+        self.discriminator_descent = Descent(self.discriminator, discriminators, steps, ranks)
         self.remedies = self._build_remedies()
         self.trace = GradientTrace(
             generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
@@ -124,6 +129,13 @@ class Training:
                 gradients=(*gradients, self.trace.measured(self.step)),
                 **self._shown_pairs(),
             )
+
+    def follow(self) -> None:
+        """Make the steps that are left without a report, as every process does but rank 0."""
+        while self.epoch < self.spec.training.epochs:
+            for _ in range(self.spec.steps_per_epoch):
+                self._step(None)
+            self.epoch += 1
 
     def warm_start(self, state: TrainingState) -> None:
         """Begin, before the first step, with the weights of another training whose networks are the same.
@@ -199,14 +211,15 @@ class Training:
         self.step += 1
         for remedy in self.remedies.values():
             remedy.after_step(self.step)
-        row = _row(updates, outcome)
+        row = self.ranks.mean(_row(updates, outcome)).tolist()
         if on_step is not None:
             on_step(self.step)
         return row
 
     def _update_discriminator(self, draw: int) -> DiscriminatorOutcome:
-        reals = self._reals(batch_indices(self.spec, draw))
-        given = self._given(Stream.DISCRIMINATOR_LATENTS, draw, len(reals), reals.inputs)
+        indices = batch_indices(self.spec, draw)
+        reals = self._reals(indices)
+        given = self._given(Stream.DISCRIMINATOR_LATENTS, draw, len(indices), reals.inputs)
         # of the reals' classes, so that no pair and no point between them has two
         fakes = make_fakes(self.generator, given, self.spec.training.fake_statistics, reals.labels)
         fakes = beside(reals.inputs, fakes)
@@ -246,7 +259,7 @@ class Training:
 
     def _one_centred(self, weight: float, reals: Batch, fakes: Batch, draw: int) -> Tensor:
         generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
-        shares = torch.rand(len(reals), generator=generator).to(self.device)
+        shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
         return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
 
     def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
@@ -287,8 +300,8 @@ class Training:
         return Batch(samples=samples, labels=batch.labels)
 
     def _reals(self, indices: NDArray[np.int64]) -> Batch:
-        """The training samples of these numbers."""
-        chosen = torch.from_numpy(indices).to(self.device)
+        """The training samples of these numbers, or this process's part of them."""
+        chosen = torch.from_numpy(self.ranks.part(indices)).to(self.device)
         return Batch(
             samples=scale(self.data[chosen]),
             labels=None if self.labels is None else self.labels[chosen],
@@ -296,10 +309,11 @@ class Training:
         )
 
     def _given(self, stream: Stream, index: int, count: int, inputs: Tensor | None) -> Tensor:
-        """What the generator makes samples from: the inputs where there are any, else latents."""
+        """What the generator makes samples from: the inputs where there are any, else its part of `count` latents."""
         if inputs is not None:
             return inputs
-        return latents(self.spec.seed, stream, index, (count, self.spec.generator.latent_dim)).to(self.device)
+        drawn = latents(self.spec.seed, stream, index, (count, self.spec.generator.latent_dim))
+        return self.ranks.part(drawn).to(self.device)
 
     def _fakes(self) -> NDArray[np.float32]:
         return self._sample(Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
@@ -421,11 +435,10 @@ def _take_over(descent: Descent, saved: dict[str, Any]) -> None:
         descent.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
 
 
-def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> list[float]:
-    """The step's values in the order of STEP_COLUMNS, read from the device in one go."""
+def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> Tensor:
+    """The step's values in the order of STEP_COLUMNS, on the device: they are read in one go."""
     columns = torch.stack(
         [torch.stack([u.loss_real, u.loss_fake, u.acc_real, u.acc_fake, u.grad_norm, u.auc]) for u in updates]
     ).mean(0)
     real, fake, acc_real, acc_fake, d_norm, auc = columns
-    values = torch.stack([real, fake, outcome.loss, acc_real, acc_fake, d_norm, outcome.grad_norm, auc])
-    return values.tolist()
+    return torch.stack([real, fake, outcome.loss, acc_real, acc_fake, d_norm, outcome.grad_norm, auc])

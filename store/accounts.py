@@ -12,8 +12,10 @@
     running = 4
     [quotas.users.ada]
     queued = 500
+    max_priority = 10             # of its runs; 0 where it is not given, and its team's counts, too
     [quotas.teams.vision]
     device_hours = 48             # in any 24 hours
+    max_priority = 10
 
 Without the file there is one user, `default`, who has the service's one token and is an administrator.
 """
@@ -29,6 +31,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ganlib.request import MAX_PRIORITY
 from store.models import DEFAULT_USER
 from store.owners import NOBODY_ELSE, Owner
 
@@ -46,7 +49,7 @@ class _Part(BaseModel):
 
 
 class Quota(_Part):
-    """How much a user or a team may have at once; null: as much as there is."""
+    """How much a user or a team may have at once; null: as much as there is, but no priority above 0."""
 
     running: int | None = Field(default=None, ge=0)
     """Runs that are trained at once."""
@@ -54,6 +57,10 @@ class Quota(_Part):
     """Runs that wait at once."""
     device_hours: float | None = Field(default=None, ge=0)
     """Device hours in any 24 hours."""
+    storage_bytes: int | None = Field(default=None, ge=0)
+    """Bytes of stored files: pictures and checkpoints of runs, compared samples, uploads."""
+    max_priority: int | None = Field(default=None, ge=0, le=MAX_PRIORITY)
+    """The highest priority that its runs may be given; null: 0."""
 
     def over(self, default: Self) -> Self:
         """This quota, with the other's limits where it has none."""
@@ -106,6 +113,19 @@ class _File(_Part):
                 raise ValueError(f"users[{index}].name: '{user.name}' is there twice")
             if user.token_sha256 in {other.token_sha256 for other in before}:
                 raise ValueError(f"users[{index}].token_sha256: two users have the same token; make another")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_and_quotas_are_those_of_its_users_and_teams(self) -> Self:
+        users = {DEFAULT_USER, *(user.name for user in self.users)}
+        teams = {user.team for user in self.users}
+        for name in self.quotas.users:
+            if name not in users:
+                raise ValueError(f"quotas.users.{name}: this file has no such user")
+        for field_name, named in (("teams", self.teams), ("quotas.teams", self.quotas.teams)):
+            for name in named:
+                if name not in teams:
+                    raise ValueError(f"{field_name}.{name}: no user of this file is in such a team")
         return self
 
 

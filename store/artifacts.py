@@ -1,6 +1,5 @@
 """Files named by the hash of their content."""
 
-import hashlib
 import io
 import re
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from store.errors import ArtifactNotFound, FileMissing
-from store.files import COPY_BYTES, Files, LocalFiles, StoredFile
+from store.files import Files, LocalFiles, StoredFile, hash_file
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -109,12 +108,3 @@ def _name(sha256: str) -> str:
 def hash_of(name: str) -> str:
     """The hash that the file of that name is for."""
     return name.replace("/", "", 1)
-
-
-def hash_file(content: BinaryIO) -> str:
-    """SHA-256 of all of an open file, which is read to its end; 64 hex digits."""
-    content.seek(0)
-    digest = hashlib.sha256()
-    while block := content.read(COPY_BYTES):
-        digest.update(block)
-    return digest.hexdigest()

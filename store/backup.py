@@ -1,30 +1,38 @@
 """Copies the whole state into a directory, and back: `python -m store.backup [--restore] [--files-only] DIR`.
 
-The database comes first, as it is at one moment, and stored files after it: whatever the copy names is there then,
-unless it was deleted meanwhile. A directory that holds a backup already is brought up to date; files are never changed
-once they are stored, so that only new ones are copied.
+The database is copied as it is at one moment, and stored files after it: whatever the copy names is there then.
+Trainings delete their older checkpoints, though, so that these are copied before it, too, and all of it again where the
+newest one of a run that is not over has slipped through. A directory that holds a backup already is brought up to date;
+files are never changed once they are stored, so that only new ones are copied.
 """
 
 import argparse
+import logging
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, inspect, make_url
+from sqlalchemy import URL, Engine, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from store.db import make_engine
+from store.db import make_engine, reading
 from store.errors import BackupFailed, DatabaseUnavailable, DiskFull, FileMissing, StoreUnavailable
 from store.files import Files, LocalFiles, room_in
+from store.models import FINAL_STATUSES, Epoch, Run
 from store.places import artifact_files, checkpoint_files, uploaded_files
 from store.settings import Settings, child_environment, create_home
 
 SQLITE_COPY, POSTGRES_COPY = "ganclinic.db", "database.dump"
-AREAS = {"artifacts": artifact_files, "uploaded": uploaded_files, "checkpoints": checkpoint_files}
+MOST_PASSES = 4  # over checkpoints and database; the first has the most to copy, and so takes longest
+AREAS = {"checkpoints": checkpoint_files, "artifacts": artifact_files, "uploaded": uploaded_files}
+"""In the order in which they are copied: what a training deletes first."""
+
+logger = logging.getLogger(__name__)
 
 
 def back_up(settings: Settings, directory: Path, *, files_only: bool = False) -> int:
@@ -32,13 +40,13 @@ def back_up(settings: Settings, directory: Path, *, files_only: bool = False) ->
 
     Raises:
         BackupFailed: the database cannot be copied.
+        DatabaseUnavailable: it does not answer.
         DiskFull: there is no room.
         StoreUnavailable: the store of files does not answer.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not files_only:
-        _copy_database(make_url(settings.database), directory)
-    return sum(_bring(settings, area, directory / area) for area in AREAS)
+    count = 0 if files_only else _bring_database(settings, directory)
+    return count + sum(_bring(settings, area, directory / area) for area in AREAS)
 
 
 def restore(settings: Settings, directory: Path, *, files_only: bool = False) -> int:
@@ -53,6 +61,25 @@ def restore(settings: Settings, directory: Path, *, files_only: bool = False) ->
     if not files_only:
         _restore_database(make_url(settings.database), directory)
     return sum(_copy(LocalFiles(directory / area), opened(settings)) for area, opened in AREAS.items())
+
+
+def _bring_database(settings: Settings, directory: Path) -> int:
+    """Copies it with the checkpoints that runs go on from by it; how many of these were new."""
+    checkpoints = directory / "checkpoints"
+    count, missing = 0, set[str]()
+    for _ in range(MOST_PASSES):
+        count += _bring(settings, "checkpoints", checkpoints)
+        named = _copy_database(make_url(settings.database), directory)
+        count += _bring(settings, "checkpoints", checkpoints)
+        missing = {name for name in named if not LocalFiles(checkpoints).has(name)}
+        if not missing:
+            return count
+    logger.warning(
+        "not in the backup, because they are lost or trainings were faster: %s; their runs will go on from the "
+        "checkpoints before",
+        ", ".join(sorted(missing)),
+    )
+    return count
 
 
 def _bring(settings: Settings, area: str, target: Path) -> int:
@@ -95,13 +122,46 @@ def _copy(source: Files, target: Files) -> int:
 # --- databases --------------------------------------------------------------------------------------------------
 
 
-def _copy_database(url: URL, directory: Path) -> None:
+def _copy_database(url: URL, directory: Path) -> set[str]:
+    """The checkpoints that runs go on from by the copy, as `run/file`."""
     if url.get_backend_name() == "sqlite":
-        _copy_sqlite(Path(str(url.database)), directory / SQLITE_COPY)
-        return
+        copy = directory / SQLITE_COPY
+        _copy_sqlite(Path(str(url.database)), copy)
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True))
+        with _disposing(engine), Session(engine) as session:
+            return _newest_checkpoints(session)
+    _find_program("pg_dump")
     part = directory / f".{POSTGRES_COPY}.part"
-    _call_postgres("pg_dump", url, "--format=custom", f"--file={part}")
+    engine = make_engine(url.render_as_string(hide_password=False))
+    with _disposing(engine), reading(engine) as session:
+        moment = session.scalar(select(func.pg_export_snapshot()))
+        named = _newest_checkpoints(session)
+        _call_postgres("pg_dump", url, "--format=custom", f"--file={part}", f"--snapshot={moment}")
     part.replace(directory / POSTGRES_COPY)
+    return named
+
+
+@contextmanager
+def _disposing(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        engine.dispose()
+
+
+def _newest_checkpoints(session: Session) -> set[str]:
+    if not inspect(session.connection()).has_table(Epoch.__tablename__):
+        return set()
+    goes_on = Epoch.run_id.in_(select(Run.id).where(Run.status.not_in(FINAL_STATUSES)))
+    newest = (
+        select(Epoch.run_id, func.max(Epoch.epoch).label("epoch"))
+        .where(Epoch.checkpoint.is_not(None), goes_on)
+        .group_by(Epoch.run_id)
+        .subquery()
+    )
+    is_newest = (Epoch.run_id == newest.c.run_id) & (Epoch.epoch == newest.c.epoch)
+    found = session.execute(select(Epoch.run_id, Epoch.checkpoint).join(newest, is_newest))
+    return {f"{run_id}/{name}" for run_id, name in found}
 
 
 def _restore_database(url: URL, directory: Path) -> None:
@@ -116,10 +176,8 @@ def _restore_database(url: URL, directory: Path) -> None:
         _copy_sqlite(copy, target)
         return
     engine = make_engine(url.render_as_string(hide_password=False))
-    try:
+    with _disposing(engine):
         _require_empty(engine)
-    finally:
-        engine.dispose()
     _call_postgres("pg_restore", url, "--exit-on-error", "--single-transaction", "--no-owner", str(copy))
 
 
@@ -150,25 +208,37 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         part.replace(target)
 
 
-def _call_postgres(program: str, url: URL, *arguments: str) -> None:
-    """Calls one of PostgreSQL's own programs for the database; its password goes where other users cannot see it."""
-    found = shutil.which(program)
+def _find_program(name: str) -> str:
+    """Where one of PostgreSQL's own programs is.
+
+    Raises:
+        BackupFailed: it is not on the path.
+    """
+    found = shutil.which(name)
     if found is None:
         raise BackupFailed(
-            f"there is no {program} here; install PostgreSQL's client programs of the server's version, or copy the "
+            f"there is no {name} here; install PostgreSQL's client programs of the server's version, or copy the "
             "database where they are, and say --files-only here"
         )
-    address = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    password = {} if url.password is None else {"PGPASSWORD": url.password}
+    return found
+
+
+def _call_postgres(name: str, url: URL, *arguments: str) -> None:
+    """Calls such a program for the database; its password goes where other users cannot see it."""
+    program = _find_program(name)
+    given = url.normalized_query.get("password", () if url.password is None else (url.password,))
+    password = {"PGPASSWORD": given[-1]} if given else {}
+    query = url.difference_update_query(["password"]).query
+    address = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query).render_as_string()
     called = subprocess.run(
-        [found, f"--dbname={address}", *arguments],
+        [program, f"--dbname={address}", *arguments],
         env=child_environment(**password),
         capture_output=True,
         text=True,
         check=False,
     )
     if called.returncode != 0:
-        raise BackupFailed(f"{program} failed: {called.stderr.strip()}")
+        raise BackupFailed(f"{name} failed: {called.stderr.strip()}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

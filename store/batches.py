@@ -24,13 +24,13 @@ def create_batch(
     requests: Sequence[tuple[RunRequest, RunSpec]],
     *,
     name: str | None = None,
-    priority: int = 0,
+    priority: int | None = None,
     owner: Owner = NOBODY_ELSE,
     idempotency_key: str | None = None,
 ) -> Batch:
     """A new batch of queued runs, or the batch that the same requests with the same idempotency key made.
 
-    The runs keep the order of the requests, also in the queue.
+    The runs keep the order of the requests, also in the queue. `priority` counts instead of theirs where it is given.
 
     Raises:
         IdempotencyConflict: the key was used for other requests.

@@ -38,6 +38,7 @@ READING: dict[str, dict[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 """Execution options of a read-only transaction that sees one moment, for each database."""
+NOT_DURABLE = text("SET LOCAL synchronous_commit TO off")
 MIGRATION_LOCK = 0x6761_6E63  # any number that only migrations of this database lock
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -88,13 +89,19 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Session]:
+def transaction(engine: Engine, *, durable: bool = True) -> Iterator[Session]:
     """A session that is committed at the end, or rolled back when an exception leaves the block.
+
+    `durable`: whether the commit waits for the disk. One that does not may be lost where PostgreSQL, or its machine,
+    crashes within a second, and is for what is soon said again: a heartbeat. (SQLite's commits never wait: a power cut
+    may lose the last ones.)
 
     Raises:
         DatabaseUnavailable: the database does not answer, or not in time.
     """
     with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+        if not durable and engine.dialect.name == "postgresql":
+            session.execute(NOT_DURABLE)
         yield session
 
 

@@ -14,8 +14,10 @@ StoreError
 ├── DiskFull                there is no room for a file on this machine
 ├── BackupFailed            the database cannot be copied, or restored
 ├── StorageFull             stored files take all that they may
+├── StorageQuotaExceeded    those of a user or a team take all that they may
 ├── StoreUnavailable        the store of files does not answer, or not in time
 ├── QuotaExceeded           more runs would wait than the user or the team may have queued
+├── PriorityNotAllowed      a run asks for a higher priority than its user and team may give
 ├── NotPausable             the run is over, so that it cannot be paused or resumed
 ├── NotExtendable           the run cannot go on with more epochs
 ├── WorkerNotFound          no worker has this name
@@ -113,6 +115,18 @@ class QuotaExceeded(StoreError):
         self.allowed = allowed
 
 
+class PriorityNotAllowed(StoreError):
+    """A run asks for a higher priority than the user, or the team, may give."""
+
+    def __init__(self, field: str, scope: str, name: str, *, priority: int, allowed: int) -> None:
+        super().__init__(
+            f"{field}: the {scope} '{name}' may give {allowed} at most, not {priority}; "
+            f"give less, or let whoever keeps the tokens file raise max_priority in quotas.{scope}s.{name}"
+        )
+        self.field = field
+        self.allowed = allowed
+
+
 class NotPausable(StoreError):
     """The run is over, so that it cannot be paused or resumed."""
 
@@ -156,8 +170,10 @@ class FileDamaged(StoreError):
 class DiskFull(StoreError):
     """There is no room for a file on this machine."""
 
-    def __init__(self, directory: Path, reason: str) -> None:
-        super().__init__(f"there is no room for a file in '{directory}' ({reason}); free some, and try again")
+    def __init__(self, directory: Path | None, reason: str) -> None:
+        """`directory`: None where nobody knows which."""
+        where = "" if directory is None else f" in '{directory}'"
+        super().__init__(f"there is no room for a file{where} ({reason}); free some, and try again")
         self.directory = directory
 
 
@@ -171,6 +187,18 @@ class StorageFull(StoreError):
     def __init__(self, used: int, quota: int) -> None:
         super().__init__(
             f"stored files take {used:,} bytes, and the service allows {quota:,}; delete runs or uploads that nobody "
+            "needs: GET /v1/storage lists the runs that take most"
+        )
+        self.used = used
+        self.quota = quota
+
+
+class StorageQuotaExceeded(StoreError):
+    """The stored files of a user or a team take all that they may."""
+
+    def __init__(self, scope: str, name: str, *, used: int, quota: int) -> None:
+        super().__init__(
+            f"the {scope} '{name}' stores {used:,} bytes, and may store {quota:,}; delete runs or uploads that nobody "
             "needs: GET /v1/storage lists the runs that take most"
         )
         self.used = used
@@ -204,8 +232,8 @@ class IdempotencyConflict(StoreError):
     """The idempotency key was used before, for another request."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"the idempotency key '{key}' was used for another request")
-        self.key = key
+        self.key = key.rpartition("\n")[2]  # without whose it is
+        super().__init__(f"the idempotency key '{self.key}' was used for another request")
 
 
 class InvalidCursor(StoreError):

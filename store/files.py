@@ -4,6 +4,7 @@ Whoever sees a file sees all of it, also after a power cut. Names are relative p
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from store.errors import DiskFull, FileMissing
+from store.errors import DiskFull, FileDamaged, FileMissing
 
 COPY_BYTES = 1024 * 1024
-DOOMED = ".doomed-"
+DOOMED, UNFINISHED = ".doomed-", ".tmp-"
+PIECE = re.compile(rf"{re.escape(UNFINISHED)}[a-z0-9_]{{8}}|\.attempt-\d+-epoch-\d+\.safetensors\.part")
+"""What killed writers leave, of stored files and of checkpoints that are written in their place."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says when a file cannot grow."""
 NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
@@ -89,27 +92,34 @@ class Files(Protocol):
         """The files of a folder and of those in it, in no order; by default all."""
         ...
 
-    def sweep(self, before: float, spared: Collection[str] = ()) -> None:
+    def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
         """Clears this machine of what is no file: what killed writers left, and copies of what was deleted elsewhere.
 
-        Leaves alone what was written at or after `before` (seconds since 1970), and the folders in `spared`.
+        Leaves alone what was written at or after `before` (seconds since 1970), the folders in `spared`, and what is
+        not named as our files (`ours`) are.
         """
         ...
 
 
 @contextmanager
-def room_in(directory: Path) -> Iterator[None]:
-    """Tells a full disk from other failures.
+def room_in(directory: Path | None) -> Iterator[None]:
+    """Tells a full disk from other failures; `directory`: where is written, None where that may be anywhere.
 
     Raises:
-        DiskFull: something could not be written for want of room.
+        DiskFull: something could not be written for want of room. It names the directory where that is known.
     """
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise DiskFull(directory, os.strerror(error.errno)) from None
+            raise DiskFull(_directory_of(error) or directory, os.strerror(error.errno)) from None
         raise
+
+
+def _directory_of(error: OSError) -> Path | None:
+    """Where the file lies that the system's error names; a write to an open file names none."""
+    is_path = isinstance(error.filename, str | bytes | os.PathLike)
+    return Path(os.fsdecode(error.filename)).absolute().parent if is_path else None
 
 
 class LocalFiles:
@@ -146,10 +156,16 @@ class LocalFiles:
             raise FileMissing(name) from None
 
     def fetch(self, name: str, sha256: str | None) -> Path:
-        """See Files; the hash is not looked at, since a copy that is damaged here is the only one."""
-        if not self.has(name):
+        """See Files."""
+        path = self.local_path(name)
+        if not path.exists():
             raise FileMissing(name)
-        return self.local_path(name)
+        try:
+            if sha256 is not None and hash_of_file(path) != sha256:
+                raise FileDamaged(name)
+        except FileNotFoundError:  # deleted meanwhile
+            raise FileMissing(name) from None
+        return path
 
     def local_path(self, name: str) -> Path:
         """See Files."""
@@ -178,24 +194,48 @@ class LocalFiles:
 
     def entries(self, folder: str = "") -> Iterator[StoredFile]:
         """See Files."""
-        for path in (self._root / folder).rglob("*"):
+        for path in _paths_in(self._root / folder):
             name = path.relative_to(self._root).as_posix()
             with suppress(FileNotFoundError):  # deleted meanwhile
                 if NAME.fullmatch(name) and path.is_file():
                     found = path.stat()
                     yield StoredFile(name=name, size=found.st_size, modified_at=found.st_mtime)
 
-    def sweep(self, before: float, spared: Collection[str] = ()) -> None:
+    def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
         """See Files."""
-        for path in self._root.rglob(".*"):
+        for path in _paths_in(self._root):
             with suppress(FileNotFoundError):
-                if path.parent.name in spared or not path.is_file() or path.stat().st_mtime >= before:
+                whole = path.with_name(path.name.removeprefix(DOOMED))
+                is_doomed = whole != path and ours.fullmatch(whole.relative_to(self._root).as_posix()) is not None
+                if not is_doomed and PIECE.fullmatch(path.name) is None:
                     continue
-                name = path.name.removeprefix(DOOMED)
-                if name != path.name and not path.with_name(name).exists():
-                    path.rename(path.with_name(name))  # its discarding broke off
+                if path.parent.name in spared or path.stat().st_mtime >= before:
+                    continue
+                if is_doomed and not whole.exists():
+                    path.rename(whole)  # its discarding broke off
                 else:
                     delete_with_folder(path, self._root)
+
+
+def _paths_in(folder: Path) -> Iterator[Path]:
+    """Of all files in it and in its folders, each of which may vanish meanwhile."""
+    for directory, _, names in os.walk(folder):  # rglob raises where a folder vanishes
+        yield from (Path(directory, name) for name in names)
+
+
+def hash_file(content: BinaryIO) -> str:
+    """SHA-256 of all of an open file, which is read to its end; 64 hex digits."""
+    content.seek(0)
+    digest = hashlib.sha256()
+    while block := content.read(COPY_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def hash_of_file(path: Path) -> str:
+    """SHA-256 of a file; 64 hex digits."""
+    with path.open("rb") as file:
+        return hash_file(file)
 
 
 @contextmanager
@@ -224,7 +264,7 @@ def _open_temporary(folder: Path) -> tuple[int, Path]:
     while True:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # whoever deleted its last file deleted the folder, too
-            descriptor, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+            descriptor, name = tempfile.mkstemp(dir=folder, prefix=UNFINISHED)
             return descriptor, Path(name)
 
 

@@ -3,11 +3,12 @@
     queued ─claim→ running ─finish→ succeeded | failed | cancelled | halted
        ↑              ├─hand_over→ queued            its worker is stopped: does not count
        │              ├─pause→ paused ─resume→ queued  as was asked for: does not count; see `pauses`
+       │              ├─pause→ queued                for another run: does not count; see `preemption`
+       │              ├─time_out→ failed             its time is used up: see `attempts`
        └──────────────┴─requeue, requeue_expired→    lost: queued again, failed once too many are lost
 
 Where a cancel was asked for, a run that would be queued again is cancelled instead; where a pause was, it is paused.
-Whatever ends a run that a
-treatment made also stores what follows, in the same transaction: see `treatments.go_on`.
+Whatever ends a run that a treatment made also stores what follows, in the same transaction: see `treatments.go_on`.
 """
 
 from collections.abc import Mapping
@@ -20,19 +21,21 @@ from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec import ComparisonSpec, RunSpec
-from store import owners, quotas, share, workers
+from store import owners, preemption, quotas, share, workers
 from store.accounts import EQUAL, Sharing
+from store.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended
 from store.db import after, now
 from store.errors import LeaseLost
 from store.models import FINAL_STATUSES, Attempt, AttemptOutcome, Kind, Run, Status
+from store.needs import Place, needs_of, suits
 from store.share import Head
 from store.treatments import go_on
 
 Outcome = Literal["succeeded", "failed", "cancelled", "halted"]
 SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
 """What the spec of a run of each kind has to be."""
-NO_LEASE = {"lease_worker": null(), "lease_expires_at": null()}
-UNCOUNTED: tuple[AttemptOutcome, ...] = ("handed over", "paused")
+NO_LEASE = {"lease_worker": null(), "lease_expires_at": null(), "gives_way_to": null()}
+UNCOUNTED: tuple[AttemptOutcome, ...] = ("handed over", "paused", "gave way")
 """How attempts end that say nothing of the run."""
 
 
@@ -44,6 +47,8 @@ class Claim:
     token: int
     attempt: int
     spec: RunSpec | ComparisonSpec
+    traceparent: str | None = None
+    """The trace that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +57,21 @@ class RenewResult:
 
     cancel_requested: bool
     pause_requested: bool
+    """Or it is to give way to another run, as `pause` does, too."""
+    seconds_left: float | None
+    """For which the run may still be trained: see `attempts.seconds_left`."""
 
 
-def claim(session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL) -> Claim | None:
+def claim(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL, place: Place | None = None
+) -> Claim | None:
     """The queued run whose turn it is (see `share`), for this worker alone; None without one that may run.
 
-    A drained worker is given none. A run whose stored spec no longer validates is failed on the way.
+    A drained worker is given none. A run whose stored spec no longer validates, or whose time is used up, is failed on
+    the way. A run that the place could never take is left to others; for one that it has no room for now nothing else
+    is claimed either, or those that need much would never be trained.
     """
-    while (run := _claim_next(session, worker, lease, sharing)) is not None:
+    while (run := _claim_with_room(session, worker, lease, sharing, place)) is not None:
         session.add(
             Attempt(
                 run_id=run.id,
@@ -76,45 +88,65 @@ def claim(session: Session, worker: str, lease: timedelta, sharing: Sharing = EQ
         except ValidationError as error:  # stored by another version of this code: it must not block the queue
             finish(session, run.id, run.token, "failed", error=str(error), error_kind="InvalidSpec")
             continue
-        return Claim(run_id=run.id, token=run.token, attempt=run.attempt, spec=spec)
+        if is_out_of_time(session, run):
+            time_out(session, run.id, run.token)
+            continue
+        return Claim(run_id=run.id, token=run.token, attempt=run.attempt, spec=spec, traceparent=run.traceparent)
     return None
 
 
-def _claim_next(session: Session, worker: str, lease: timedelta, sharing: Sharing) -> Run | None:
+def _claim_with_room(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing, place: Place | None
+) -> Run | None:
+    if place is None:
+        return _claim_next(session, worker, lease, sharing)
+    with session.begin_nested() as savepoint:
+        run = _claim_next(session, worker, lease, sharing, *suits(place))
+        if run is None or place.takes(needs_of(run.spec)):
+            return run
+        savepoint.rollback()
+    return None
+
+
+def _claim_next(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+) -> Run | None:
     if workers.is_drained(session, worker):
         return None
     waiting = share.heads(session, sharing)
     while waiting:
         head, *waiting = waiting
-        run = _claim_within_quota(session, head, worker, lease, sharing)
+        run = _claim_within_quota(session, head, worker, lease, sharing, *guards)
         if run is not None:
             return run
-        # Held back by a quota, or claimed by somebody else since.
+        # Held back by a quota, not for this worker, or claimed by somebody else since.
         lower = share.below(session, head)
         waiting = waiting if lower is None else share.merged(waiting, lower)
     return None
 
 
-def _claim_within_quota(session: Session, head: Head, worker: str, lease: timedelta, sharing: Sharing) -> Run | None:
+def _claim_within_quota(
+    session: Session, head: Head, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+) -> Run | None:
     owner = head.use.owner
     if not quotas.holds_back(owner, sharing):
-        return _claim_of(session, head, worker, lease)
+        return _claim_of(session, head, worker, lease, *guards)
     if quotas.reached(session, owner, sharing) is not None:
         return None
     with session.begin_nested() as savepoint:
         quotas.lock(session, owner, sharing)  # of two claims at once, the second counts what the first has taken
         if quotas.reached(session, owner, sharing) is None:
-            run = _claim_of(session, head, worker, lease)
+            run = _claim_of(session, head, worker, lease, *guards)
             if run is not None:
                 return run
         savepoint.rollback()  # lets the owners go: held while others are locked, two claims could wait in a circle
     return None
 
 
-def _claim_of(session: Session, head: Head, worker: str, lease: timedelta) -> Run | None:
+def _claim_of(session: Session, head: Head, worker: str, lease: timedelta, *guards: ColumnElement[bool]) -> Run | None:
     next_run = (
         select(Run.id)
-        .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority)
+        .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority, *guards)
         .order_by(Run.created_at, Run.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # PostgreSQL only; on SQLite the transaction holds the one write lock
@@ -166,25 +198,25 @@ def require_held(session: Session, run_id: str, token: int) -> Run:
     return update_held(session, run_id, token, step=Run.step)  # an UPDATE, for it locks the row in both databases
 
 
-def renew(session: Session, run_id: str, token: int, lease: timedelta) -> RenewResult:
-    """Keeps the run for another `lease`, counted from now.
+def renew(
+    session: Session, run_id: str, token: int, lease: timedelta, *, step: int | None = None, is_heartbeat: bool = True
+) -> RenewResult:
+    """Keeps the run for another `lease`, counted from now, and stores the last step made, where it is given.
+
+    `is_heartbeat`: says that the worker is alive, too, which need not be as often.
 
     Raises:
         LeaseLost: the token no longer holds it.
     """
-    run = update_held(session, run_id, token, lease_expires_at=after(lease))
-    if run.lease_worker is not None:
+    progress = {} if step is None else {"step": step}
+    run = update_held(session, run_id, token, lease_expires_at=after(lease), **progress)
+    if is_heartbeat and run.lease_worker is not None:
         workers.beat(session, run.lease_worker)
-    return RenewResult(cancel_requested=run.cancel_requested, pause_requested=run.pause_requested)
-
-
-def report_progress(session: Session, run_id: str, token: int, step: int) -> None:
-    """Stores the last step made.
-
-    Raises:
-        LeaseLost: the token no longer holds the run.
-    """
-    update_held(session, run_id, token, step=step)
+    return RenewResult(
+        cancel_requested=run.cancel_requested,
+        pause_requested=should_pause(session, run),
+        seconds_left=seconds_left(session, run),
+    )
 
 
 def finish(
@@ -216,6 +248,22 @@ def finish(
     go_on(session, run)
 
 
+def is_out_of_time(session: Session, run: Run) -> bool:
+    """Whether the run has been trained for as long as its spec allows."""
+    left = seconds_left(session, run)
+    return left is not None and left <= 0
+
+
+def time_out(session: Session, run_id: str, token: int) -> None:
+    """Ends the run and its attempt, for its time is used up. What it has recorded stays.
+
+    Raises:
+        LeaseLost: the token no longer holds it.
+    """
+    run = require_held(session, run_id, token)
+    finish(session, run_id, token, "failed", error=describe_time_limit(run), error_kind=TIME_LIMIT)
+
+
 def _end_attempt(session: Session, run: Run, token: int, outcome: AttemptOutcome, error: str | None) -> None:
     ended = session.scalars(
         update(Attempt)
@@ -229,33 +277,50 @@ def _end_attempt(session: Session, run: Run, token: int, outcome: AttemptOutcome
     owners.charge(session, run, ended)
 
 
-def hand_over(session: Session, run_id: str, token: int) -> Status:
+def should_pause(session: Session, run: Run) -> bool:
+    """Whether somebody asked for a pause of the running run, or it is to give way to one that still waits."""
+    return run.pause_requested or preemption.wanted_by(session, run) is not None
+
+
+def hand_over(session: Session, run_id: str, token: int, *, was_to_pause: bool = False) -> Status:
     """Gives the run back because its worker is stopped; the attempt does not count. Its status afterwards.
+
+    `was_to_pause`: because it did not come to the end of its epoch in time, after which it would have been paused.
 
     Raises:
         LeaseLost: the token no longer holds it.
     """
+    gives_way_to = preemption.wanted_by(session, require_held(session, run_id, token)) if was_to_pause else None
     run = update_held(session, run_id, token, **_ended_or("queued"), **NO_LEASE)
-    _end_attempt(session, run, token, "handed over", None)
-    go_on(session, run)
+    _release(session, run, token, "handed over", gives_way_to)
     return run.status
 
 
 def pause(session: Session, run_id: str, token: int) -> Status | None:
-    """Pauses the run as was asked for; the attempt does not count. Its status afterwards.
+    """Pauses the run, or queues it where it gives way to another; the attempt does not count. Its status afterwards.
 
     None where nobody asks for it any more: the attempt goes on.
 
     Raises:
         LeaseLost: the token no longer holds it.
     """
-    run = update_run(session, *held(run_id, token), Run.pause_requested.is_(True), **_ended_or("queued"), **NO_LEASE)
-    if run is None:
-        require_held(session, run_id, token)
+    run = require_held(session, run_id, token)
+    gives_way_to = preemption.wanted_by(session, run)
+    if not run.pause_requested and gives_way_to is None:
         return None
-    _end_attempt(session, run, token, "paused", None)
-    go_on(session, run)
+    run = update_held(session, run_id, token, **_ended_or("queued"), **NO_LEASE)
+    _release(session, run, token, "paused", gives_way_to)
     return run.status
+
+
+def _release(session: Session, run: Run, token: int, outcome: AttemptOutcome, gives_way_to: str | None) -> None:
+    """Ends an attempt after which the run is to go on later, or is cancelled."""
+    if gives_way_to is not None and run.status == "queued":
+        _end_attempt(session, run, token, "gave way", preemption.describe(session, gives_way_to))
+        preemption.begin_waiting_again(session, gives_way_to)
+    else:
+        _end_attempt(session, run, token, outcome, None)
+    go_on(session, run)
 
 
 def _ended_or(status: Literal["queued", "failed"]) -> dict[str, Any]:
@@ -268,6 +333,7 @@ def _ended_or(status: Literal["queued", "failed"]) -> dict[str, Any]:
         "status": case(*asked, else_=status),
         "finished_at": case((Run.cancel_requested, now()), else_=final),
         "pause_requested": False,
+        "waits_since": now() if status == "queued" else Run.waits_since,
     }
 
 
@@ -282,7 +348,8 @@ def requeue(
 ) -> Status:
     """Ends an attempt that was lost, say killed or stalled; the status of the run afterwards.
 
-    The run is queued again, or failed with this error once `max_attempts` attempts have counted.
+    The run is queued again, or failed with this error once `max_attempts` attempts have counted since it was last
+    extended.
 
     Raises:
         LeaseLost: the token no longer holds the run.
@@ -302,7 +369,7 @@ def _lose(
     error_kind: str,
     max_attempts: int,
 ) -> Run | None:
-    counted = select(func.count()).where(Attempt.run_id == run_id, Attempt.outcome.not_in(UNCOUNTED))
+    counted = select(func.count()).where(*since_extended(run_id), Attempt.outcome.not_in(UNCOUNTED))
     exhausted = session.scalars(counted).one() >= max_attempts
     failed = {**_ended_or("failed"), "error": error, "error_kind": error_kind}
     run = update_run(session, *guards, **(failed if exhausted else _ended_or("queued")), **NO_LEASE)

@@ -73,14 +73,21 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["traceback"] = self.formatException(record.exc_info)
-        return _hide(json.dumps(document, default=str), self._secrets)
+        # Hidden before they are escaped for JSON, and never among the names of the fields.
+        return json.dumps({name: self._hidden(value) for name, value in document.items()})
+
+    def _hidden(self, value: object) -> object:
+        return value if isinstance(value, bool | int | float | None) else _hide(str(value), self._secrets)
 
 
 FORMATTERS: dict[LogFormat, type[LineFormatter] | type[JsonFormatter]] = {"text": LineFormatter, "json": JsonFormatter}
 
 
 def configure_logging(kind: LogFormat = "text", *, secrets: Iterable[str] = (), **context: object) -> None:
-    """Sends every record of this process to stderr; `context` is on each line, `secrets` are on none."""
+    """Sends every record of this process to stderr; `context` is on each line.
+
+    `secrets` of at least `SHORTEST_SECRET` characters are on none, as they are or escaped.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FORMATTERS[kind](secrets, **context))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -89,7 +96,14 @@ def configure_logging(kind: LogFormat = "text", *, secrets: Iterable[str] = (), 
 
 
 def _worth_hiding(secrets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True))
+    """The forms in which they may stand in a line, the longest first: as they are, and escaped for JSON or Python."""
+    forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in (secret, *_escaped(secret))}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _escaped(secret: str) -> tuple[str, ...]:
+    quoted = (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret))
+    return tuple(form[1:-1] for form in quoted)
 
 
 def _hide(text: str, secrets: Iterable[str]) -> str:

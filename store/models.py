@@ -21,11 +21,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
-AttemptOutcome = Literal["running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused"]
+AttemptOutcome = Literal[
+    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
+]
 ArtifactKind = Literal["samples", "bins"]
 Kind = Literal["training", "comparison"]
 TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
-UploadKind = Literal["images", "points"]
+UploadKind = Literal["images", "points", "pairs"]
 DEFAULT_USER = "default"
 """Who has the service's one token."""
 DEFAULT_OWNER = f"/{DEFAULT_USER}"
@@ -101,6 +103,12 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[float]
     seen_at: Mapped[float]
+    gpus: Mapped[int] = mapped_column(default=1, server_default="1")
+    """That one run may have, or processes where it has none."""
+    gpu_memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes of its largest GPU; null where it has none."""
+    obstacle: Mapped[str | None]
+    """Why it did not claim the run whose turn it is, the last time that it looked, for people; null where it might."""
 
 
 class Drain(Base):
@@ -127,6 +135,7 @@ class Run(Base):
         Index("ix_runs_batch_id", "batch_id"),
         Index("ix_runs_parent_id", "parent_id"),
         Index("ix_runs_treatment_id", "treatment_id"),
+        Index("ix_runs_gives_way_to", "gives_way_to", unique=True),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -159,6 +168,8 @@ class Run(Base):
     request_hash: Mapped[str]
     request_id: Mapped[str | None]
     """Of the HTTP request that made it, as in the API's log; null where no request did."""
+    traceparent: Mapped[str | None]
+    """The trace that the request belongs to, in W3C's format; null where nothing was traced."""
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -172,6 +183,13 @@ class Run(Base):
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Of a running run: it becomes paused with its next epoch."""
+    gives_way_to: Mapped[str | None]
+    """The queued run that a running one gives its slot to with its next epoch; one gives way to each at most.
+
+    No foreign key: that run may be deleted.
+    """
+    waits_since: Mapped[float | None]
+    """When it was queued last, or another last gave way to it, whichever came later; null: when it was made."""
 
     epochs_total: Mapped[int]
     extended_from: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
@@ -299,6 +317,7 @@ class Upload(Base):
     """Follows from samples, labels and names of classes: the same set has the same id."""
     name: Mapped[str | None]
     kind: Mapped[UploadKind] = mapped_column(Text)
+    """Of pairs, both classes are as large, and the nth image of one belongs to the nth of the other."""
     count: Mapped[int]
     """Samples."""
     shape: Mapped[list[int]] = mapped_column(JSON)
@@ -311,6 +330,9 @@ class Upload(Base):
     """Of the stored files, in bytes."""
     samples_sha256: Mapped[str]
     labels_sha256: Mapped[str | None]
+    user: Mapped[str] = mapped_column(default=DEFAULT_USER, server_default=DEFAULT_USER)
+    """Who uploaded it first."""
+    team: Mapped[str | None]
     created_at: Mapped[float]
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, case, update
 from sqlalchemy.orm import Session
 
+from store.db import now
 from store.errors import NotPausable
 from store.models import FINAL_STATUSES, Run, Status
 from store.runs import get
@@ -48,7 +49,11 @@ def _change(
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.kind == "training", guard)
-        .values(status=case((when, status), else_=Run.status), pause_requested=requested)
+        .values(
+            status=case((when, status), else_=Run.status),
+            pause_requested=requested,
+            waits_since=case((when, now()), else_=Run.waits_since),
+        )
         .execution_options(synchronize_session=False)
     )
 

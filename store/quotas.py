@@ -1,30 +1,32 @@
 """What a user or a team may have at once: refuses submissions, and holds runs in the queue."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from store.accounts import UNLIMITED, Quota, Sharing
+from store.accounts import UNLIMITED, Caller, Quota, Sharing
 from store.db import now
-from store.errors import QuotaExceeded
-from store.models import Attempt, OwnerRow, Run
+from store.errors import PriorityNotAllowed, QuotaExceeded
+from store.models import Attempt, OwnerRow, Run, Status
 from store.owners import Owner
 
 Scope = Literal["user", "team"]
+Limit = Literal["running", "queued", "device_hours", "storage_bytes"]
 DAY_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """A limit that holds an owner's runs in the queue."""
+    """How much of a limit is used up; `reached` gives those that hold an owner's runs in the queue."""
 
     scope: Scope
     name: str
     """Of the user or the team."""
-    limit: str
-    """`running` or `device_hours`."""
+    limit: Limit
     used: float
     allowed: float
 
@@ -32,6 +34,8 @@ class Reached:
         """For people."""
         words = {
             "running": f"has {self.used:g} runs running of {self.allowed:g} allowed",
+            "queued": f"has {self.used:g} runs queued of {self.allowed:g} allowed",
+            "storage_bytes": f"stores {self.used / 1e9:.2f} GB of {self.allowed / 1e9:.2f} GB allowed",
             "device_hours": f"has used {self.used:.1f} device hours in the last 24 h, of {self.allowed:g} allowed",
         }
         return f"the {self.scope} '{self.name}' {words[self.limit]}"
@@ -50,6 +54,8 @@ def _scopes(owner: Owner, sharing: Sharing) -> list[tuple[Scope, str, Quota, Col
 def require_room(session: Session, owner: Owner, sharing: Sharing) -> None:
     """Returns where what the owner has queued, with what this transaction has just added, is within its quota.
 
+    To be called only where it has added something: runs that were lost come back into the queue in any case.
+
     Raises:
         QuotaExceeded: it is not; the transaction must not be committed.
     """
@@ -58,9 +64,26 @@ def require_room(session: Session, owner: Owner, sharing: Sharing) -> None:
         lock(session, owner, sharing)
     for scope, name, quota, runs in limited:
         assert quota.queued is not None
-        queued = session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == "queued")).one()
+        queued = _count(session, runs, "queued")
         if queued > quota.queued:
             raise QuotaExceeded(scope, name, queued=queued, allowed=quota.queued)
+
+
+def require_priorities(caller: Caller, sharing: Sharing, asked: Mapping[str, int]) -> None:
+    """Returns where the caller may give its runs these priorities, each by the field of the request that asks for it.
+
+    Administrators may give any, and everybody may give 0 or less.
+
+    Raises:
+        PriorityNotAllowed: one is higher than the caller's user or team may give; it names the first.
+    """
+    if caller.administrator:
+        return
+    limits = [(quota.max_priority or 0, scope, name) for scope, name, quota, _ in _scopes(caller.owner, sharing)]
+    allowed, scope, name = min(limits, key=lambda limit: limit[0])
+    for field, priority in asked.items():
+        if priority > allowed:
+            raise PriorityNotAllowed(field, scope, name, priority=priority, allowed=allowed)
 
 
 def holds_back(owner: Owner, sharing: Sharing) -> bool:
@@ -84,7 +107,7 @@ def reached(session: Session, owner: Owner, sharing: Sharing) -> Reached | None:
     """The first limit that holds the owner's runs in the queue; None where one more may run."""
     for scope, name, quota, runs in _scopes(owner, sharing):
         if quota.running is not None:
-            running = session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == "running")).one()
+            running = _count(session, runs, "running")
             if running >= quota.running:
                 return Reached(scope=scope, name=name, limit="running", used=running, allowed=quota.running)
         if quota.device_hours is not None:
@@ -92,6 +115,29 @@ def reached(session: Session, owner: Owner, sharing: Sharing) -> Reached | None:
             if hours >= quota.device_hours:
                 return Reached(scope=scope, name=name, limit="device_hours", used=hours, allowed=quota.device_hours)
     return None
+
+
+def limits(
+    session: Session, owner: Owner, sharing: Sharing, stored_bytes: Callable[[Scope, str], int]
+) -> list[Reached]:
+    """Every limit of the owner's user and team, and how much of it is used; `stored_bytes`: what their files take."""
+    found: list[Reached] = []
+    for scope, name, quota, runs in _scopes(owner, sharing):
+        used: dict[Limit, Callable[[], float]] = {
+            "running": partial(_count, session, runs, "running"),
+            "queued": partial(_count, session, runs, "queued"),
+            "device_hours": partial(_device_hours, session, runs),
+            "storage_bytes": partial(stored_bytes, scope, name),
+        }
+        for limit, count in used.items():
+            allowed: float | None = getattr(quota, limit)
+            if allowed is not None:
+                found.append(Reached(scope=scope, name=name, limit=limit, used=count(), allowed=allowed))
+    return found
+
+
+def _count(session: Session, runs: ColumnElement[bool], status: Status) -> int:
+    return session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == status)).one()
 
 
 def _device_hours(session: Session, runs: ColumnElement[bool]) -> float:

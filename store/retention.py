@@ -1,10 +1,13 @@
 """Deletes what has expired, and stored files that no row names: `python -m store.retention [--dry-run]`.
 
 A file is listed first and looked for in the database afterwards, and goes only if it was put before a grace period:
-whoever stores one puts it, or has its time renewed, before the row that names it is written.
+whoever stores one puts it, or has its time renewed, before the row that names it is written. Only what is named as this
+service names its files is ever deleted. A home, and a prefix of a bucket, belong to one database: the files of another
+are named alike, and no row of this one names them.
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -26,6 +29,9 @@ from store.runs import RUN_ID
 from store.settings import Settings
 
 DAY_S = 86_400
+HASHED = re.compile("[0-9a-f]{2}/[0-9a-f]{62}")
+CHECKPOINT = re.compile(rf"{RUN_ID.pattern}/attempt-\d+-epoch-\d+\.safetensors")
+LOG = re.compile(rf"{RUN_ID.pattern}\.\d+\.log(\.1)?")
 RUNS_AT_ONCE = 10_000  # whose checkpoints expire; SQLite takes 32,766 parameters
 
 
@@ -59,7 +65,10 @@ def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Col
     """
     before = time.time() - settings.retention_grace.total_seconds()
     areas = (artifact_files(settings), uploaded_files(settings), checkpoint_files(settings))
-    artifacts, uploads, checkpoints = (_older(files.entries(), before) for files in areas)
+    names = (HASHED, HASHED, CHECKPOINT)
+    artifacts, uploads, checkpoints = (
+        _older(files.entries(), before, ours) for files, ours in zip(areas, names, strict=True)
+    )
     with transaction(engine) as session:
         pictures = _expire_pictures(session, settings.retention_samples_days)
         expired = _expire_checkpoints(session, settings.retention_checkpoints_days)
@@ -81,25 +90,25 @@ def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Col
         if dry_run or files.discard(file.name, before)
     ]
     if not dry_run:
-        for files in areas:
-            files.sweep(before, going_on)
+        for files, ours in zip(areas, names, strict=True):
+            files.sweep(before, going_on, ours)
         for path in logs:
             path.unlink(missing_ok=True)
     return Collected(pictures=pictures, checkpoints=expired, files=len(gone), size=sum(file.size for file in gone))
 
 
-def _older(files: Iterable[StoredFile], before: float) -> dict[str, StoredFile]:
-    return {file.name: file for file in files if file.modified_at < before}
+def _older(files: Iterable[StoredFile], before: float, ours: re.Pattern[str]) -> dict[str, StoredFile]:
+    """What is named as our files are: whatever else somebody has put beside them is not ours to delete."""
+    return {file.name: file for file in files if file.modified_at < before and ours.fullmatch(file.name)}
 
 
 def _logs_of_no_run(session: Session, folder: Path, before: float) -> list[Path]:
-    """This machine's log files of runs that were deleted: `run.attempt.log`, and `….log.1`."""
+    """This machine's log files of runs that were deleted."""
     by_run: dict[str, list[Path]] = {}
     for path in folder.glob("*.log*"):
-        run_id = path.name.partition(".")[0]
         with suppress(FileNotFoundError):  # rotated meanwhile
-            if RUN_ID.fullmatch(run_id) and path.stat().st_mtime < before:
-                by_run.setdefault(run_id, []).append(path)
+            if LOG.fullmatch(path.name) and path.stat().st_mtime < before:
+                by_run.setdefault(path.name.partition(".")[0], []).append(path)
     known = set(session.scalars(select(Run.id))) if by_run else set[str]()
     return [path for run_id, paths in by_run.items() if run_id not in known for path in paths]
 

@@ -15,8 +15,9 @@ from sqlalchemy import case, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.request import RunRequest
+from ganlib.request import Document, RunRequest
 from ganlib.spec import RunSpec, spec_hash
+from store import tracing
 from store.cursors import decode_cursor, encode_cursor
 from store.db import now
 from store.errors import IdempotencyConflict, RunNotFound
@@ -41,11 +42,13 @@ def create(
     request: RunRequest,
     spec: RunSpec,
     *,
-    priority: int = 0,
+    priority: int | None = None,
     owner: Owner = NOBODY_ELSE,
     idempotency_key: str | None = None,
 ) -> Run:
     """A new queued run, or the run that the same request with the same idempotency key made.
+
+    `priority` counts instead of the request's where it is given.
 
     Raises:
         IdempotencyConflict: the key was used for another request.
@@ -93,8 +96,11 @@ def made_with(session: Session, key: str, request_hash: str) -> Run | None:
     return first
 
 
-def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0, owner: Owner = NOBODY_ELSE) -> Run:
-    """A queued run that is in no session yet and has no `created_at`; its owner has to be stored before it."""
+def new_run(request: RunRequest, spec: RunSpec, *, priority: int | None = None, owner: Owner = NOBODY_ELSE) -> Run:
+    """A queued run that is in no session yet and has no `created_at`; its owner has to be stored before it.
+
+    `priority` counts instead of the request's where it is given.
+    """
     return Run(
         id=new_id(),
         name=request.name,
@@ -103,7 +109,7 @@ def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0, owner: Own
         spec_hash=spec_hash(spec),
         seed=spec.seed,
         status="queued",
-        priority=priority,
+        priority=request.priority if priority is None else priority,
         **owner.columns,
         request_hash=hash_request(request),
         epochs_total=spec.training.epochs,
@@ -111,11 +117,15 @@ def new_run(request: RunRequest, spec: RunSpec, *, priority: int = 0, owner: Own
     )
 
 
-def note_request(made: Iterable[Run], request_id: str) -> None:
-    """Stores which HTTP request made the runs; those that an earlier one made keep its id."""
-    for run in made:
-        if run.request_id is None:
-            run.request_id = request_id
+def note_request(made: Iterable[Run], request_id: str) -> bool:
+    """Stores which HTTP request made the runs; those that an earlier one made keep its id. Whether this made any."""
+    new = [run for run in made if run.request_id is None]
+    traceparent = tracing.current_traceparent()
+    for run in new:
+        run.request_id, run.traceparent = request_id, traceparent
+    if len(new) == 1:
+        tracing.current_span().note({tracing.RUN: new[0].id})
+    return bool(new)
 
 
 def new_id() -> str:
@@ -130,8 +140,16 @@ def clock(session: Session) -> float:
 
 def hash_request(*requests: BaseModel) -> str:
     """SHA-256 of the requests as canonical JSON, 64 hex digits."""
-    documents = [request.model_dump(mode="json") for request in requests]
+    documents = [_hashed(request) for request in requests]
     return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+
+def _hashed(request: BaseModel) -> Document:
+    """What is hashed of a request: without a priority of 0, as requests that are stored had no priority once."""
+    document = request.model_dump(mode="json")
+    if isinstance(request, RunRequest) and request.priority == 0:
+        del document["priority"]
+    return document
 
 
 def get(session: Session, run_id: str) -> Run:
@@ -142,6 +160,19 @@ def get(session: Session, run_id: str) -> Run:
     """
     run = find(session, run_id)
     if run is None or run.kind != "training":
+        raise RunNotFound(run_id)
+    return run
+
+
+def get_locked(session: Session, run_id: str) -> Run:
+    """As `get`; nobody else changes it before this transaction ends.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    query = select(Run).where(Run.id == run_id, Run.kind == "training").with_for_update(key_share=True)
+    run = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    if run is None:
         raise RunNotFound(run_id)
     return run
 

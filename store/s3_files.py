@@ -1,6 +1,7 @@
 """Named files in a bucket of an S3-compatible store, with copies on this machine of what was needed here."""
 
 import hashlib
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,8 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from pydantic import SecretStr
 
-from store.artifacts import hash_file
 from store.errors import FileDamaged, FileMissing, StoreUnavailable
-from store.files import LocalFiles, StoredFile, delete_with_folder, replacing
+from store.files import NAME, LocalFiles, StoredFile, delete_with_folder, hash_of_file, replacing
 
 PART_BYTES = 8 * 1024 * 1024  # of an upload or download; S3 takes 10,000 parts: files up to 80 GB
 PARTS_AT_ONCE = 2
@@ -117,7 +117,7 @@ class S3Files:
     def fetch(self, name: str, sha256: str | None) -> Path:
         """See `store.files.Files`; a copy that is here and whole is taken as it is."""
         path = self.local_path(name)
-        if path.exists() and (sha256 is None or _hash(path) == sha256):
+        if path.exists() and (sha256 is None or hash_of_file(path) == sha256):
             return path
         with _translated(name):
             # Not HEAD, whose answer has no body: a bucket that is not there would look like a file that is not.
@@ -165,22 +165,20 @@ class S3Files:
         with _translated(folder):
             for page in obstore.list(self._store, prefix=folder or None):
                 for found in page:
+                    if NAME.fullmatch(found["path"]) is None:
+                        continue
                     modified_at = found["last_modified"].timestamp()
                     yield StoredFile(name=found["path"], size=found["size"], modified_at=modified_at)
 
-    def sweep(self, before: float, spared: Collection[str] = ()) -> None:
+    def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
         """See `store.files.Files`."""
-        self._local.sweep(before, spared)
-        copies = [copy for copy in self._local.entries() if copy.modified_at < before]
+        self._local.sweep(before, spared, ours)
+        local = self._local.entries()
+        copies = [copy for copy in local if copy.modified_at < before and ours.fullmatch(copy.name)]
         stored = {entry.name for entry in self.entries()} if copies else set[str]()
         for copy in copies:
             if copy.name not in stored and copy.name.partition("/")[0] not in spared:
                 delete_with_folder(self.local_path(copy.name), self._copies)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hash_file(file)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The service's settings. This is the only reader of the environment: every field is `GANCLINIC_<NAME>`."""
+"""The service's settings. This is the only reader of the environment: every field is `GANCLINIC_<NAME>`.
+
+But for one, whose name OpenTelemetry has chosen, and for `visible_gpus`.
+"""
 
 import os
 import secrets
@@ -11,6 +14,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
+
+from store.workers import ALIVE_FOR
 
 
 def _from_seconds(value: Any) -> Any:
@@ -95,7 +100,14 @@ class Settings(BaseSettings):
     cancel_grace: Duration = timedelta(seconds=10)
     """How long a training may take to stop by itself before it is killed."""
     pause_patience: Duration = timedelta(minutes=10)
-    """How long a training that is to pause may take to the end of its epoch; after that, the epoch begun is lost."""
+    """How long a training that is to pause, or whose time is used up, may take to the end of its epoch; after that, the
+    epoch begun is lost."""
+    preemption: bool = False
+    """Whether a run of low priority gives way to a queued one of a higher; see `store.preemption`."""
+    preemption_patience: Duration = timedelta(minutes=5)
+    """How long a run waits before one of lower priority is asked to give way to it."""
+    preemption_rest: Duration = timedelta(hours=1)
+    """How long a run that has given way is not asked again."""
     stall_factor: float = Field(default=10, gt=1)
     """A training that is silent for this many median steps is stalled."""
     stall_minimum: Duration = timedelta(seconds=60)
@@ -106,8 +118,18 @@ class Settings(BaseSettings):
     """How many attempts of a run may be lost before it fails."""
     log_format: LogFormat = "text"
     """How every process logs: `text` for people, or `json`, one object a line."""
+    traces_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", repr=False, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
+    """`http://…` of an OpenTelemetry collector that traces are sent to; default: none are. See `store.tracing`."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Device of this worker: `auto`, `cpu`, `cuda` or `cuda:<number>`."""
+    gpus: str | None = Field(default=None, pattern=r"^(all|\d+(,\d+)*)$")
+    """GPUs of this worker, instead of `device`: `all`, or their numbers, as `0,2`."""
+    slots_per_gpu: int = Field(default=1, ge=1, le=64)
+    """How many runs may share a GPU of this worker, as far as the memory that they ask for allows."""
+    cpu_processes: int = Field(default=1, ge=1, le=64)
+    """How many processes a run that asks for several GPUs may have where this worker has none."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of a training; default: as many as torch takes."""
 
@@ -120,11 +142,23 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_worker_says_in_time_that_it_is_alive(self) -> Self:
+        longest = ALIVE_FOR / 2
+        for name, interval in (("heartbeat", self.heartbeat_interval), ("poll", self.poll_interval)):
+            if interval > longest:
+                raise ValueError(
+                    f"{name}_interval: {interval.total_seconds():g} s is too long, for a worker counts as dead once it "
+                    f"was not heard of for {ALIVE_FOR.total_seconds():g} s; allowed: heartbeat_interval and "
+                    f"poll_interval of at most {longest.total_seconds():g} s each"
+                )
+        return self
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be logged: the tokens, and the passwords in URLs."""
         tokens = [token.get_secret_value() for token in (self.token, self.metrics_token, self.s3_secret) if token]
-        urls = [urlsplit(url) for url in (self.database_url, self.broker_url) if url is not None]
+        urls = [urlsplit(url) for url in (self.database_url, self.broker_url, self.traces_endpoint) if url]
         passwords = [url.password for url in urls if url.password]
         passwords += [password for url in urls for password in parse_qs(url.query).get("password", ())]
         return (*tokens, *passwords, *map(unquote, passwords))
@@ -204,6 +238,11 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """Directory of the log files."""
         return self.home / "logs"
+
+
+def visible_gpus() -> str | None:
+    """Which GPUs CUDA shows to this process and its children: an empty text hides all, None hides none."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def child_environment(**changes: str) -> dict[str, str]:

@@ -72,11 +72,13 @@ def uses(session: Session) -> list[Use]:
 
 def heads(session: Session, sharing: Sharing) -> list[Head]:
     """The first queued run of each owner that has one, in the order in which they are claimed."""
+    firsts = {owner: (priority, created_at) for owner, priority, created_at in session.execute(_firsts())}
+    if not firsts:
+        return []  # most polls: what runs need not be read for them
     found = uses(session)
     by_team: dict[str, float] = defaultdict(float)
     for use in found:
         by_team[_team_of(use.owner)] += use.device_seconds
-    firsts = {owner: (priority, created_at) for owner, priority, created_at in session.execute(_firsts())}
     return sorted(
         (
             Head(

@@ -1,15 +1,22 @@
 """How much stored files take, in total and of each run."""
 
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from store.errors import StorageFull
-from store.models import Artifact, Run
+from store.accounts import EQUAL, Quota, Sharing
+from store.artifacts import hash_of
+from store.db import reading
+from store.errors import StorageFull, StorageQuotaExceeded
+from store.models import Artifact, Run, Upload
+from store.owners import Owner
 from store.places import artifact_files, checkpoint_files, uploaded_files
+from store.quotas import Scope
 from store.settings import Settings
 
 GAUGE_PERIOD = timedelta(seconds=30)  # a list of a bucket costs a request for every 1,000 files
@@ -83,13 +90,88 @@ def usage_of_runs(session: Session, settings: Settings) -> list[RunUsage]:
     return sorted(found, key=lambda usage: (-usage.artifacts - usage.checkpoints, usage.run_id))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerUsage:
+    """What the files of one owner take, in bytes, each counted once."""
+
+    owner: Owner
+    artifacts: int
+    """Pictures, and samples that are compared."""
+    uploads: int
+    checkpoints: int
+
+    @property
+    def total(self) -> int:
+        """Together."""
+        return self.artifacts + self.uploads + self.checkpoints
+
+
+def usage_of_owners(session: Session, settings: Settings) -> list[OwnerUsage]:
+    """What the files of each owner take, most first; what two owners have counts for both.
+
+    Raises:
+        StoreUnavailable: the store of files does not answer.
+    """
+    owner_of = {row.id: Owner(user=row.user, team=row.team) for row in session.execute(_OWNERS)}
+    checkpoints: dict[Owner, int] = defaultdict(int)
+    for entry in checkpoint_files(settings).entries():
+        owner = owner_of.get(entry.name.partition("/")[0])
+        if owner is not None:
+            checkpoints[owner] += entry.size
+    artifacts = _sizes_of_artifacts(session, settings)
+    uploads: dict[Owner, int] = defaultdict(int)
+    for upload in session.scalars(select(Upload)):
+        uploads[Owner(user=upload.user, team=upload.team)] += upload.size
+    found = [
+        OwnerUsage(owner=owner, artifacts=artifacts[owner], uploads=uploads[owner], checkpoints=checkpoints[owner])
+        for owner in {*artifacts, *uploads, *checkpoints}
+    ]
+    return sorted(found, key=lambda usage: (-usage.total, usage.owner.id))
+
+
+_OWNERS = select(Run.id, Run.user, Run.team)
+
+
+def _sizes_of_artifacts(session: Session, settings: Settings) -> dict[Owner, int]:
+    sizes: dict[Owner, int] = defaultdict(int)
+    pictures = select(Run.user, Run.team, Artifact.sha256, Artifact.size).join(Run, Run.id == Artifact.run_id)
+    for user, team, _, size in session.execute(pictures.distinct()):
+        sizes[Owner(user=user, team=team)] += size
+    spec = Run.spec
+    compared = select(Run.user, Run.team, spec["reals"].as_string(), spec["fakes"].as_string())
+    named: dict[Owner, set[str]] = defaultdict(set)
+    for user, team, *hashes in session.execute(compared.where(Run.kind == "comparison")):
+        named[Owner(user=user, team=team)].update(hashes)
+    if named:
+        stored = {hash_of(entry.name): entry.size for entry in artifact_files(settings).entries()}
+        for owner, hashes in named.items():
+            sizes[owner] += sum(stored.get(sha256, 0) for sha256 in hashes)
+    return sizes
+
+
+def total_of_user(usages: Iterable[OwnerUsage], user: str) -> int:
+    """What the files of a user take, in whichever team."""
+    return sum(usage.total for usage in usages if usage.owner.user == user)
+
+
+def total_of_team(usages: Iterable[OwnerUsage], team: str) -> int:
+    """What the files of all users of a team take."""
+    return sum(usage.total for usage in usages if usage.owner.team == team)
+
+
+TOTALS: dict[Scope, Callable[[Iterable[OwnerUsage], str], int]] = {"user": total_of_user, "team": total_of_team}
+"""What the files of a user or a team take."""
+
+
 class StorageGauge:
-    """Knows what all files take, as it was a moment ago."""
+    """Knows what all files take, and those of each owner, as it was a moment ago."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._total = 0
         self._good_until = 0.0
+        self._usages: list[OwnerUsage] = []
+        self._usages_good_until = 0.0
 
     def require_room(self) -> None:
         """Returns where more may be stored.
@@ -106,3 +188,35 @@ class StorageGauge:
             self._good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
         if self._total >= quota:
             raise StorageFull(self._total, quota)
+
+    def require_room_of(self, owner: Owner, engine: Engine, sharing: Sharing = EQUAL) -> None:
+        """Returns where the owner may store more.
+
+        Raises:
+            StorageQuotaExceeded: the quota of the user, or of the team, is used up.
+            StoreUnavailable: the store of files does not answer.
+            DatabaseUnavailable: the database does not answer.
+        """
+        of_user, of_team = sharing.quota_of_user(owner.user), sharing.quota_of_team(owner.team)
+        scopes: tuple[tuple[Scope, str | None, Quota], ...] = (
+            ("user", owner.user, of_user),
+            ("team", owner.team, of_team),
+        )
+        for scope, name, quota in scopes:
+            if name is not None and quota.storage_bytes is not None:
+                used = TOTALS[scope](self.usages(engine), name)
+                if used >= quota.storage_bytes:
+                    raise StorageQuotaExceeded(scope, name, used=used, quota=quota.storage_bytes)
+
+    def usages(self, engine: Engine) -> list[OwnerUsage]:
+        """What the files of each owner took a moment ago.
+
+        Raises:
+            StoreUnavailable: the store of files does not answer.
+            DatabaseUnavailable: the database does not answer.
+        """
+        if time.monotonic() >= self._usages_good_until:
+            with reading(engine) as session:
+                self._usages = usage_of_owners(session, self._settings)
+            self._usages_good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
+        return self._usages

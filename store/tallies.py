@@ -18,6 +18,7 @@ MOST_EPOCHS = 10_000
 QUANTILES = (0.5, 0.9, 0.99)
 MOST_PRIORITIES = 20
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OUTCOMES: tuple[AttemptOutcome, ...] = get_args(AttemptOutcome)
 LEASE_LOST = "% stopped renewing its lease"
 """Error of an attempt whose worker was lost, as `leases.requeue_expired` writes it."""
 
@@ -30,7 +31,7 @@ class Waiting:
     priority: int
     count: int
     oldest_s: float
-    """Age of the oldest, in seconds."""
+    """Seconds since the oldest was made, whatever it has done since: no column tells when it was queued last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def tally(session: Session) -> Tallies:
         runs=_runs(session),
         attempts=_attempts(session),
         leases_lost=_count(session, Attempt.outcome == "lost", Attempt.error.like(LEASE_LOST)),
-        epochs_done=session.scalars(select(func.coalesce(func.sum(Run.epochs_done), 0))).one(),
+        epochs_done=_epochs_done(session),
         epoch_times=_epoch_times(session),
         workers_alive=_count(session, WorkerRow.seen_at > now() - ALIVE_FOR.total_seconds()),
         gpus=tuple(gpu_readings.fresh(session)),
@@ -98,8 +99,16 @@ def _runs(session: Session) -> dict[tuple[Kind, Status], int]:
 
 
 def _attempts(session: Session) -> dict[AttemptOutcome, int]:
+    counts: dict[AttemptOutcome, int] = dict.fromkeys(OUTCOMES, 0)
     found = session.execute(select(Attempt.outcome, func.count()).group_by(Attempt.outcome))
-    return {outcome: count for outcome, count in found}  # noqa: C416  dict() takes the result for a mapping
+    counts.update((outcome, count) for outcome, count in found)
+    return counts
+
+
+def _epochs_done(session: Session) -> int:
+    """Of trainings: a comparison is a job of one epoch, and makes none."""
+    query = select(func.coalesce(func.sum(Run.epochs_done), 0)).where(Run.kind == "training")
+    return session.scalars(query).one()
 
 
 def _epoch_times(session: Session) -> EpochTimes:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ganlib.diagnose.ruleset import ruleset_order
+from ganlib.diagnose.signals import quality_of
 from ganlib.diagnose.treat import (
     Budget,
     Case,
@@ -22,12 +23,11 @@ from ganlib.diagnose.treat import (
     default_max_epochs,
     harmful,
     is_harmless,
-    quality_of,
 )
 from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, FindingName
 from ganlib.report import Evaluation
 from ganlib.request import InvalidRequest, RunRequest, TreatmentRequest
-from ganlib.spec import RunSpec, UploadDataset
+from ganlib.spec import RunSpec, UploadChoice
 from store import uploads
 from store.errors import IdempotencyConflict, NotTreatable, RunNotFound, TreatmentNotFound, UploadNotFound
 from store.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
@@ -144,7 +144,7 @@ def _first_try(case: Case, finding: FindingName, budget: Budget) -> NextTry:
 
 def _keep_upload(session: Session, case: Case) -> None:
     """Keeps the upload that the run trained on from being deleted before this transaction ends."""
-    if isinstance(case.spec.dataset, UploadDataset):
+    if isinstance(case.spec.dataset, UploadChoice):
         try:
             uploads.get_locked(session, case.spec.dataset.upload, shared=True)
         except UploadNotFound:

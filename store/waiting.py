@@ -18,11 +18,25 @@ from store import quotas, workers
 from store.accounts import Sharing
 from store.db import now
 from store.models import FINAL_STATUSES, Attempt, Run
+from store.needs import GB, needs_of
 from store.owners import Owner
 from store.share import Head, heads
 from store.workers import Worker
 
-ReasonKind = Literal["paused", "quota", "drained", "no worker", "priority", "share", "older", "busy"]
+ReasonKind = Literal[
+    "paused",
+    "quota",
+    "drained",
+    "no worker",
+    "too large",
+    "no room",
+    "gave way",
+    "gives way",
+    "priority",
+    "share",
+    "older",
+    "busy",
+]
 Quartile = Literal["low", "median", "high"]
 QUARTILES: tuple[Quartile, ...] = get_args(Quartile)
 LOOK_AT = 2000
@@ -145,12 +159,12 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
     if run.status != "queued":
         return about
     known = workers.list_workers(session)
-    obstacles = [*_quota(session, run, sharing), *_nobody(session, known)]
-    if any(reason.kind == "quota" for reason in obstacles):
+    obstacles = [*_quota(session, run, sharing), *_nobody(session, known), *_too_large(run, known)]
+    if any(reason.kind in ("quota", "too large") for reason in obstacles):
         return replace(about, reasons=tuple(obstacles))
     claiming = [worker for worker in known if worker.is_alive and not worker.is_drained]
     before, starts = _play_all(session, run, sharing, paces, claiming)
-    reasons = [*obstacles, *_those_ahead(run, before)]
+    reasons = [*obstacles, *_no_room(claiming), *_giving_way(session, run), *_those_ahead(run, before)]
     if claiming and all(worker.run_id for worker in claiming):
         reasons.append(Reason(kind="busy", text=_busy_words(len(claiming))))
     ahead = None if before is None else len(before)
@@ -181,6 +195,46 @@ def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
 def _quota(session: Session, run: Run, sharing: Sharing) -> list[Reason]:
     reached = quotas.reached(session, Owner.of(run), sharing)
     return [] if reached is None else [Reason(kind="quota", text=f"{reached}; it waits until there is room")]
+
+
+def _too_large(run: Run, known: Sequence[Worker]) -> list[Reason]:
+    """Whether it wants more than any worker has; one without a GPU trains it on the CPU, whatever memory it wants."""
+    needs, alive = needs_of(run.spec), [worker for worker in known if worker.is_alive]
+    most = max((worker.gpus for worker in alive), default=needs.gpus)
+    if needs.gpus > most:
+        text = (
+            f"resources.gpus: it wants {needs.gpus} GPUs, and no worker that is alive has more than {most}; cancel it "
+            "and ask for fewer, or start a worker that has as many (on the CPU: GANCLINIC_CPU_PROCESSES)"
+        )
+        return [Reason(kind="too large", text=text)]
+    gpus = [worker.gpu_memory for worker in alive if worker.gpu_memory is not None]
+    if not needs.on_gpu or needs.gpu_memory is None or len(gpus) < len(alive) or not gpus:
+        return []
+    if needs.gpu_memory <= max(gpus):
+        return []
+    text = (
+        f"resources.gpu_memory_gb: it wants {needs.gpu_memory / GB:g} GB of a GPU, and the largest of all workers that "
+        f"are alive has {max(gpus) / GB:.1f} GB; cancel it and ask for less, or start a worker with a larger one"
+    )
+    return [Reason(kind="too large", text=text)]
+
+
+def _no_room(claiming: Sequence[Worker]) -> list[Reason]:
+    """What keeps workers that have nothing to do from claiming; the slots of one worker say the same."""
+    texts = dict.fromkeys(worker.obstacle for worker in claiming if worker.obstacle is not None)
+    return [Reason(kind="no room", text=text) for text in texts]
+
+
+def _giving_way(session: Session, run: Run) -> list[Reason]:
+    """What has to do with a higher priority: the run gave way to another, or another gives way to it."""
+    found: list[Reason] = []
+    last = session.get(Attempt, (run.id, run.attempt))
+    if last is not None and last.outcome == "gave way":
+        found.append(Reason(kind="gave way", text=f"it {last.error}, and goes on from its checkpoint"))
+    other = session.scalars(select(Run.id).where(Run.gives_way_to == run.id)).one_or_none()
+    if other is not None:
+        found.append(Reason(kind="gives way", text=f"run {other} gives way to it at the end of its epoch"))
+    return found
 
 
 def _nobody(session: Session, known: Sequence[Worker]) -> list[Reason]:
@@ -240,14 +294,15 @@ def _play_all(
 
 
 def _clocks(session: Session, paces: _Paces, claiming: Sequence[Worker], quartile: Quartile) -> list[float | None]:
-    """In how many seconds each worker is free; None where nothing is known of its run."""
+    """In how many seconds each worker is free; None where nothing is known of its run, or something is in its way."""
     at = session.scalars(select(now())).one()
     busy = [worker.run_id for worker in claiming if worker.run_id is not None]
     runs = select(Run.id, Attempt.started_at).join(
         Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt)
     )
     started = {row[0]: row[1] for row in session.execute(runs.where(Run.id.in_(busy)))}
-    clocks: list[float | None] = [0.0] * (len(claiming) - len(busy))
+    idle = [worker for worker in claiming if worker.run_id is None]
+    clocks: list[float | None] = [0.0 if worker.obstacle is None else None for worker in idle]
     for running in _queued(session, Run.id.in_(busy)):
         guess = paces.guess(running.likeness, running.steps_left)
         # Steps that are left are known of a training like others; of another, only how long it has lasted.

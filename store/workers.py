@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from store.db import now
@@ -31,20 +31,38 @@ class Worker:
     """Whether it claims nothing more, by its own name or because the whole service is drained."""
     run_id: str | None
     """What it trains."""
+    gpus: int = 1
+    """That one run may have, or processes where it has none."""
+    gpu_memory: int | None = None
+    """Bytes of its largest GPU; None where it has none."""
+    obstacle: str | None = None
+    """Why it does not claim the run whose turn it is; None where it would."""
 
 
-def begin(session: Session, name: str) -> None:
-    """A worker of that name has started. Those that are gone for good are forgotten, and their drains."""
+def begin(session: Session, name: str) -> bool:
+    """A worker of that name has started, which ends its drain; whether it had one.
+
+    Those gone for good are forgotten, and their drains.
+    """
     longest_ago = now() - FORGOTTEN_AFTER.total_seconds()
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < longest_ago))
     known = select(WorkerRow.name)
-    session.execute(delete(Drain).where(Drain.worker.not_in(known), Drain.worker.not_in([name, EVERY_WORKER])))
+    over = delete(Drain).where(or_(Drain.worker == name, Drain.worker.not_in(known)), Drain.worker != EVERY_WORKER)
+    ended = session.scalars(over.returning(Drain.worker).execution_options(synchronize_session=False)).all()
     _touch(session, name, started_at=now())
+    return name in ended
 
 
 def beat(session: Session, name: str) -> None:
     """The worker is alive."""
     _touch(session, name)
+
+
+def describe(
+    session: Session, name: str, *, gpus: int = 1, gpu_memory: int | None = None, obstacle: str | None = None
+) -> None:
+    """The worker is alive, and says what it has and what keeps it from claiming: see `Worker`."""
+    _touch(session, name, gpus=gpus, gpu_memory=gpu_memory, obstacle=obstacle)
 
 
 def _touch(session: Session, name: str, **values: object) -> None:
@@ -56,7 +74,8 @@ def _touch(session: Session, name: str, **values: object) -> None:
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if touched is None:
-        session.execute(insert_new(session, WorkerRow, name=name, started_at=now(), seen_at=now()))
+        new = {"started_at": now(), "seen_at": now(), **values}
+        session.execute(insert_new(session, WorkerRow, name=name, **new))
 
 
 def end(session: Session, name: str) -> None:
@@ -68,6 +87,7 @@ def end(session: Session, name: str) -> None:
 def list_workers(session: Session) -> list[Worker]:
     """Every worker that was heard of within a day, by name."""
     at = session.scalars(select(now())).one()
+    seen = WorkerRow.seen_at >= at - FORGOTTEN_AFTER.total_seconds()
     drained = set(session.scalars(select(Drain.worker)))
     query = select(Run.lease_worker, Run.id).where(Run.status == "running")
     trains = {run.lease_worker: run.id for run in session.execute(query)}
@@ -79,8 +99,11 @@ def list_workers(session: Session) -> list[Worker]:
             is_alive=at - row.seen_at <= ALIVE_FOR.total_seconds(),
             is_drained=bool(drained & {row.name, EVERY_WORKER}),
             run_id=trains.get(row.name),
+            gpus=row.gpus,
+            gpu_memory=row.gpu_memory,
+            obstacle=None if row.name in trains else row.obstacle,
         )
-        for row in session.scalars(select(WorkerRow).order_by(WorkerRow.name))
+        for row in session.scalars(select(WorkerRow).where(seen).order_by(WorkerRow.name))
     ]
 
 

@@ -1,4 +1,4 @@
-"""`python -m worker`: trains queued runs, one at a time, until SIGTERM or SIGINT."""
+"""`python -m worker`: trains queued runs, as many at a time as it has slots, until SIGTERM or SIGINT."""
 
 import argparse
 import logging
@@ -20,10 +20,13 @@ from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.log_lines import configure_logging
 from store.settings import Settings, create_home
+from store.tracing import configure_tracing, stop_tracing
 from worker.app import make_app, serve_bell
 from worker.gpus import GpuReader
 from worker.housekeeping import Housekeeping
-from worker.slot import Slot
+from worker.preemption import Preemption
+from worker.room import NoSuchGpu, make_room
+from worker.slot import Slot, Slots, slot_names
 from worker.supervise import supervise
 
 logger = logging.getLogger("worker")
@@ -34,28 +37,38 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     configure_logging(worker=arguments.name)
     try:
-        settings = Settings(**({"device": arguments.device} if arguments.device else {}))
+        given = {name: getattr(arguments, name) for name in ("device", "gpus", "slots_per_gpu")}
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         logger.error("%s", "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
         return 1
     configure_logging(settings.log_format, secrets=settings.secrets, worker=arguments.name)
     create_home(settings.home)
+    configure_tracing("ganclinic-worker", settings)
     engine = make_engine(settings.database)
     try:
         require_migrated(engine)
         sharing = read_accounts(settings.tokens_file).sharing
         return work(arguments.name, engine=engine, settings=settings, sharing=sharing)
-    except (DatabaseNotMigrated, DatabaseUnavailable, InvalidTokensFile) as error:
+    except (DatabaseNotMigrated, DatabaseUnavailable, InvalidTokensFile, NoSuchGpu) as error:
         logger.error("%s", error)
         return 1
     finally:
         engine.dispose()
+        stop_tracing()
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line's `device` (None: the setting) and `name`."""
+    """The command line's `device`, `gpus` and `slots_per_gpu` (None: the setting), and `name`."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: GANCLINIC_DEVICE, else auto)")
+    parser.add_argument("--gpus", help="all, or numbers as 0,2: train on each of them (default: GANCLINIC_GPUS)")
+    parser.add_argument(
+        "--slots-per-gpu",
+        type=int,
+        metavar="N",
+        help="runs that may share a GPU, where their resources.gpu_memory_gb allows (default: 1)",
+    )
     parser.add_argument(
         "--name",
         default=f"worker-{os.getpid()}@{socket.gethostname()}",
@@ -65,39 +78,52 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQUAL) -> int:
-    """Trains in a thread and hears the bell in this one, which must be the main thread; the exit status."""
+    """Trains in a thread a slot and hears the bell in this one, which must be the main thread; the exit status.
+
+    Raises:
+        NoSuchGpu: the settings name one that is not there.
+    """
     train = partial(supervise, engine=engine, settings=settings)
     housekeeping = Housekeeping(engine=engine, settings=settings)
-    slot = Slot(name, train, engine=engine, settings=settings, sharing=sharing, when_idle=housekeeping.begin_if_due)
-    _take_signals(slot)
+    preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
+    room = make_room(name, settings)
+    names = slot_names(name, max(1, settings.slots_per_gpu * room.gpus))
+    slots = Slots([Slot(n, train, engine=engine, settings=settings, sharing=sharing, room=room) for n in names])
+    _take_signals(slots)
     setup_logging.connect(_keep_logging, weak=False)
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted
-    thread = _SlotThread(slot)
-    thread.start()
+    threads = [_SlotThread(slot) for slot in slots.slots]
+    for thread in threads:
+        thread.start()
     reader = GpuReader(name, engine)
     reader.start()
-    logger.info("ready for runs on device %s", settings.device)
+    housekeeping.start()
+    preemption.start()
+    logger.info("ready for runs: %s", room)
     try:
-        serve_bell(make_app(settings, slot.wake), name)
+        serve_bell(make_app(settings, slots.wake), name)
     except SystemExit:
         logger.info("stopped while starting")
     finally:
-        was_told = slot.is_stopping()  # else Celery gave up
-        slot.stop()
-        thread.join()
+        was_told = slots.is_stopping()  # else Celery gave up
+        slots.stop()
+        for thread in threads:
+            thread.join()
+        housekeeping.stop()
+        preemption.stop()
         reader.stop()
-    return 0 if was_told and not thread.has_failed else 1
+    return 0 if was_told and not any(thread.has_failed for thread in threads) else 1
 
 
-def _take_signals(slot: Slot) -> None:
-    """Stops the slot as soon as a signal comes, before and after Celery begins to answer signals."""
+def _take_signals(slots: Slots) -> None:
+    """Stops the slots as soon as a signal comes, before and after Celery begins to answer signals."""
 
     def stop_and_exit(*_: object) -> None:
-        slot.stop()
+        slots.stop()
         sys.exit(0)
 
     def stop(**_: object) -> None:
-        slot.stop()
+        slots.stop()
 
     signal.signal(signal.SIGTERM, stop_and_exit)
     signal.signal(signal.SIGINT, stop_and_exit)
@@ -109,7 +135,7 @@ def _keep_logging(**_: object) -> None:
 
 
 class _SlotThread(threading.Thread):
-    """Runs the slot. When that fails, the whole worker ends: without its slot it would only look alive."""
+    """Runs a slot. When that fails, the whole worker ends: without its slot it would only look alive."""
 
     def __init__(self, slot: Slot) -> None:
         super().__init__(name="slot")

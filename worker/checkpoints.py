@@ -9,9 +9,8 @@ from typing import Self
 from ganlib import checkpoint
 from ganlib.checkpoint import CheckpointUnreadable
 from ganlib.train import TrainingState
-from store.artifacts import hash_file
 from store.errors import FileDamaged, FileMissing
-from store.files import Files, room_in
+from store.files import Files, hash_of_file, room_in
 from store.models import Epoch
 
 KEPT = 2  # the newest may prove unreadable; beside these, the newest healthy one, which a treatment may begin with
@@ -84,8 +83,7 @@ class Checkpoints:
         path = self._files.local_path(self._path(name))
         with room_in(path.parent):
             checkpoint.save(path, state)
-        with path.open("rb") as file:
-            sha256 = hash_file(file)
+        sha256 = hash_of_file(path)
         self._files.publish(self._path(name))
         return SavedCheckpoint(name=name, sha256=sha256)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from ganlib.evaluate.cache import Cache
 from ganlib.evaluate.evaluation import compare
 from ganlib.spec import ComparisonSpec
 from store import comparisons, epochs, leases, runs
 from store.artifacts import Artifacts
-from store.db import reading
 from store.models import Attempt
 from store.places import artifact_files
 from store.settings import Settings
@@ -24,7 +24,7 @@ from worker.line import Line
 from worker.machine import choose_device, set_threads, this_machine
 from worker.patience import PatientFiles
 from worker.protocol import Ticket, Working
-from worker.recorder import persist, put_bin_images
+from worker.recorder import look_up, persist, put_bin_images
 
 logger = logging.getLogger("worker.comparison")
 
@@ -72,9 +72,11 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
 
 
 def _read(engine: Engine, comparison_id: str) -> tuple[ComparisonSpec, list[Attempt]]:
-    with reading(engine) as session:
+    def read(session: Session) -> tuple[ComparisonSpec, list[Attempt]]:
         spec = ComparisonSpec.model_validate(comparisons.get(session, comparison_id).spec)
         return spec, runs.attempts(session, comparison_id)
+
+    return look_up(engine, read)
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -1,12 +1,11 @@
-"""What an idle worker does now and then, beside its slot: it deletes files that have expired."""
+"""What a worker does now and then, beside its slot: it deletes files that have expired."""
 
 import logging
 import threading
-import time
 
 from sqlalchemy import Engine
 
-from store.errors import DatabaseUnavailable, DiskFull, StoreUnavailable
+from store.errors import StoreError
 from store.retention import collect
 from store.settings import Settings
 
@@ -16,28 +15,28 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Collects in a thread of its own: a claim does not wait for it."""
+    """Collects in a thread of its own, however long runs are trained beside it."""
 
     def __init__(self, *, engine: Engine, settings: Settings, interval_s: float = INTERVAL_S) -> None:
+        """`interval_s`: before the first time, and after each."""
         self._engine, self._settings, self._interval_s = engine, settings, interval_s
-        self._due_at = time.monotonic() + interval_s
-        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
-    def begin_if_due(self) -> None:
-        """Begins, unless it did within the interval or still goes on."""
-        if time.monotonic() < self._due_at or (self._thread is not None and self._thread.is_alive()):
-            return
-        self._due_at = time.monotonic() + self._interval_s
-        self._thread = threading.Thread(target=self._collect, name="housekeeping", daemon=True)
+    def start(self) -> None:
+        """Begins."""
         self._thread.start()
 
-    def wait(self) -> None:
-        """Returns when nothing goes on."""
-        if self._thread is not None:
-            self._thread.join()
+    def stop(self) -> None:
+        """Collects no more; a collection that goes on ends with the process."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval_s):
+            self._collect()
 
     def _collect(self) -> None:
         try:
             logger.info("collected: %s", collect(self._engine, self._settings))
-        except (DatabaseUnavailable, DiskFull, OSError, StoreUnavailable) as error:
+        except (StoreError, OSError) as error:
             logger.warning("not all could be collected: %s", error)

@@ -74,9 +74,14 @@ def set_threads(setting: int | None, earlier: Iterable[Attempt]) -> int:
         logger.warning("the first attempt had %d threads, more than there are here", first)
         first = None
     threads = first or setting or torch.get_num_threads()
+    limit_threads(threads)
+    return threads
+
+
+def limit_threads(threads: int) -> None:
+    """Sets the CPU threads of everything that computes."""
     torch.set_num_threads(threads)
     threadpool_limits(threads)
-    return threads
 
 
 def this_machine(device: torch.device, threads: int) -> Machine:

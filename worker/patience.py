@@ -1,17 +1,20 @@
 """Waits for servers that do not answer: the database, and the store of files."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from store.errors import DatabaseUnavailable, StoreUnavailable
-from store.files import Files, StoredFile
+from store.files import NAME, Files, StoredFile
 from worker.line import Line
 from worker.protocol import Working
 
 LONGEST_PAUSE_S = 8
+SAY_SO_INTERVAL_S = 2.0  # a fraction of the silence, and of the time to obey, that a worker allows
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,7 +34,7 @@ def try_until_it_answers(action: Callable[[], T], before_a_pause: Callable[[], N
 
 
 class PatientFiles:
-    """Files whose store may be away for a while. The worker hears that the process waits: that is no stall.
+    """Files whose store may be slow, or away for a while. The worker hears that the process waits: that is no stall.
 
     Every method raises Stopped where the worker says so meanwhile, and otherwise what that of `files` raises.
     """
@@ -84,12 +87,21 @@ class PatientFiles:
         """See `store.files.Files`."""
         return iter(self._wait(lambda: list(self._files.entries(folder))))
 
-    def sweep(self, before: float, spared: Collection[str] = ()) -> None:
+    def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
         """See `store.files.Files`."""
-        self._wait(lambda: self._files.sweep(before, spared))
+        self._wait(lambda: self._files.sweep(before, spared, ours))
 
     def _wait(self, action: Callable[[], T]) -> T:
-        return try_until_it_answers(action, self._say_so)
+        return try_until_it_answers(lambda: self._watch(action), self._say_so)
+
+    def _watch(self, action: Callable[[], T]) -> T:
+        """What `action` returns. A thread does it: one that takes long is heard of, and can be left."""
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="files")
+        done = thread.submit(action)
+        thread.shutdown(wait=False)
+        while not wait([done], SAY_SO_INTERVAL_S).done:
+            self._say_so()
+        return done.result()
 
     def _say_so(self) -> None:
         self._line.obey()

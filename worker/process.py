@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from subprocess import PIPE, Popen
 from typing import IO, Any, Self
 
+from store.settings import child_environment
 from worker.protocol import Command, Event, Ticket, parse_event
 from worker.run_log import RunLog
 
@@ -37,6 +38,7 @@ class TrainingProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=stderr,
+                env=child_environment(CUDA_DEVICE_ORDER="PCI_BUS_ID"),  # as the driver counts GPUs, and the worker
                 start_new_session=True,  # a group of its own, so that a signal reaches all of it and nothing else
                 encoding="utf-8",
                 errors="replace",

@@ -30,6 +30,12 @@ class Ticket(Message):
     attempt: int
     device: str
     """The worker's device: `auto`, `cpu`, `cuda` or `cuda:N`."""
+    more_devices: tuple[str, ...] = ()
+    """Likewise, of the other processes of a training on several GPUs."""
+    gpu_memory: int | None = None
+    """Bytes that the training may take of the GPU; None: all."""
+    traceparent: str | None = None
+    """The span of the attempt, where traces are made."""
 
 
 class Working(Message):
@@ -49,13 +55,15 @@ class Stepped(Message):
 
 
 class Failed(Message):
-    """The run cannot succeed, however often it is tried."""
+    """The attempt has failed."""
 
     event: Literal["failed"] = "failed"
     kind: str
     """Name of the error."""
     error: str
     """What is wrong and how to cure it."""
+    is_final: bool = True
+    """Whether the run cannot succeed, however often and wherever it is tried."""
 
 
 Event = Working | Stepped | Failed

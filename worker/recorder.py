@@ -25,7 +25,7 @@ from ganlib.spec import RunSpec
 from ganlib.train import TrainingState, untrained_fakes
 from store import epochs, leases, runs
 from store.artifacts import Artifacts, StoredArtifact
-from store.db import transaction
+from store.db import reading, transaction
 from store.epochs import EpochRecord
 from store.leases import Outcome
 from store.models import ArtifactKind
@@ -48,6 +48,16 @@ def persist(engine: Engine, write: Callable[[Session], T]) -> T:
             return write(session)
 
     return try_until_it_answers(write_once)
+
+
+def look_up(engine: Engine, read: Callable[[Session], T]) -> T:
+    """What `read` returns, in a transaction that writes nothing and is as patient as that of `persist`."""
+
+    def read_once() -> T:
+        with reading(engine) as session:
+            return read(session)
+
+    return try_until_it_answers(read_once)
 
 
 def put_bin_images(reference: Reference, artifacts: Artifacts) -> dict[ArtifactKind, StoredArtifact]:
@@ -83,18 +93,18 @@ class Recorded:
     """The finding that has ended the run; None where it goes on, or is over anyway."""
     paused: bool
     """Whether the run is paused now, as was asked for: the attempt is over."""
+    out_of_time: bool
+    """Whether the run has failed, for its time is used up: the attempt is over."""
 
 
-Ending = Outcome | Literal["paused"]
+Ending = Outcome | Literal["paused", "out of time"]
 
 
-def _ending(is_last: bool, halted_by: Finding | None, is_to_pause: bool) -> Ending | None:
+def _ending(is_last: bool, halted_by: Finding | None, asked_for: Ending | None) -> Ending | None:
     """How the attempt ends with an epoch; None where it goes on."""
     if is_last:
         return "succeeded"
-    if halted_by is not None:
-        return "halted"
-    return "paused" if is_to_pause else None
+    return asked_for if halted_by is None else "halted"
 
 
 class Recorder:
@@ -136,7 +146,8 @@ class Recorder:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
 
         Where the spec wants the run halted by what its diagnosis finds, that is recorded with the epoch, too; the
-        training ends then. Where a pause was asked for, the run is paused with it. Either epoch has a checkpoint.
+        training ends then. Where a pause was asked for, the run is paused with it; where its time is used up, it fails.
+        Each such epoch has a checkpoint.
 
         Raises:
             LeaseLost: the run is no longer this attempt's; nothing was recorded.
@@ -146,7 +157,7 @@ class Recorder:
         diagnosis = with_remedies(diagnose(history), self._spec)
         is_last = report.epoch == self._spec.training.epochs
         halted_by = None if is_last else should_halt(diagnosis, self._spec.diagnosis)
-        ending = _ending(is_last, halted_by, self._is_to_pause())
+        ending = _ending(is_last, halted_by, self._asked_for())
         checkpoint = self._checkpoints.save(state) if ending or self._checkpoint_is_due(report.epoch) else None
         paused = self._write(
             EpochRecord(
@@ -169,11 +180,20 @@ class Recorder:
         self._history, self._untrained = replace(history, previous=diagnosis), ()
         if checkpoint is not None:
             self._checkpoints.prune(checkpoint.name, is_healthy=is_harmless(diagnosis.severity))
-        return Recorded(diagnosis=diagnosis, halted_by=halted_by, paused=paused)
+        return Recorded(diagnosis=diagnosis, halted_by=halted_by, paused=paused, out_of_time=ending == "out of time")
 
-    def _is_to_pause(self) -> bool:
-        run = persist(self._engine, lambda session: runs.find(session, self._ticket.run_id))
-        return run is not None and run.pause_requested
+    def _asked_for(self) -> Ending | None:
+        """How the attempt is to end because of what the database says."""
+
+        def look(session: Session) -> Ending | None:
+            run = runs.find(session, self._ticket.run_id)
+            if run is None:
+                return None
+            if leases.is_out_of_time(session, run):
+                return "out of time"
+            return "paused" if leases.should_pause(session, run) else None
+
+        return persist(self._engine, look)
 
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
@@ -199,7 +219,9 @@ class Recorder:
             epochs.record_epoch(session, record)
             if ending == "paused":
                 return leases.pause(session, record.run_id, record.token) is not None
-            if ending is not None:
+            if ending == "out of time":
+                leases.time_out(session, record.run_id, record.token)
+            elif ending is not None:
                 leases.finish(session, record.run_id, record.token, ending)
             return False
 

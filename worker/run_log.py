@@ -8,8 +8,9 @@ import logging
 import re
 import threading
 import time
-from contextlib import suppress
-from io import BufferedReader
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -33,11 +34,15 @@ class RunLog:
 
     def __init__(self, directory: Path, run_id: str, attempt: int, *, engine: Engine | None = None) -> None:
         """`engine`: where it is stored; without one it is in the file alone."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _delete_old(directory)
         self.path = directory / f"{run_id}.{attempt}.log"
         self._run_id, self._attempt, self._engine = run_id, attempt, engine
-        self._file = self.path.open("wb")
+        self._is_failing = False
+        self._file: FileIO | None = None
+        """Unbuffered, so that no byte is left to fail when it is closed; None where it could not be opened."""
+        with self._harmless():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _delete_old(directory)
+            self._file = self.path.open("wb", buffering=0)
         self._lock = threading.Lock()
         self._size = 0
         """Bytes in the file."""
@@ -61,19 +66,34 @@ class RunLog:
             self._tail = (self._tail + content)[-TAIL_BYTES:]
 
     def _write_file(self, content: bytes) -> None:
-        try:
-            if self._size and self._size + len(content) > FILE_BYTES:
-                self._file.close()
+        with self._harmless():
+            if self._file is None or (self._size and self._size + len(content) > FILE_BYTES):
+                self._begin_file()
+            while content and self._file is not None:
+                written = self._file.write(content)
+                self._size += written
+                content = content[written:]
+
+    def _begin_file(self) -> None:
+        """Goes on in an empty file; where the full one cannot be put away, in that."""
+        file, self._file = self._file, None
+        if file is not None:
+            with self._harmless():
+                file.close()
                 self.path.replace(self.path.with_suffix(".log.1"))
-                self._file, self._size = self.path.open("wb"), 0
-            self._file.write(content)
-            self._file.flush()
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # a full disk must not end the training that logs; ValueError: closed by it
-            logger.warning("the log file %s is not written: %s", self.path, error)
-        self._size += len(content)
+        self._file, self._size = self.path.open("ab", buffering=0), 0
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A full disk must end neither the training that logs nor its worker: the database has the log, too."""
+        try:
+            yield
+        except OSError as error:
+            if not self._is_failing:  # once, for the worker's own log may lie on the same disk
+                logger.warning("the log file %s cannot be written or rotated: %s", self.path, error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
     def store(self) -> bool:
         """Brings the database up to date; False where it does not answer, and a later call may."""
@@ -103,7 +123,9 @@ class RunLog:
 
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.close()
 
 
 def _delete_old(directory: Path) -> None:

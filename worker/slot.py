@@ -1,25 +1,36 @@
-"""The worker's one slot: claims a run, trains it, and so on for as long as runs are queued."""
+"""A worker's slot: claims a run, trains it, and so on for as long as runs are queued."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import leases, workers
+from store import leases, tracing, workers
 from store.accounts import EQUAL, Sharing
 from store.db import transaction
 from store.errors import DatabaseUnavailable
 from store.leases import Claim
 from store.log_lines import log_context
 from store.settings import Settings
+from worker.room import Room, Share
 
-Train = Callable[[Claim, Callable[[], bool]], None]
-"""Trains a claimed run to its end, or until the function says that the worker is stopping."""
+Train = Callable[[Claim, Callable[[], bool], Share], bool]
+"""Trains a claimed run on its share to its end, or until the function says that the worker is stopping.
+
+Whether it failed for want of something that another host may have.
+"""
+REST_S = 60.0  # other hosts look for work every 15 s at most
 
 logger = logging.getLogger(__name__)
+
+
+def slot_names(worker: str, count: int) -> list[str]:
+    """As which the slots of a worker are known: the one has its name, of several each has a number."""
+    return [worker] if count == 1 else [f"{worker}.{number}" for number in range(1, count + 1)]
 
 
 class Slot:
@@ -36,13 +47,16 @@ class Slot:
         engine: Engine,
         settings: Settings,
         sharing: Sharing = EQUAL,
-        when_idle: Callable[[], None] = lambda: None,
+        room: Room | None = None,
     ) -> None:
-        """`when_idle` is called when nothing is queued, and must return soon."""
-        self._worker, self._train, self._sharing, self._when_idle = worker, train, sharing, when_idle
+        """`room` is shared by the slots of a worker; without one there are no GPUs that need looking after."""
+        self._room = room or Room(worker, {}, read=lambda _: None, without_gpu=settings.device)
+        self._worker, self._train, self._sharing = worker, train, sharing
         self._engine, self._settings = engine, settings
+        self._rests_until = 0.0
         self._calls: SimpleQueue[None] = SimpleQueue()
-        self._stopping = False
+        self._stopping = self._is_drained = False
+        self._obstacle: str | None = None
 
     def wake(self) -> None:
         """There may be work."""
@@ -59,22 +73,23 @@ class Slot:
 
     def run(self) -> None:
         """Trains whatever is queued until `stop` is called; other processes see for how long the worker is there."""
-        self._say(workers.begin)
+        if self._say(workers.begin):
+            logger.info("was drained, which its start has ended")
         while not self._stopping:
             try:
                 self.drain()
-                self._when_idle()
             except DatabaseUnavailable as error:
                 logger.warning("%s; trying again", error)
             self._wait()
         self._say(workers.end)
 
-    def _say(self, what: Callable[[Session, str], None]) -> None:
+    def _say(self, what: Callable[[Session, str], bool | None]) -> bool | None:
         try:
             with transaction(self._engine) as session:
-                what(session, self._worker)
+                return what(session, self._worker)
         except DatabaseUnavailable as error:
             logger.warning("%s; the next heartbeat says that this worker is there", error)
+            return None
 
     def drain(self) -> None:
         """Trains until nothing is queued.
@@ -82,24 +97,84 @@ class Slot:
         Raises:
             DatabaseUnavailable: the database does not answer.
         """
-        while not self._stopping and (claim := self._claim()) is not None:
-            with log_context(run=claim.run_id, attempt=claim.attempt):
+        while not self._stopping and (claimed := self._traced_claim()) is not None:
+            claim, share = claimed
+            with self._room.holding(share), log_context(run=claim.run_id, attempt=claim.attempt):
                 logger.info("begins")
-                self._train(claim, self.is_stopping)
+                if self._train(claim, self.is_stopping, share):
+                    self._rests_until = time.monotonic() + REST_S
+                    logger.warning("leaves it, and what else is queued, to other hosts for %.0f s", REST_S)
 
-    def _claim(self) -> Claim | None:
+    def _traced_claim(self) -> tuple[Claim, Share] | None:
+        started_at = time.monotonic()
+        claimed = self._claim()
+        if claimed is not None:
+            claim, _ = claimed
+            attributes = {
+                tracing.RUN: claim.run_id,
+                tracing.ATTEMPT: claim.attempt,
+                tracing.WORKER: self._worker,
+            }
+            seconds = time.monotonic() - started_at
+            tracing.add_span("claim", attributes, traceparent=claim.traceparent, seconds=seconds)
+        return claimed
+
+    def _claim(self) -> tuple[Claim, Share] | None:
         with transaction(self._engine) as session:
             lost = leases.requeue_expired(session, self._settings.max_attempts)
         for run_id in lost:
             with log_context(run=run_id):
                 logger.warning("was lost by its worker")
-        with transaction(self._engine) as session:
-            workers.beat(session, self._worker)
-        with transaction(self._engine) as session:
-            return leases.claim(session, self._worker, self._settings.lease_duration, self._sharing)
+        is_drained = self._describe(self._obstacle)
+        if time.monotonic() < self._rests_until:
+            return None
+        with self._room.offer() as offer:
+            with transaction(self._engine) as session:
+                claim = leases.claim(session, self._worker, self._settings.lease_duration, self._sharing, offer)
+            share = None if claim is None else self._room.take(offer)
+        if claim is None and offer.obstacle != self._obstacle:
+            self._describe(offer.obstacle)
+        if is_drained and not self._is_drained:
+            logger.info("is drained, and claims nothing until that is ended")
+        self._is_drained = is_drained
+        self._tell_of(offer.obstacle)
+        return None if claim is None or share is None else (claim, share)
+
+    def _describe(self, obstacle: str | None) -> bool:
+        """Says that the worker is alive, what it has, and what keeps it from claiming; whether it is drained."""
+        with transaction(self._engine, durable=False) as session:
+            gpus, memory = self._room.most_gpus, self._room.largest_gpu
+            workers.describe(session, self._worker, gpus=gpus, gpu_memory=memory, obstacle=obstacle)
+            return workers.is_drained(session, self._worker)
+
+    def _tell_of(self, obstacle: str | None) -> None:
+        if obstacle is not None and obstacle != self._obstacle:
+            logger.info("claims nothing now: %s", obstacle)
+        self._obstacle = obstacle
 
     def _wait(self) -> None:
         with suppress(Empty):
             self._calls.get(timeout=self._settings.poll_interval.total_seconds())
             while True:  # what was called meanwhile is answered by one drain
                 self._calls.get_nowait()
+
+
+class Slots:
+    """The slots of a worker, which hear and stop together."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self.slots = tuple(slots)
+
+    def wake(self) -> None:
+        """There may be work."""
+        for slot in self.slots:
+            slot.wake()
+
+    def stop(self) -> None:
+        """Makes all of them end soon."""
+        for slot in self.slots:
+            slot.stop()
+
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return all(slot.is_stopping() for slot in self.slots)

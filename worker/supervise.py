@@ -17,13 +17,14 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from store import leases
+from store import leases, tracing
 from store.db import transaction
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.leases import Claim, RenewResult
 from store.settings import Settings
 from worker.process import TrainingProcess
 from worker.protocol import Command, Event, Failed, Stepped, Ticket
+from worker.room import Share
 from worker.run_log import RunLog
 from worker.silence import Patience, Silence
 
@@ -36,18 +37,25 @@ RETRY_INTERVAL_S = 1.0  # between heartbeats while the database does not answer
 TERMINATE_GRACE_S = 2.0  # from SIGTERM, on which the process logs where it is, to SIGKILL
 LOG_LINES = 40  # of the log in the error of a lost attempt: a traceback and what led to it
 
-Reason = Literal["stalled", "stopped", "paused", "cancelled", "not ours"]
+Reason = Literal["stalled", "stopped", "paused", "out of time", "cancelled", "not ours"]
 NEWS: dict[Reason, str] = {
     "stalled": "was silent for too long",
     "stopped": "is to be handed over: this worker stops",
     "paused": "is to be paused, and does not come to the end of its epoch in time",
+    "out of time": "is past the time that its spec allows, and does not come to the end of its epoch",
     "cancelled": "is to be cancelled",
     "not ours": "has ended, or is somebody else's",
 }
-RANK: dict[Reason | None, int] = {None: 0, "stalled": 1, "stopped": 2, "paused": 3, "cancelled": 4, "not ours": 5}
+RANK: dict[Reason | None, int] = {reason: rank for rank, reason in enumerate((None, *NEWS))}
 """A reason to end a training gives way to a higher one: who cancels wants no other attempt, and a run that is no
 longer ours has ended or belongs to somebody else."""
-COMMANDS: dict[Reason, Command] = {"stopped": "stop", "paused": "stop", "cancelled": "cancel", "not ours": "stop"}
+COMMANDS: dict[Reason, Command] = {
+    "stopped": "stop",
+    "paused": "stop",
+    "out of time": "stop",
+    "cancelled": "cancel",
+    "not ours": "stop",
+}
 """What is said first; a stalled training would not hear it."""
 
 logger = logging.getLogger(__name__)
@@ -69,24 +77,55 @@ class End:
 def supervise(
     claim: Claim,
     is_stopping: Callable[[], bool],
+    share: Share | None = None,
     *,
     engine: Engine,
     settings: Settings,
     command: Sequence[str] = TRAINING,
-) -> None:
+) -> bool:
     """Trains one attempt of the claimed run to whatever end; hands it over once `is_stopping()` is true.
+
+    `share` is what it has to train on; without one, the device of the settings.
+    Whether it failed for want of something that another host may have.
 
     Raises:
         DatabaseUnavailable: the end could not be written; the lease will expire instead.
     """
-    ticket = Ticket(run_id=claim.run_id, token=claim.token, attempt=claim.attempt, device=settings.device)
+    attributes = {tracing.RUN: claim.run_id, tracing.ATTEMPT: claim.attempt}
+    with tracing.span("attempt", attributes, traceparent=claim.traceparent) as span:
+        share = share or Share(device=settings.device)
+        end = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
+        logger.info("ended its process with status %d", end.status)
+        if end.reason is None and end.status != 0:
+            span.fail(describe_loss(end)[0])
+        span.note({"ganclinic.end": end.reason or "by itself", "process.exit.code": end.status})
+        if end.reason != "not ours":
+            with suppress(LeaseLost):  # as it should be after a success, which the process has written
+                settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
+    return end.failure is not None and not end.failure.is_final
+
+
+def _train(
+    claim: Claim,
+    is_stopping: Callable[[], bool],
+    share: Share,
+    *,
+    engine: Engine,
+    settings: Settings,
+    command: Sequence[str],
+) -> End:
+    ticket = Ticket(
+        run_id=claim.run_id,
+        token=claim.token,
+        attempt=claim.attempt,
+        device=share.device,
+        more_devices=share.more_devices,
+        gpu_memory=share.gpu_memory,
+        traceparent=tracing.current_traceparent(),
+    )
     log = RunLog(settings.logs, claim.run_id, claim.attempt, engine=engine)
     with closing(log), TrainingProcess(command, ticket, log) as process:
-        end = _Watch(claim, is_stopping, engine=engine, settings=settings, process=process, log=log).until_end()
-    logger.info("ended its process with status %d", end.status)
-    if end.reason != "not ours":
-        with suppress(LeaseLost):  # as it should be after a success, which the process has written
-            settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
+        return _Watch(claim, is_stopping, engine=engine, settings=settings, process=process, log=log).until_end()
 
 
 def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None:
@@ -100,10 +139,12 @@ def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None
         match end:
             case End(reason="cancelled"):
                 leases.finish(session, run_id, token, "cancelled")
-            case End(failure=Failed(kind=kind, error=error)):
+            case End(failure=Failed(kind=kind, error=error, is_final=True)):
                 leases.finish(session, run_id, token, "failed", error=error, error_kind=kind)
-            case End(reason="stopped" | "paused"):  # it becomes paused where that is still asked for
-                leases.hand_over(session, run_id, token)
+            case End(reason="out of time"):
+                leases.time_out(session, run_id, token)
+            case End(reason="stopped" | "paused" as reason):  # it becomes paused where that is still asked for
+                leases.hand_over(session, run_id, token, was_to_pause=reason == "paused")
             case _:
                 kind, error = describe_loss(end)
                 leases.requeue(session, run_id, token, error=error, error_kind=kind, max_attempts=max_attempts)
@@ -111,6 +152,8 @@ def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None
 
 def describe_loss(end: End) -> tuple[str, str]:
     """Kind and text of the error of an attempt that was lost."""
+    if end.failure is not None:
+        return end.failure.kind, end.failure.error
     kind = "TrainingDied"
     if end.reason == "stalled":
         kind, error = "TrainingStalled", "the training process was silent for too long"
@@ -139,7 +182,7 @@ class _Watch:
         now = time.monotonic()
         self._silence = Silence(_patience(settings), now)
         self._heartbeat_at = now + settings.heartbeat_interval.total_seconds()
-        self._report_at = self._store_log_at = now
+        self._report_at = self._store_log_at = self._beat_at = now
         self._step: int | None = None
         """The latest step that the database does not know of."""
         self._failure: Failed | None = None
@@ -196,7 +239,13 @@ class _Watch:
             self._report_at = now + REPORT_INTERVAL_S
             if wanted.cancel_requested:
                 self._end("cancelled")
+            self._mind_time(wanted.seconds_left)
             self._mind_pause(wanted.pause_requested)
+
+    def _mind_time(self, seconds_left: float | None) -> None:
+        """The training itself ends with the epoch in which that is used up: this is for epochs that are too long."""
+        if seconds_left is not None and -seconds_left >= self._settings.pause_patience.total_seconds():
+            self._end("out of time")
 
     def _mind_pause(self, is_requested: bool) -> None:
         """The training itself looks for the request at the end of each epoch: this is for epochs that are too long."""
@@ -216,10 +265,19 @@ class _Watch:
     def _renew(self) -> RenewResult:
         """Renews the lease and reports progress; what is asked for."""
         run_id, token = self._claim.run_id, self._claim.token
-        with transaction(self._engine) as session:
-            if self._step is not None:
-                leases.report_progress(session, run_id, token, self._step)
-            return leases.renew(session, run_id, token, self._settings.lease_duration)
+        is_heartbeat = time.monotonic() >= self._beat_at
+        with transaction(self._engine, durable=False) as session:
+            wanted = leases.renew(
+                session,
+                run_id,
+                token,
+                self._settings.lease_duration,
+                step=self._step,
+                is_heartbeat=is_heartbeat,
+            )
+        if is_heartbeat:
+            self._beat_at = time.monotonic() + self._settings.heartbeat_interval.total_seconds()
+        return wanted
 
     def _end(self, reason: Reason) -> None:
         """Begins to end the training: by a command, then SIGTERM, then SIGKILL."""

@@ -15,48 +15,55 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import NamedTuple
 
+import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.checkpoint import CheckpointUnreadable
-from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
+from ganlib.datasets.load import DataArrays, DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.diagnose.history import History
 from ganlib.diagnose.treat import WarmStart
 from ganlib.evaluate.evaluation import InvalidComparison
 from ganlib.evaluate.extractors import ExtractorUnavailable
 from ganlib.network_plugins import NetworkUnavailable
-from ganlib.spec import Dataset, RunSpec, UploadDataset
-from ganlib.train import Training
+from ganlib.spec import Dataset, RunSpec, UploadChoice
+from ganlib.train import Training, TrainingState
 from store import epochs, leases, runs, treatments, uploads
 from store.artifacts import Artifacts
-from store.db import make_engine, reading
+from store.db import make_engine
 from store.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
-from store.extensions import specs_before
+from store.extensions import extended_after, specs_before
 from store.files import Files, room_in
 from store.log_lines import configure_logging
 from store.models import Attempt, Epoch, Kind
 from store.places import artifact_files, checkpoint_files, uploaded_files
 from store.settings import Settings
+from store.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
 from worker.checkpoints import Checkpoints, load_checkpoint
 from worker.comparison import compare_samples
+from worker.crew import OUT_OF_MEMORY, Crew
 from worker.line import Line, Stopped
 from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
+from worker.memory import OutOfMemory, advise, explain, limit_memory
 from worker.patience import PatientFiles
 from worker.protocol import Failed, Stepped, Ticket, Working
-from worker.recorder import Recorder, persist
+from worker.recorder import Recorder, look_up, persist
 
 FINAL_ERRORS = (
     ArtifactNotFound,
+    CheckpointUnreadable,
     DatasetUnavailable,
     DeviceUnavailable,
-    DiskFull,
     ExtractorUnavailable,
     FileDamaged,
     InvalidComparison,
     NetworkUnavailable,
+    OutOfMemory,
     UploadNotFound,
 )
 """Another attempt would end the same way."""
+LOCAL_ERRORS = (DiskFull,)
+"""Another attempt, on another host or later, may not: this one is lost, and counts."""
 
 logger = logging.getLogger("worker.training")
 
@@ -69,24 +76,29 @@ def main() -> int:
     ticket = line.read_ticket()
     settings = Settings()
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
+    configure_tracing("ganclinic-training", settings)
     engine = make_engine(settings.database)
     try:
-        with room_in(settings.home):
+        with room_in(None):
             WORK[_kind(engine, ticket.run_id)](ticket, line, engine=engine, settings=settings)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
-    except FINAL_ERRORS as error:
+    except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
         logger.error("%s", error)
-        line.tell(Failed(kind=type(error).__name__, error=str(error)))
+        is_final = isinstance(error, FINAL_ERRORS)
+        line.tell(Failed(kind=type(error).__name__, error=str(error), is_final=is_final))
+        return 1
+    except torch.OutOfMemoryError as error:  # of a comparison: a training's is an OutOfMemory
+        line.tell(Failed(kind=OutOfMemory.__name__, error=f"{explain(error)} Compare fewer samples"))
         return 1
     finally:
         engine.dispose()
+        stop_tracing()
     return 0
 
 
 def _kind(engine: Engine, run_id: str) -> Kind:
-    with reading(engine) as session:
-        run = runs.find(session, run_id)
+    run = look_up(engine, lambda session: runs.find(session, run_id))
     assert run is not None, "a claimed run exists"
     return run.kind
 
@@ -111,22 +123,70 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         DatasetUnavailable: the data are not there.
         UploadNotFound: the upload that they are was deleted.
         DeviceUnavailable: the device is not there.
+        CheckpointUnreadable: the run was extended, and none since its former end can be read; nothing was written.
+        OutOfMemory: the GPU's memory does not suffice.
     """
     found = _read(engine, ticket.run_id)
     spec = found.spec
     line.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
+    limit_memory(device, ticket.gpu_memory)
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
     upload = _find_upload(spec.dataset, engine, Artifacts(PatientFiles(uploaded_files(settings), line)))
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
+    count = spec.resources.gpus
+    devices = ((ticket.device, *ticket.more_devices) * count)[:count]
+
+    def end_with(rank: int, status: int) -> None:
+        """A training without one of its processes would wait for it for ever."""
+        if status == OUT_OF_MEMORY:
+            error = f"process {rank} of {count} is out of memory: ask for a smaller training.batch_size"
+            line.tell(Failed(kind=OutOfMemory.__name__, error=error))
+        logger.error("process %d of %d ended with status %d", rank, count, status)
+        os._exit(1)
+
+    try:
+        with Crew(spec, devices, machine.threads, on_death=end_with) as crew:
+            _train_on(machine, device, data, upload, crew, found, ticket, line, engine=engine, settings=settings)
+    except torch.OutOfMemoryError as error:
+        reason = explain(error)
+    else:
+        return
+
+    def say_so() -> None:
+        line.obey()
+        line.tell(Working(on="looking for a batch size that fits"))
+
+    # Out here nothing refers to the training any more: the error did, with its traceback.
+    raise advise(reason, spec, data, device, before_a_trial=say_so)
+
+
+def _train_on(
+    machine: Machine,
+    device: torch.device,
+    data: DataArrays,
+    upload: UploadedFiles | None,
+    crew: Crew,
+    found: _Found,
+    ticket: Ticket,
+    line: Line,
+    *,
+    engine: Engine,
+    settings: Settings,
+) -> None:
+    """Trains from the last checkpoint on, and records."""
+    spec = found.spec
     files = PatientFiles(checkpoint_files(settings), line)
     checkpoints = Checkpoints.of(
         files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
     )
     before = specs_before(spec, found.extended_from)
-    training = Training(spec, data, device=device, state=checkpoints.load_newest(), before=before)
+    state = _load_state(checkpoints, ticket.run_id, found)
+    training = Training(spec, data, device=device, state=state, before=before, ranks=crew.ranks)
     if training.epoch == 0 and found.warm_start is not None:
         _warm_start(training, found.warm_start, engine, files)
+    line.tell(Working(on="starting its processes"))
+    crew.start(training, upload)
     history = _begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     line.obey()
@@ -143,11 +203,11 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         artifacts=Artifacts(PatientFiles(artifact_files(settings), line)),
         engine=engine,
     )
-    _train_epochs(training, recorder, line)
+    _train_epochs(training, recorder, line, ticket)
 
 
 def _read(engine: Engine, run_id: str) -> _Found:
-    with reading(engine) as session:
+    def read(session: Session) -> _Found:
         run = runs.get(session, run_id)
         return _Found(
             spec=RunSpec.model_validate(run.spec),
@@ -158,11 +218,30 @@ def _read(engine: Engine, run_id: str) -> _Found:
             extended_from=run.extended_from,
         )
 
+    return look_up(engine, read)
+
+
+def _load_state(checkpoints: Checkpoints, run_id: str, found: _Found) -> TrainingState | None:
+    """The newest state that can be read; None where the run starts anew.
+
+    Raises:
+        CheckpointUnreadable: it is from before the run was extended.
+    """
+    earliest = extended_after(found.attempts, found.epochs)
+    state = checkpoints.load_newest()
+    if (0 if state is None else state.epoch) >= earliest:
+        return state
+    newest = [epoch.checkpoint for epoch in found.epochs if epoch.checkpoint is not None][-1:]
+    raise CheckpointUnreadable(
+        f"the run was extended after epoch {earliest}, and no checkpoint from there on can be read here; what it has "
+        f"recorded stays. To let it go on, put {''.join(newest)} back into the folder {run_id} of the checkpoints, "
+        "from a backup or from the host that wrote it, and extend the run again; or make a longer run"
+    )
+
 
 def _warm_start(training: Training, chosen: WarmStart, engine: Engine, files: Files) -> None:
     """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
-    with reading(engine) as session:
-        sha256 = epochs.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint)
+    sha256 = look_up(engine, lambda session: epochs.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint))
     try:
         state = load_checkpoint(files, chosen.run_id, chosen.checkpoint, sha256)
     except CheckpointUnreadable as error:
@@ -178,10 +257,9 @@ def _find_upload(dataset: Dataset, engine: Engine, uploaded: Artifacts) -> Uploa
     Raises:
         DatasetUnavailable: its files are gone.
     """
-    if not isinstance(dataset, UploadDataset):
+    if not isinstance(dataset, UploadChoice):
         return None
-    with reading(engine) as session:
-        upload = uploads.get(session, dataset.upload)
+    upload = look_up(engine, lambda session: uploads.get(session, dataset.upload))
     try:
         labels = None if upload.labels_sha256 is None else uploaded.fetch(upload.labels_sha256)
         return UploadedFiles(samples=uploaded.fetch(upload.samples_sha256), labels=labels)
@@ -215,7 +293,7 @@ def _is_identical(machine: Machine, epoch: int, found: _Found) -> bool | None:
     return machine.is_reproducible and all(machine.equals(a) for a in found.attempts if a.number in contributors)
 
 
-def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
+def _train_epochs(training: Training, recorder: Recorder, line: Line, ticket: Ticket) -> None:
     started_at = time.monotonic()
     for report in training.epochs(line.step):
         seconds = time.monotonic() - started_at
@@ -224,11 +302,23 @@ def _train_epochs(training: Training, recorder: Recorder, line: Line) -> None:
         recorded = recorder.record(report, training.state(), seconds)
         diagnosis = recorded.diagnosis
         logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)
+        attributes = {
+            RUN: ticket.run_id,
+            ATTEMPT: ticket.attempt,
+            EPOCH: report.epoch,
+            "ganclinic.step": training.step,
+            "ganclinic.verdict": diagnosis.verdict,
+        }
+        seconds = time.monotonic() - started_at  # with its evaluation and what was stored
+        add_span("epoch", attributes, traceparent=ticket.traceparent, seconds=seconds)
         if recorded.halted_by is not None:
             logger.info("halted: %s since epoch %d", recorded.halted_by.name, recorded.halted_by.first_epoch)
             return
         if recorded.paused:
             logger.info("paused, as was asked for")
+            return
+        if recorded.out_of_time:
+            logger.info("ended: its time is used up")
             return
         started_at = time.monotonic()
 

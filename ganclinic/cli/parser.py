@@ -8,6 +8,7 @@ from typing import Protocol
 from ganlib.diagnose.foreign import OBJECTIVES
 from ganlib.diagnose.verdict import FINDING_NAMES, VERDICTS
 from ganlib.label import LABELLED
+from ganlib.request import MAX_PRIORITY
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\
@@ -94,6 +95,10 @@ def _add_servers(verbs: Verbs) -> None:
     _add_address(_add_local(verbs, "api", "start only the API, with the settings in GANCLINIC_*"))
     worker = _add_local(verbs, "worker", "start only a worker, with the settings in GANCLINIC_*")
     worker.add_argument("--device", help="auto, cpu or cuda:N (default: auto)")
+    worker.add_argument("--gpus", help="all, or numbers as 0,2: train on each of them")
+    worker.add_argument(
+        "--slots-per-gpu", type=_count, metavar="N", help="runs that may share a GPU by memory (default: 1)"
+    )
     worker.add_argument("--name", help="name in logs and attempts")
 
 
@@ -111,10 +116,12 @@ def _add_makers(verbs: Verbs) -> None:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="change the spec, e.g. training.epochs=3"
     )
     run.add_argument("--name", help="a name for people")
+    _add_priority(run, "higher is claimed first (default: 0)")
     run.add_argument("--watch", action="store_true", help="show its progress until it is over")
     batch = _add(verbs, "batch", "queue many runs at once, all of them or none")
     batch.add_argument("file", metavar="FILE", help="a .toml, .yaml or .json file with a list `runs`")
     batch.add_argument("--name", help="a name for people")
+    _add_priority(batch, "of all its runs; higher is claimed first (default: each run's own, or 0)")
     batch.add_argument("--watch", action="store_true", help="show their progress until they are over")
     cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
     cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
@@ -122,6 +129,10 @@ def _add_makers(verbs: Verbs) -> None:
     rm = _add(verbs, "rm", "delete runs that are over, with all that they have recorded")
     rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
     rm.add_argument("--with-labels", action="store_true", help="even where people's labels are lost with them")
+
+
+def _add_priority(verb: argparse.ArgumentParser, text: str) -> None:
+    verb.add_argument("--priority", type=_priority, metavar="N", help=f"{-MAX_PRIORITY} to {MAX_PRIORITY}, {text}")
 
 
 def _add_lookers(verbs: Verbs) -> None:
@@ -215,6 +226,11 @@ def _add_uploads(verbs: Verbs) -> None:
     upload.add_argument(
         "--image-size", type=_count, metavar="PIXELS", help="resize the centre square of each picture to this"
     )
+    upload.add_argument(
+        "--pairs",
+        action="store_true",
+        help="two folders hold pairs, as A/1.png and B/1.png: inputs and targets of image translation",
+    )
     upload.add_argument("--name", help="a name for people (default: the file's)")
     uploads = _add(verbs, "uploads", "list what was uploaded, newest first")
     uploads.add_argument("--delete", metavar="UPLOAD", help="delete this one first, by its id")
@@ -226,7 +242,7 @@ def _add_scheduling(verbs: Verbs) -> None:
     resume = _add(verbs, "resume", "put paused runs back into the queue, at their old place")
     resume.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
     extend = _add(verbs, "extend", "let a run that is over go on from its last checkpoint, with more epochs")
-    extend.add_argument("run", metavar="RUN", help="id of a run that succeeded or was halted")
+    extend.add_argument("run", metavar="RUN", help="id of a run that succeeded, was halted, or has used up its time")
     extend.add_argument("--epochs", type=_count, required=True, metavar="N", help="how many more")
     why = _add(verbs, "why", "say why a run waits, and when it may begin")
     why.add_argument("run", metavar="RUN", help="id of a run")
@@ -249,6 +265,12 @@ def _owner_name(text: str) -> str:
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
+    return int(text)
+
+
+def _priority(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,3}", text) or abs(int(text)) > MAX_PRIORITY:
+        raise argparse.ArgumentTypeError(f"'{text}' is no priority; allowed: {-MAX_PRIORITY} to {MAX_PRIORITY}")
     return int(text)
 
 

@@ -26,7 +26,7 @@ SomeRun = TypeVar("SomeRun", bound=RunView)
 
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic run`."""
-    made = client.create_run(request_from(options.source, options.set, options.name))
+    made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
     if options.watch:
         return _watch(output, client.watch_runs([made.id]), single=True)
     output.result(made.model_dump(mode="json"), made.id)
@@ -36,7 +36,7 @@ def run(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic batch`."""
-    name, requests = batch_from(Path(options.file))
+    name, requests = batch_from(Path(options.file), options.priority)
     made = client.create_batch(requests, name=options.name or name)
     if options.watch:
         return _watch(output, (seen.runs for seen in client.watch_batch(made.id)))

@@ -58,6 +58,7 @@ def _waiting_table(waiting: WaitingView) -> RenderableType:
     if waiting.status in ("queued", "running", "paused"):
         compared = f", as {count_words(waiting.compared_with, 'run')} like it did" if waiting.compared_with else ""
         rows.append(("takes", _spread_words(waiting.takes_s) + compared))
+    rows += [("limit", Text(limit.text)) for limit in waiting.limits]
     return fields(rows)
 
 
@@ -85,6 +86,8 @@ def _worker_words(worker: WorkerView) -> str:
         parts = ["gone"]
     if worker.is_drained:
         parts.append("drained: claims nothing more")
+    elif worker.is_alive and worker.obstacle is not None:
+        parts.append(f"waits: {worker.obstacle}")
     return "; ".join([*parts, f"heard of {age_words(worker.seen_at)}"])
 
 

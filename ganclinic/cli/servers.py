@@ -29,8 +29,13 @@ def api(output: Output, options: argparse.Namespace, around: Surroundings) -> No
 
 def worker(output: Output, options: argparse.Namespace, around: Surroundings) -> NoReturn:
     """`ganclinic worker`: becomes a worker."""
-    given = {"--device": options.device, "--name": options.name}
-    _become(around, "worker", [part for name, value in given.items() if value for part in (name, value)], {})
+    given = {
+        "--device": options.device,
+        "--gpus": options.gpus,
+        "--slots-per-gpu": options.slots_per_gpu,
+        "--name": options.name,
+    }
+    _become(around, "worker", [part for name, value in given.items() if value for part in (name, str(value))], {})
 
 
 def _become(around: Surroundings, module: str, arguments: list[str], environ: dict[str, str]) -> NoReturn:

@@ -93,6 +93,8 @@ def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evalua
     if run.user != "default":
         rows.append(("user", run.user + (f" (team {run.team})" if run.team else "")))
     rows += [("status", status_text(run)), ("epochs", progress_words(run)), ("made", age_words(run.created_at))]
+    if run.priority != 0:
+        rows.append(("priority", str(run.priority)))
     if run.started_at is not None and run.finished_at is not None:
         rows.append(("took", duration_words((run.finished_at - run.started_at).total_seconds())))
     rows += [(f"attempt {a.number}", _attempt_words(run, a.number)) for a in run.attempts]

@@ -1,5 +1,7 @@
 """Who submits runs and what they have used, workers and their heartbeats, drains, and runs that are paused."""
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,6 +11,8 @@ branch_labels = None
 depends_on = None
 
 DEFAULT_OWNER = "/default"
+RUNS = sa.table("runs", *(sa.column(name) for name in ("status", "treatment_id", "cancel_requested", "finished_at")))
+TREATMENTS = sa.table("treatments", *(sa.column(name) for name in ("id", "status", "reason", "finished_at")))
 QUEUE = ["status", "owner", "priority", "created_at", "id"]
 
 
@@ -54,8 +58,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """To the version before, runs belong to nobody, and paused ones were cancelled."""
-    op.execute("UPDATE runs SET status = 'cancelled', cancel_requested = TRUE WHERE status = 'paused'")
+    """To the version before, runs belong to nobody, and paused ones were cancelled, which ends their treatments."""
+    ended: dict[str, object] = {"status": "cancelled", "finished_at": time.time()}
+    paused = RUNS.c.status == "paused"
+    theirs = TREATMENTS.c.id.in_(sa.select(RUNS.c.treatment_id).where(paused))
+    reason = "its try was paused, which the version before does not know"
+    op.execute(sa.update(TREATMENTS).where(theirs, TREATMENTS.c.status == "running").values(reason=reason, **ended))
+    op.execute(sa.update(RUNS).where(paused).values(cancel_requested=sa.true(), **ended))
     op.execute("UPDATE attempts SET outcome = 'handed over' WHERE outcome = 'paused'")
     op.drop_index("ix_attempts_ended_at", "attempts")
     for index in ("ix_runs_team", "ix_runs_user", "ix_runs_queue"):

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store import runs
+from store import runs, workers
 from store.bell import ring
 from store.db import make_engine, transaction, upgrade
 from store.models import FINAL_STATUSES
 from store.settings import Settings
-from tests.support.worker import EPOCHS, SPEC, Clinic, is_alive, training_of, wait_for_listeners
+from tests.support.worker import EPOCHS, LOOK_INTERVAL_S, SPEC, Clinic, is_alive, training_of, wait_for_listeners
 
 pytestmark = pytest.mark.slow
+POLL_S = 15  # the longest that a worker may have
 
 
 @pytest.fixture(scope="module")
@@ -195,22 +196,34 @@ def as_npy(array: np.ndarray) -> bytes:
 def test_one_bell_wakes_every_worker_long_before_its_poll(clinic: Clinic, broker_url: str):
     patient = {
         "GANCLINIC_BROKER_URL": broker_url,
-        "GANCLINIC_POLL_INTERVAL": "600",
+        "GANCLINIC_POLL_INTERVAL": str(POLL_S),
         "GANCLINIC_CANCEL_GRACE": "0.1",  # nobody waits for these trainings to be ready to stop
     }
     with clinic.worker(**patient) as one, clinic.worker(**patient) as other:
         wait_for_listeners(broker_url, 2)
+        before = looked_at(clinic)
+        assert ring(Settings(broker_url=broker_url))
+        while any(looked_at(clinic).get(name(process), 0) <= before.get(name(process), 0) for process in (one, other)):
+            time.sleep(LOOK_INTERVAL_S)
         ids = [clinic.create_run() for _ in range(2)]
         assert ring(Settings(broker_url=broker_url))
+        rung_at = time.monotonic()
         for run_id in ids:
             clinic.wait_until(run_id, lambda run: run.status == "running")
+        assert time.monotonic() - rung_at < POLL_S - 5  # both have looked just before, and would poll after that
         for process in (one, other):
             process.terminate()
-    workers = {clinic.attempts(run_id)[0].worker.partition("@")[0] for run_id in ids}
-    assert workers == {name(process) for process in (one, other)}
+    claimed_by = {clinic.attempts(run_id)[0].worker.partition("@")[0] for run_id in ids}
+    assert claimed_by == {name(process) for process in (one, other)}
     for run_id in ids:
         with transaction(clinic.engine) as session:
             runs.cancel(session, run_id)
+
+
+def looked_at(clinic: Clinic) -> dict[str, float]:
+    """When each worker last looked for work."""
+    with transaction(clinic.engine) as session:
+        return {worker.name.partition("@")[0]: worker.seen_at for worker in workers.list_workers(session)}
 
 
 def name(worker: subprocess.Popen[bytes]) -> str:

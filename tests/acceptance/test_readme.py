@@ -101,12 +101,28 @@ def test_pictures_are_uploaded_and_trained_on(served, tmp_path):
             archive.writestr(f"{number % 2}/{number}.jpg", picture.getvalue())
     (tmp_path / "points.toml").write_text(blocks("toml")[0])
     env = environ(tmp_path, GANCLINIC_URL=served)
-    upload, listed = [line for line in commands() if "ganclinic upload" in line]
+    upload, listed, _ = [line for line in commands() if "ganclinic upload" in line]
     upload_id = shell(upload, tmp_path, env).strip()
     assert upload_id in shell(listed, tmp_path, env)
     [setting] = [found.replace("ID", upload_id) for found in re.findall(r"`(--set 'dataset=.*?')`", README)]
     small = " --set training.batch_size=16 --set training.epochs=1 --set training.steps_per_epoch=2"
     assert "succeeded" in shell(f".venv/bin/ganclinic run points.toml {setting}{small} --watch", tmp_path, env)
+
+
+def test_pairs_are_uploaded_and_trained_on(served, tmp_path):
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "pairs.zip", "w") as archive:
+        for number in range(150):
+            for name, shape in ((f"A/{number}.png", (20, 24)), (f"B/{number}.jpg", (20, 24, 3))):
+                picture = io.BytesIO()
+                kind = "PNG" if name.endswith("png") else "JPEG"
+                Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(picture, format=kind)
+                archive.writestr(name, picture.getvalue())
+    env = environ(tmp_path, GANCLINIC_URL=served)
+    [upload] = [line for line in commands() if "--pairs" in line]
+    upload_id = shell(upload, tmp_path, env).strip()
+    [run] = [line for line in commands() if "upload-pairs" in line]
+    assert "succeeded" in shell(run.replace('"ID"', f'"{upload_id}"') + QUICK + " --watch", tmp_path, env)
 
 
 def test_the_log_of_another_trainer_is_diagnosed(tmp_path):

@@ -10,6 +10,9 @@ from ganlib import checkpoint
 from ganlib.datasets.load import load_dataset
 from ganlib.request import RunRequest
 from ganlib.train import Training
+from store.settings import visible_gpus
+from worker.gpus import read_use
+from worker.memory import CONTEXT_BYTES, advise, limit_memory
 
 pytestmark = pytest.mark.gpu
 SPEC = RunRequest(
@@ -41,3 +44,27 @@ def test_a_checkpoint_of_the_gpu_goes_on_there_and_on_the_cpu(tmp_path):
         [report] = list(Training(SPEC, data, device=torch.device(device), state=state).epochs())
         assert report.epoch == 2
         assert np.isfinite(report.steps).all()
+
+
+def test_out_of_memory_names_a_batch_size_that_fits():
+    wide = {"generator.width": 512, "discriminator.width": 512, "training.batch_size": 16_384, "dataset.size": 20_000}
+    spec = RunRequest(
+        spec={"dataset": {"name": "ring8"}, "generator": {"family": "mlp"}, "discriminator": {"family": "mlp"}},
+        set=wide,
+    ).resolve()
+    device, data = torch.device("cuda"), load_dataset(spec.dataset, Path(), spec.seed)
+    limit_memory(device, CONTEXT_BYTES + 100 * 1024**2)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            next(Training(spec, data, device=device).epochs())
+        assert "fits (tried on this GPU): --set training.batch_size=" in str(advise("Full.", spec, data, device))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
+def test_the_driver_lists_a_process_that_computes():
+    torch.zeros(2**20, device="cuda")
+    use = read_use(0, visible_gpus())
+    assert use is not None
+    assert use.memory_used > 0
+    assert use.memory_total >= torch.cuda.get_device_properties(0).total_memory

@@ -4,21 +4,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from api.app import create_app
 from store import gpu_readings, leases
 from store.db import transaction
 from store.gpu_readings import Gpu
+from store.models import AttemptOutcome, Run
 from store.settings import Settings
 from tests.support.api import TOKEN, Service, make_service, record
+from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
+from tests.support.metrics import complaints
 from tests.support.store import claim_run, create_run, expire_lease
 
 METRICS_TOKEN = "only-for-numbers"
@@ -48,6 +51,8 @@ def test_an_empty_service_has_metrics(service: Service) -> None:
     assert value(text, "ganclinic_runs", kind="training", status="queued") == 0
     assert value(text, "ganclinic_epoch_seconds_count") == 0
     assert value(text, "ganclinic_workers") == 0
+    for outcome in get_args(AttemptOutcome):
+        assert value(text, "ganclinic_attempts", outcome=outcome) == 0
 
 
 def test_the_queue_is_measured_by_kind_and_priority(service: Service) -> None:
@@ -78,6 +83,19 @@ def test_epochs_attempts_and_lost_leases_are_counted(service: Service) -> None:
     assert value(text, "ganclinic_leases_lost") == 1
     assert value(text, "ganclinic_epoch_seconds_count") == 3
     assert value(text, "ganclinic_epoch_seconds", quantile="0.5") > 0
+
+
+def test_a_comparison_makes_no_epoch(service: Service) -> None:
+    record(service, 2)
+    with transaction(service.engine) as session:
+        made = create_comparison(session)
+        claimed = claim_run(session)
+        assert claimed.run_id == made.id
+        session.execute(update(Run).where(Run.id == made.id).values(epochs_done=1))
+        leases.finish(session, made.id, claimed.token, "succeeded")
+    text = scrape(service)
+    assert value(text, "ganclinic_epochs") == 2
+    assert value(text, "ganclinic_runs", kind="comparison", status="succeeded") == 1
 
 
 def test_a_gpu_is_shown_with_what_its_worker_read_last(service: Service) -> None:
@@ -146,16 +164,59 @@ def test_without_a_database_the_rest_is_still_told(tmp_path: Path) -> None:
     assert "ganclinic_runs" not in text
 
 
-def test_promtool_finds_nothing_to_complain_of(service: Service) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed; Debian has it in the package prometheus")
+def text_of_everything(service: Service) -> str:
+    """A scrape with a sample of every metric that the service has."""
     record(service)
     with transaction(service.engine) as session:
         create_run(session)
+        gpu_readings.store(
+            session, "worker-1", [Gpu(number=0, name="NVIDIA H100", utilisation=0.5, memory_used=1, memory_total=2)]
+        )
     scrape(service)
-    done = subprocess.run([promtool, "check", "metrics"], input=scrape(service), capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return scrape(service)
+
+
+def test_nothing_about_the_metrics_is_to_complain_of(service: Service) -> None:
+    text = text_of_everything(service)
+    assert complaints(text) == []
+    families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    assert {name for name in families if not name.startswith("ganclinic_")} == set()
+    assert len(families) >= 14
+    documented = (CHECKOUT / "docs" / "operations.md").read_text()
+    assert [name for name in families if f"`{name}`" not in documented] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("# TYPE runs gauge\nruns 1\n", "runs: no help"),
+        ("# HELP runs Runs.\nruns 1\n", "runs: no type"),
+        ("# HELP runs Runs.\n# TYPE runs gauge\nruns 1\nruns 2\n", "runs: a sample is there twice"),
+        ("# HELP runs Runs.\n# TYPE runs counter\nruns 1\n", "runs: counters, and nothing else, end in _total"),
+        ("# HELP a_total A.\n# TYPE a_total gauge\na_total 1\n", "a_total: counters, and nothing else, end in _total"),
+        ("# HELP t_milliseconds T.\n# TYPE t_milliseconds gauge\nt_milliseconds 1\n", "t_milliseconds: no base unit"),
+        (
+            '# HELP h H.\n# TYPE h histogram\nh_bucket{le="1.0"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n',
+            "h: its buckets fall",
+        ),
+        (
+            '# HELP h H.\n# TYPE h histogram\nh_bucket{le="1.0"} 1\nh_sum 1\nh_count 2\n',
+            "h: the last bucket is not the count",
+        ),
+        ("# HELP h_count H.\n# TYPE h_count gauge\nh_count 1\n", "h_count: the name is that of a part"),
+        ("# HELP h H.\n# TYPE h gauge\nh 1\n# TYPE h gauge\nh 2\n", "h: is there twice"),
+    ],
+)
+def test_what_is_wrong_with_metrics_is_complained_of(text: str, complaint: str) -> None:
+    assert complaint in complaints(text)
+
+
+def test_promtool_agrees(service: Service) -> None:
+    """Where it is installed (Debian: the package prometheus); what it would say, `complaints` says everywhere."""
+    if promtool := shutil.which("promtool"):
+        command, text = [promtool, "check", "metrics"], text_of_everything(service)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_processes_that_share_a_directory_count_together(tmp_path: Path) -> None:

@@ -2,20 +2,27 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
-from store import leases, workers
+from store import extensions, leases, pauses, workers
 from store.accounts import InvalidTokensFile, hash_token
 from store.db import transaction
+from store.owners import Owner
 from tests.integration.test_api_comparisons import FAKE, REAL
-from tests.support.api import Service, make_service
+from tests.support.api import TOKEN, Service, make_service
+from tests.support.sharing import ADA
+from tests.support.sharing import submit as queue
 from tests.support.store import LEASE, SPEC, claim_run
-from tests.support.treatment import make_run
+from tests.support.treatment import make_run, record, take
 
 TOKENS = {"ada": "ada's own", "bob": "bob's own", "cyd": "cyd's own"}
 FILE = "".join(
@@ -28,11 +35,11 @@ RUN = {"spec": SPEC}
 SAMPLES = {"real": REAL, "fake": FAKE}
 
 
-def make_shared(engine: Engine, home: Path, extra: str = "") -> Service:
+def make_shared(engine: Engine, home: Path, extra: str = "", **changes: Any) -> Service:
     file = home / "tokens.toml"
     file.write_text(FILE + extra)
     file.chmod(0o600)
-    return make_service(engine, home, tokens_file=file)
+    return make_service(engine, home, tokens_file=file, **changes)
 
 
 @pytest.fixture
@@ -98,6 +105,74 @@ def test_own_runs_and_those_of_the_team_may_be_changed_and_no_others(shared: Ser
     assert shared.client.post(f"/v1/runs/{run_id}/cancel").json()["status"] == "cancelled"
 
 
+def test_only_who_may_change_a_run_may_extend_or_delete_it(shared: Service) -> None:
+    run_id = submit(shared, "ada")
+    with transaction(shared.engine) as session:
+        finish_claimed(session, run_id)
+    cyd, bob = client_of(shared, "cyd"), client_of(shared, "bob")
+    for refused in (cyd.post(f"/v1/runs/{run_id}/extend", json={"epochs": 1}), cyd.delete(f"/v1/runs/{run_id}")):
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:ganclinic:problem:not-yours")
+    assert bob.post(f"/v1/runs/{run_id}/extend", json={"epochs": 1}).json()["status"] == "queued"
+    assert bob.post(f"/v1/runs/{run_id}/cancel").json()["status"] == "cancelled"
+    assert bob.delete(f"/v1/runs/{run_id}").status_code == 204
+
+
+def finish_claimed(session: Session, run_id: str) -> None:
+    """Brings the run, the only one that is queued, to its end."""
+    claimed = take(session, run_id)
+    record(session, claimed, "mode collapse")
+    leases.finish(session, run_id, claimed.token, "succeeded")
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/runs", RUN), ("/v1/batches", {"runs": [RUN, RUN]})])
+def test_the_same_key_of_two_users_makes_two_things(shared: Service, path: str, body: dict[str, Any]) -> None:
+    def post(client: TestClient) -> str:
+        answer = client.post(path, json=body, headers={"Idempotency-Key": "job-1"})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    clients = [client_of(shared, "ada"), client_of(shared, "bob"), shared.client]
+    made = [post(client) for client in clients]
+    assert len(set(made)) == len(clients)
+    assert [post(client) for client in clients] == made
+
+
+def test_keys_of_two_users_are_two_also_for_evaluations_and_labels(shared: Service) -> None:
+    with transaction(shared.engine) as session:
+        run_id = make_run(session)
+    label = {"finding": "healthy", "holds": True, "author": "ann"}
+    key = {"Idempotency-Key": "job-1"}
+    clients = [client_of(shared, "ada"), client_of(shared, "cyd")] * 2
+    ada, cyd, *again = [client.post("/v1/evaluations", files=SAMPLES, headers=key).json()["id"] for client in clients]
+    assert ada != cyd
+    assert again == [ada, cyd]
+    path = f"/v1/runs/{run_id}/labels"
+    ada, cyd, *again = [client.post(path, json=label, headers=key).json()["id"] for client in clients]
+    assert ada != cyd
+    assert again == [ada, cyd]
+
+
+def test_a_conflict_names_the_key_as_it_was_sent(shared: Service) -> None:
+    ada, key = client_of(shared, "ada"), {"Idempotency-Key": "job: 1"}
+    ada.post("/v1/runs", json=RUN, headers=key)
+    refused = ada.post("/v1/runs", json={**RUN, "name": "other"}, headers=key)
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == "The idempotency key 'job: 1' was used for another request."
+
+
+def test_metrics_are_for_administrators_and_for_whoever_has_their_token(engine: Engine, tmp_path: Path) -> None:
+    eve = f'[[users]]\nname = "eve"\nadministrator = true\ntoken_sha256 = "{hash_token(b"eve is root")}"\n'
+    service = make_shared(engine, tmp_path, eve, metrics_token=SecretStr("only-for-numbers"))
+    statuses = {user: client_of(service, user).get("/metrics").status_code for user in TOKENS}
+    assert statuses == {"ada": 403, "bob": 403, "cyd": 403}
+    refused = client_of(service, "ada").get("/metrics").json()
+    assert refused["detail"] == "Only administrators may read the metrics, and whoever has GANCLINIC_METRICS_TOKEN."
+    for token in (TOKEN, "eve is root", "only-for-numbers"):
+        answer = service.anonymous.get("/metrics", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+    assert service.anonymous.get("/metrics").status_code == 401
+
+
 def test_comparisons_belong_to_somebody_too(shared: Service) -> None:
     made = client_of(shared, "ada").post("/v1/evaluations", files=SAMPLES).json()["id"]
     assert client_of(shared, "cyd").post(f"/v1/evaluations/{made}/cancel").status_code == 403
@@ -132,6 +207,105 @@ def test_more_queued_runs_than_allowed_are_refused_and_not_stored(engine: Engine
     assert service.count_runs() == 4
 
 
+def overfill(service: Service, owner: Owner = ADA) -> None:
+    """More runs of the owner are queued than it may have, as runs that were lost come back."""
+    with transaction(service.engine) as session:
+        queue(session, owner, 4)
+
+
+def test_a_request_that_is_sent_again_is_no_submission(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    with transaction(engine) as session:
+        (sick,) = queue(session, ADA)
+        finish_claimed(session, sick)
+        (extended,) = queue(session, ADA)
+        finish_claimed(session, extended)
+    ada = client_of(service, "ada")
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/runs", {"json": RUN}),
+        ("/v1/batches", {"json": {"runs": [RUN]}}),
+        ("/v1/evaluations", {"files": SAMPLES}),
+        (f"/v1/runs/{extended}/extend", {"json": {"epochs": 1}}),
+        (f"/v1/runs/{sick}/treatments", {}),
+    ]
+    ids: list[str] = []
+    for path, body in requests:
+        answer = ada.post(path, **body, headers={"Idempotency-Key": path})
+        assert (path, answer.status_code) == (path, 202)
+        ids.append(answer.json()["id"])
+        with transaction(engine) as session:
+            claim_run(session)
+    overfill(service)
+    for (path, body), made in zip(requests, ids, strict=True):
+        assert ada.post(path, **body).status_code in (409, 429)
+        answer = ada.post(path, **body, headers={"Idempotency-Key": path})
+        assert (path, answer.status_code, answer.json().get("id")) == (path, 202, made)
+
+
+def test_calling_off_a_pause_is_no_submission_and_going_on_is(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    paused = submit(service, "ada")
+    assert statuses_of(service, "ada", paused, "pause") == [202]
+    running = submit(service, "ada")
+    with transaction(engine) as session:
+        assert claim_run(session).run_id == running
+    overfill(service)
+    assert statuses_of(service, "ada", running, "pause", "resume") == [202, 202]
+    assert client_of(service, "ada").get(f"/v1/runs/{running}").json()["pause_requested"] is False
+    assert statuses_of(service, "ada", paused, "resume") == [429]
+    assert client_of(service, "ada").get(f"/v1/runs/{paused}").json()["status"] == "paused"
+
+
+@pytest.mark.parametrize("verb", ["resume", "extend"])
+def test_a_request_beside_the_same_one_is_no_submission(postgres_engine: Engine, tmp_path: Path, verb: str) -> None:
+    service = make_shared(postgres_engine, tmp_path, QUOTAS)
+    with transaction(postgres_engine) as session:
+        (run_id,) = queue(session, ADA)
+        if verb == "extend":
+            finish_claimed(session, run_id)
+        else:
+            pauses.pause(session, run_id)
+    body = {"json": {"epochs": 1}, "headers": {"Idempotency-Key": "once"}} if verb == "extend" else {}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(postgres_engine) as session:
+            if verb == "extend":
+                extensions.extend(session, run_id, 1, idempotency_key=f"{ADA.id}\nonce")
+            else:
+                pauses.resume(session, run_id)
+            queue(session, ADA, 3)  # beyond the quota, as runs that were lost come back
+            answer = pool.submit(client_of(service, "ada").post, f"/v1/runs/{run_id}/{verb}", **body)
+            while not is_somebody_waiting(postgres_engine):
+                time.sleep(0.01)
+        assert answer.result().status_code == 202
+
+
+def is_somebody_waiting(engine: Engine) -> bool:
+    """Whether a transaction waits for a lock."""
+    with engine.connect() as connection:
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return connection.execute(waiting).scalar_one() > 0
+
+
+@pytest.mark.parametrize(("verb", "body"), [("extend", {"epochs": 1}), ("treatments", None)])
+def test_what_queues_a_run_of_ones_own_again_needs_room(
+    engine: Engine, tmp_path: Path, verb: str, body: dict[str, int] | None
+) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    with transaction(engine) as session:
+        (run_id,) = queue(session, ADA)
+        finish_claimed(session, run_id)
+        queue(session, ADA, 3)
+    ada = client_of(service, "ada")
+    refused = ada.post(f"/v1/runs/{run_id}/{verb}", json=body)
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:ganclinic:problem:quota-exceeded")
+    assert (ada.get(f"/v1/runs/{run_id}").json()["status"], service.count_runs()) == ("succeeded", 4)
+
+
+def limit_of_ada(limit: str, used: float, allowed: float, text: str) -> dict[str, Any]:
+    told = {"scope": "user", "name": "ada", "limit": limit, "used": used, "allowed": allowed}
+    return {**told, "text": f"the user 'ada' {text}"}
+
+
 def test_a_run_says_why_it_waits(engine: Engine, tmp_path: Path) -> None:
     service = make_shared(engine, tmp_path, QUOTAS)
     submit(service, "ada")
@@ -154,6 +328,10 @@ def test_a_run_says_why_it_waits(engine: Engine, tmp_path: Path) -> None:
         "starts_in_s": None,
         "takes_s": None,
         "compared_with": 0,
+        "limits": [
+            limit_of_ada("running", 1, 1, "has 1 runs running of 1 allowed"),
+            limit_of_ada("queued", 1, 3, "has 1 runs queued of 3 allowed"),
+        ],
     }
     assert service.client.get(f"/v1/runs/{'0' * 16}/waiting").status_code == 404
 

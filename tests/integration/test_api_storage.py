@@ -53,6 +53,8 @@ def requests() -> list[tuple[str, dict[str, Any]]]:
         ("/v1/batches", {"json": {"runs": [{"spec": SPEC}]}}),
         ("/v1/uploads", {"files": {"file": ("a.npy", b"")}}),
         ("/v1/evaluations", {"files": files}),
+        (f"/v1/runs/{'0' * 16}/extend", {"json": {"epochs": 1}}),
+        (f"/v1/runs/{'0' * 16}/treatments", {}),
     ]
 
 

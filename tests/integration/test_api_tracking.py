@@ -3,12 +3,18 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.tracking import choose_id
+from store import treatments
+from store.db import transaction
+from store.models import Run
+from tests.integration.test_api_comparisons import FAKE, REAL
 from tests.support.api import TOKEN, Service
 from tests.support.store import SPEC
+from tests.support.treatment import end, make_run
 from tests.support.worker import Clinic
 
 
@@ -49,6 +55,27 @@ def test_the_runs_of_a_batch_keep_the_id(service: Service) -> None:
     made = service.client.post("/v1/batches", json=body, headers={"X-Request-ID": "many"}).json()
     ids = [service.client.get(f"/v1/runs/{run['id']}").json()["request_id"] for run in made["runs"]]
     assert ids == ["many", "many"]
+
+
+def test_the_first_try_of_a_treatment_and_an_evaluation_keep_the_id(service: Service) -> None:
+    with transaction(service.engine) as session:
+        sick = make_run(session, "mode collapse")
+
+    def post(request_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        headers, files = {"X-Request-ID": request_id, "Idempotency-Key": "one"}, {"real": REAL, "fake": FAKE}
+        treatment = service.client.post(f"/v1/runs/{sick}/treatments", headers=headers)
+        return treatment.json(), service.client.post("/v1/evaluations", files=files, headers=headers).json()
+
+    post("first")
+    treatment, evaluation = post("again")
+    (first,) = (run["id"] for run in treatment["tries"])
+    with transaction(service.engine) as session:
+        end(session, first, "mode collapse")
+    post("later")  # the second try is there, and not its work
+    with transaction(service.engine) as session:
+        _, second = treatments.tries(session, treatment["id"])
+        kept = [session.get_one(Run, run_id).request_id for run_id in (first, second.id, evaluation["id"])]
+    assert kept == ["first", None, "first"]
 
 
 def test_an_unexpected_error_is_answered_with_the_id(

@@ -22,10 +22,10 @@ LIMITED = (
 )
 
 
-def test_a_full_disk_fails_the_run_and_names_the_directory(
+def test_a_full_disk_costs_an_attempt_names_the_directory_and_leaves_the_run_to_others(
     postgres_engine: Engine, migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(home=tmp_path, database_url=migrated_postgres_url, device="cpu", threads=1)
+    settings = Settings(home=tmp_path, database_url=migrated_postgres_url, device="cpu", threads=1, max_attempts=2)
     clinic = Clinic(home=tmp_path, engine=postgres_engine, database_url=migrated_postgres_url)
     for name, value in clinic.environment().items():
         monkeypatch.setenv(name, value)
@@ -34,13 +34,21 @@ def test_a_full_disk_fails_the_run_and_names_the_directory(
         wide = {"family": "mlp", "width": 1024}
         run = session.get_one(Run, run_id)
         run.spec = run.spec | {"generator": run.spec["generator"] | wide}
-    with transaction(postgres_engine) as session:
-        claimed = leases.claim(session, "worker-1", LEASE)
-    assert claimed is not None
-    command = [sys.executable, "-c", LIMITED]
-    supervise(claimed, lambda: False, engine=postgres_engine, settings=settings, command=command)
-    run = clinic.run(run_id)
-    assert (run.status, run.error_kind) == ("failed", "DiskFull")
-    assert run.error is not None
-    assert f"no room for a file in '{settings.checkpoints / run_id}' (File too large)" in run.error
+    limited = [sys.executable, "-c", LIMITED]
+
+    def attempt() -> Run:
+        with transaction(postgres_engine) as session:
+            claimed = leases.claim(session, "worker-1", LEASE)
+        assert claimed is not None
+        assert supervise(claimed, lambda: False, engine=postgres_engine, settings=settings, command=limited)
+        return clinic.run(run_id)
+
+    words = f"no room for a file in '{settings.checkpoints / run_id}' (File too large)"
+    assert attempt().status == "queued"
+    (lost,) = clinic.attempts(run_id)
+    assert lost.outcome == "lost"
+    assert words in str(lost.error)
     assert list((settings.checkpoints / run_id).iterdir()) == []
+    run = attempt()
+    assert (run.status, run.error_kind) == ("failed", "DiskFull")
+    assert words in str(run.error)

@@ -137,14 +137,24 @@ def test_the_version_before_scheduling_sees_runs_of_nobody_and_none_that_is_paus
         claim = claim_run(session)
         pauses.pause(session, claim.run_id)
         pause(session, claim.run_id, claim.token)
+        sick = make_run(session, "mode collapse")
+        treatment = treat(session, sick).id
+        treated = pauses.pause(session, last_try(session, treatment).id).id
         waits = create_run(session).id
         (shared,) = submit(session, ADA)
     with migrating(engine) as config:
         command.downgrade(config, "0007")
     with engine.connect() as connection:
         found = dict(connection.execute(text("SELECT id, status FROM runs")).all())
-        assert found == {claim.run_id: "cancelled", waits: "queued", shared: "queued"}
-        assert connection.execute(text("SELECT outcome FROM attempts")).scalars().all() == ["handed over"]
+        paused = {claim.run_id: "cancelled", treated: "cancelled"}
+        assert found == {**paused, sick: "succeeded", waits: "queued", shared: "queued"}
+        ended = "SELECT id FROM runs WHERE finished_at > created_at AND cancel_requested"
+        assert set(connection.execute(text(ended)).scalars()) == paused.keys()
+        outcome = text("SELECT outcome FROM attempts WHERE run_id = :run_id")
+        assert connection.execute(outcome, {"run_id": claim.run_id}).scalars().all() == ["handed over"]
+        (over,) = connection.execute(text("SELECT * FROM treatments")).mappings()
+        assert (over["status"], over["finished_at"] > over["created_at"]) == ("cancelled", True)
+        assert over["reason"] == "its try was paused, which the version before does not know"
     assert not {"owners", "workers", "drains"} & set(inspect(engine).get_table_names())
     upgrade(engine)
     with transaction(engine) as session:
@@ -183,7 +193,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0010; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0013; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

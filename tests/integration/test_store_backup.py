@@ -1,5 +1,6 @@
 """A backup gives back the same runs, verdicts and pictures."""
 
+import io
 import os
 import subprocess
 import sys
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
+from store import backup, epochs
 from store.backup import back_up, restore
-from store.db import make_engine, transaction, upgrade
+from store.db import make_engine, reading, transaction, upgrade
 from store.errors import BackupFailed
 from store.places import checkpoint_files
 from store.settings import Settings
 from tests.support.api import Service, make_service, record
 from tests.support.images import CHECKOUT
 from tests.support.servers import PostgresServer, S3Server
+from tests.support.store import claim_run, epoch_record
 from tests.support.uploads import create_upload
 
 
@@ -80,6 +83,29 @@ def fill(clinic: Clinic) -> None:
     checkpoint_files(clinic.settings).publish(f"{recorded.id}/attempt-1-epoch-2.safetensors")
 
 
+class Training:
+    """A run in training, which keeps its two newest checkpoints."""
+
+    def __init__(self, clinic: Clinic) -> None:
+        self._engine, self._files = clinic.engine, checkpoint_files(clinic.settings)
+        with transaction(self._engine) as session:
+            self._claim = claim_run(session)
+        self._epoch = 0
+        self.run_id = self._claim.run_id
+
+    def record(self, num_epochs: int) -> None:
+        for _ in range(num_epochs):
+            self._epoch += 1
+            self._files.put(self._name(self._epoch), io.BytesIO(b"state"))
+            with transaction(self._engine) as session:
+                epochs.record_epoch(session, epoch_record(self._claim, self._epoch))
+            if self._epoch > 2:
+                self._files.delete(self._name(self._epoch - 2))
+
+    def _name(self, epoch: int) -> str:
+        return f"{self.run_id}/attempt-1-epoch-{epoch}.safetensors"
+
+
 @pytest.mark.parametrize("urls", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.usefixtures("postgres_programs")
 def test_an_empty_home_becomes_what_was_backed_up(urls: list[str], tmp_path: Path) -> None:
@@ -130,6 +156,78 @@ def test_a_backup_moves_a_clinic_from_a_bucket_to_a_directory_and_back(s3_server
     assert len(before) > 9
     for clinic in clinics:
         clinic.engine.dispose()
+
+
+def training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, training: Training, *, times: int, before: int, after: int
+) -> None:
+    """So many epochs are recorded before and after the database is copied, the first few times."""
+    copy_database, left = backup._copy_database, iter(range(times))
+
+    def copy(*arguments: Any) -> set[str]:
+        is_fast = next(left, None) is not None
+        training.record(before if is_fast else 0)
+        named = copy_database(*arguments)
+        training.record(after if is_fast else 0)
+        return named
+
+    monkeypatch.setattr(backup, "_copy_database", copy)
+
+
+def newest_checkpoint(engine: Engine, run_id: str) -> tuple[int, str]:
+    with reading(engine) as session:
+        newest = epochs.last_checkpoint(session, run_id)
+    assert newest is not None
+    return newest
+
+
+@pytest.mark.parametrize("urls", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(("before", "after", "epoch"), [(0, 3, 3), (1, 1, 4), (3, 3, 9)])
+@pytest.mark.usefixtures("postgres_programs")
+def test_the_checkpoint_that_a_run_goes_on_from_is_in_the_backup(
+    urls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int, epoch: int
+) -> None:
+    """However many a training writes and deletes before and after the database is copied."""
+    clinic = make_clinic(tmp_path / "home", urls[0])
+    training = Training(clinic)
+    training.record(3)
+    training_goes_on(monkeypatch, training, times=1, before=before, after=after)
+    back_up(clinic.settings, tmp_path / "backup")
+    new = make_clinic(tmp_path / "new", urls[1], is_empty=True)
+    restore(new.settings, tmp_path / "backup")
+    number, name = newest_checkpoint(new.engine, training.run_id)
+    assert number == epoch
+    assert checkpoint_files(new.settings).has(f"{training.run_id}/{name}")
+    for each in (clinic, new):
+        each.engine.dispose()
+
+
+def test_a_checkpoint_that_cannot_be_had_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clinic = make_clinic(tmp_path / "home", f"sqlite:///{tmp_path / 'first.db'}")
+    training = Training(clinic)
+    training_goes_on(monkeypatch, training, times=99, before=3, after=3)
+    back_up(clinic.settings, tmp_path / "backup")
+    assert (
+        f"{training.run_id}/attempt-1-epoch-21.safetensors; their runs will go on from the checkpoints" in caplog.text
+    )
+    clinic.engine.dispose()
+
+
+def test_passwords_are_not_among_the_arguments_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" >&2\nexit 1\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for address in ("clinic:s3cret-word@db/clinic?sslmode=require", "db/clinic?sslmode=require&password=s3cret-word"):
+        settings = Settings(home=tmp_path, database_url=f"postgresql://{address}")
+        with pytest.raises(BackupFailed) as told:
+            backup._call_postgres("pg_dump", make_url(settings.database), "--format=custom")
+        password, *arguments = str(told.value).removeprefix("pg_dump failed: ").splitlines()
+        assert password == "s3cret-word"
+        assert "s3cret-word" not in " ".join(arguments)
+        assert "sslmode=require" in " ".join(arguments)
 
 
 def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_an_exception_undoes_the_transaction(engine: Engine) -> None:
         assert session.scalars(select(Run)).all() == []
 
 
+def test_a_commit_waits_for_the_disk_unless_it_may_be_lost(postgres_engine: Engine) -> None:
+    def wanted(*, durable: bool) -> str:
+        with transaction(postgres_engine, durable=durable) as session:
+            session.execute(text("SET synchronous_commit TO local"))  # the tests' server has it off
+        with transaction(postgres_engine, durable=durable) as session:
+            return session.execute(text("SHOW synchronous_commit")).scalar_one()
+
+    postgres_engine.pool.dispose()
+    assert wanted(durable=False) == "off"
+    assert wanted(durable=True) == "local"
+
+
 def test_updates_at_once_are_never_lost(engine: Engine) -> None:
     writers, rounds = 4, 10
     with transaction(engine) as session:

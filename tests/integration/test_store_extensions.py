@@ -53,11 +53,27 @@ def test_a_halted_run_goes_on_from_where_it_is(engine: Engine) -> None:
         assert (run.status, run.epochs_total, run.extended_from) == ("queued", 7, [3])
 
 
+def test_attempts_before_an_extension_do_not_count_as_lost(engine: Engine) -> None:
+    def lose(session: Session, run_id: str) -> str:
+        token = claim_run(session).token
+        return leases.requeue(session, run_id, token, error="killed", error_kind="TrainingDied", max_attempts=3)
+
+    with transaction(engine) as session:
+        run_id = finished(session, "halted", 2)
+        extensions.extend(session, run_id, 1)
+        assert lose(session, run_id) == "queued"
+        claimed = claim_run(session)
+        record_epoch(session, epoch_record(claimed, 3))
+        leases.finish(session, run_id, claimed.token, "succeeded")
+        extensions.extend(session, run_id, 1)
+        assert [lose(session, run_id) for _ in range(3)] == ["queued", "queued", "failed"]
+
+
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 def test_what_did_not_come_to_its_end_is_not_extended(engine: Engine, outcome: leases.Outcome) -> None:
     with transaction(engine) as session:
         run_id = finished(session, outcome)
-        with pytest.raises(NotExtendable, match=f"it is {outcome}; only a run that succeeded or was halted goes on"):
+        with pytest.raises(NotExtendable, match=f"it is {outcome}; only a run that succeeded, was halted, or"):
             extensions.extend(session, run_id, 1)
         with pytest.raises(NotExtendable, match="it is queued"):
             extensions.extend(session, create_run(session).id, 1)
@@ -88,6 +104,25 @@ def test_a_run_without_its_last_checkpoint_is_not_extended(engine: Engine) -> No
         session.execute(update(Epoch).where(Epoch.run_id == run_id, Epoch.epoch == 3).values(checkpoint=None))
         with pytest.raises(NotExtendable, match="the checkpoint of its last epoch is gone"):
             extensions.extend(session, run_id, 1)
+
+
+def test_a_run_that_failed_for_want_of_a_checkpoint_is_extended_again_for_as_long_as_one_is_named(
+    engine: Engine,
+) -> None:
+    with transaction(engine) as session:
+        run_id = finished(session)
+        extensions.extend(session, run_id, 5)
+        claimed = claim_run(session)
+        record_epoch(session, epoch_record(claimed, 4, checkpoint=None))
+        leases.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
+        run = extensions.extend(session, run_id, 2)
+        assert (run.status, run.error, run.error_kind) == ("queued", None, None)
+        assert (run.epochs_done, run.epochs_total, run.extended_from) == (4, 6, [3, 8])
+        claimed = claim_run(session)
+        leases.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
+        session.execute(update(Epoch).where(Epoch.run_id == run_id).values(checkpoint=None))
+        with pytest.raises(NotExtendable, match="it has no checkpoint"):
+            extensions.extend(session, run_id, 2)
 
 
 def test_a_run_that_is_treated_is_not_extended(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import obstore
 import pytest
 
 from store.errors import FileDamaged, FileMissing, StoreUnavailable
@@ -99,6 +101,12 @@ def test_a_file_is_discarded_only_where_it_has_not_been_put_since(files: Files) 
     assert names(files) == {}
 
 
+def test_a_file_of_another_content_is_damaged(files: Files) -> None:
+    put(files, "run/one", b"other")
+    with pytest.raises(FileDamaged, match="run/one"):
+        files.fetch("run/one", hashlib.sha256(b"whole").hexdigest())
+
+
 def test_a_fresh_file_needs_not_be_put_again(files: Files) -> None:
     assert not files.refresh("run/one")
     put(files, "run/one", b"1")
@@ -109,6 +117,17 @@ def test_a_fresh_file_needs_not_be_put_again(files: Files) -> None:
 def test_a_name_that_leads_elsewhere_is_of_no_file(files: Files, name: str) -> None:
     with pytest.raises(FileMissing):
         files.local_path(name)
+
+
+def test_folders_may_vanish_while_they_are_listed(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    for folder in ("one", "two", "three"):
+        put(files, f"{folder}/file", b"1")
+    listed = files.entries()
+    first = next(listed).name.partition("/")[0]
+    for folder in {"one", "two", "three"} - {first}:
+        shutil.rmtree(tmp_path / folder)
+    assert list(listed) == []
 
 
 # --- a bucket ---------------------------------------------------------------------------------------------------
@@ -134,7 +153,15 @@ def test_a_copy_that_was_damaged_is_brought_again(bucket: Settings) -> None:
     assert files.fetch("run/one", sha256).read_bytes() == b"whole"
 
 
-def test_an_object_of_another_content_is_damaged_and_leaves_no_copy(bucket: Settings) -> None:
+def test_an_object_that_is_not_named_as_files_are_is_none(bucket: Settings) -> None:
+    files = checkpoint_files(bucket)
+    assert isinstance(files, S3Files)
+    for name in ("run/a b", "run/.hidden", "run/one"):
+        obstore.put(files._store, name, b"content")
+    assert names(files) == {"run/one": 7}
+
+
+def test_an_object_of_another_content_leaves_no_copy(bucket: Settings) -> None:
     files = checkpoint_files(bucket)
     put(files, "run/one", b"other")
     with pytest.raises(FileDamaged, match="run/one"):

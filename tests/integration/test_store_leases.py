@@ -38,7 +38,7 @@ def test_renewing_tells_of_a_cancel(engine: Engine) -> None:
 def test_progress_is_the_last_step_reported(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
-        leases.report_progress(session, claimed.run_id, claimed.token, 7)
+        leases.renew(session, claimed.run_id, claimed.token, LEASE, step=7)
         assert get(session, claimed.run_id).step == 7
 
 
@@ -68,7 +68,7 @@ def describe(session: Session, run_id: str, token: int) -> None:
 
 WRITES: dict[str, Callable[[Session, leases.Claim], object]] = {
     "renew": lambda s, c: leases.renew(s, c.run_id, c.token, LEASE),
-    "report_progress": lambda s, c: leases.report_progress(s, c.run_id, c.token, 1),
+    "renew, with a step": lambda s, c: leases.renew(s, c.run_id, c.token, LEASE, step=1),
     "describe_attempt": lambda s, c: describe(s, c.run_id, c.token),
     "record_epoch": lambda s, c: record_epoch(s, epoch_record(c, 1)),
     "rewind": lambda s, c: rewind(s, c.run_id, c.token, 0),

@@ -1,5 +1,6 @@
 """What expires, what is collected, and what never is."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
@@ -19,6 +21,7 @@ from store.leases import Claim
 from store.models import Epoch, Run
 from store.places import checkpoint_files, open_artifacts, open_uploaded
 from store.retention import collect
+from store.s3_files import S3Files
 from store.settings import Settings
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
@@ -114,6 +117,45 @@ def test_what_no_row_names_is_collected_once_it_is_old(engine: Engine, settings:
     assert collect(engine, settings).files == 0
 
 
+FOREIGN = (
+    *("README.txt", "ab/notes.csv", "ab/cdef", f"{'a' * 2}/{'b' * 61}", f"{'0' * 16}/best.safetensors"),
+    *("pretrained/attempt-1-epoch-1.safetensors", "deep/er/model.safetensors", ".keep", "ab/.nfs0001"),
+    *(".doomed-notes.txt", ".tmp-mine", "ab/.tmp-their-own"),
+)
+"""What is not named as our files are, in any area."""
+
+
+def test_what_the_service_never_wrote_is_left_alone(engine: Engine, settings: Settings) -> None:
+    areas = (settings.artifacts, settings.uploaded, settings.checkpoints)
+    paths = [area / name for area in areas for name in FOREIGN]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"theirs")
+    orphan = open_uploaded(settings).put(b"orphan", "application/octet-stream")
+    age(settings)
+    assert collect(engine, settings).files == 1
+    assert [path for path in paths if not path.exists()] == []
+    assert not open_uploaded(settings).has(orphan.sha256)
+
+
+def test_what_the_service_never_wrote_is_left_alone_in_a_bucket(
+    sqlite_engine: Engine, s3_server: S3Server, tmp_path: Path
+) -> None:
+    # Whatever was put until a minute from now is old.
+    settings = changed(Settings(home=tmp_path, **s3_server.settings()), retention_grace=timedelta(minutes=-1))
+    files = checkpoint_files(settings)
+    assert isinstance(files, S3Files)
+    theirs = {*FOREIGN, "notes/a b.txt"}
+    for name in theirs:
+        obstore.put(files._store, name, b"theirs")
+    files.put(f"{'0' * 16}/attempt-1-epoch-1.safetensors", io.BytesIO(b"state"))
+    (tmp_path / "checkpoints" / "pretrained").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "pretrained" / "model.safetensors").touch()
+    assert collect(sqlite_engine, settings).files == 1
+    assert {found["path"] for page in obstore.list(files._store) for found in page} == theirs
+    assert (tmp_path / "checkpoints" / "pretrained" / "model.safetensors").exists()
+
+
 def test_a_file_that_is_stored_again_counts_as_new(engine: Engine, settings: Settings) -> None:
     artifacts = open_artifacts(settings)
     stored = artifacts.put(b"picture", "image/png")
@@ -126,24 +168,29 @@ def test_a_file_that_is_stored_again_counts_as_new(engine: Engine, settings: Set
 def test_what_killed_writers_left_is_swept(engine: Engine, settings: Settings) -> None:
     stored = LocalArtifacts(settings.artifacts).put(b"picture", "image/png")
     path = LocalArtifacts(settings.artifacts).path(stored.sha256)
-    (path.parent / ".tmp-12345").touch()
+    (path.parent / ".tmp-abcd_123").touch()
+    part = settings.checkpoints / ("0" * 16) / ".attempt-1-epoch-2.safetensors.part"
+    part.parent.mkdir(parents=True)
+    part.touch()
     path.rename(path.with_name(f".doomed-{path.name}"))
     age(settings)
     collect(engine, settings)
     assert [found for found in settings.artifacts.rglob("*") if found.is_file()] == [path]
+    assert not part.parent.exists()
 
 
 def test_logs_of_deleted_runs_are_deleted(engine: Engine, settings: Settings) -> None:
     run_id = finish(engine, settings)
     settings.logs.mkdir()
-    names = (f"{run_id}.1.log", "api.log", f"{'0' * 16}.1.log", f"{'0' * 16}.1.log.1", f"{'f' * 16}.2.log")
+    gone = (f"{'0' * 16}.1.log", f"{'0' * 16}.1.log.1")
+    names = (f"{run_id}.1.log", "api.log", *gone, f"{'0' * 16}.my.log", f"{'f' * 16}.2.log")
     for name in names:
         path = settings.logs / name
         path.touch()
         if name != names[-1]:  # that one is new
             os.utime(path, (LONG_AGO, LONG_AGO))
     collect(engine, settings)
-    assert {path.name for path in settings.logs.iterdir()} == {f"{run_id}.1.log", "api.log", f"{'f' * 16}.2.log"}
+    assert {path.name for path in settings.logs.iterdir()} == set(names) - set(gone)
 
 
 def test_pictures_of_runs_that_are_over_expire_but_for_their_last(engine: Engine, settings: Settings) -> None:
@@ -207,18 +254,28 @@ def test_the_command_says_what_is_gone(sqlite_engine: Engine, settings: Settings
     assert run() == f"gone: {words}\n"
 
 
-def test_an_idle_worker_collects_at_most_once_an_interval(sqlite_engine: Engine, settings: Settings) -> None:
+def test_a_worker_collects_again_and_again_whatever_it_trains(sqlite_engine: Engine, settings: Settings) -> None:
     artifacts = open_artifacts(settings)
-    housekeeping = Housekeeping(engine=sqlite_engine, settings=settings, interval_s=0.5)
-    stored = artifacts.put(b"orphan", "image/png")
+    housekeeping = Housekeeping(engine=sqlite_engine, settings=settings, interval_s=0.05)
+    housekeeping.start()
+    for content in (b"one", b"two"):
+        stored = artifacts.put(content, "image/png")
+        age(settings)
+        while artifacts.has(stored.sha256):
+            time.sleep(0.01)
+    housekeeping.stop()
+    housekeeping._thread.join()
+
+
+def test_a_worker_waits_before_it_collects(sqlite_engine: Engine, settings: Settings) -> None:
+    stored = open_artifacts(settings).put(b"orphan", "image/png")
     age(settings)
-    housekeeping.begin_if_due()
-    housekeeping.wait()
-    assert artifacts.has(stored.sha256)
-    time.sleep(0.6)
-    housekeeping.begin_if_due()
-    housekeeping.wait()
-    assert not artifacts.has(stored.sha256)
+    housekeeping = Housekeeping(engine=sqlite_engine, settings=settings)
+    housekeeping.start()
+    time.sleep(0.1)
+    assert open_artifacts(settings).has(stored.sha256)
+    housekeeping.stop()
+    housekeeping._thread.join()
 
 
 def test_a_grace_that_is_too_short_for_a_bucket_is_refused(s3_server: S3Server) -> None:

@@ -265,6 +265,20 @@ def test_a_drained_worker_claims_nothing_until_its_drain_is_ended(engine: Engine
         assert leases.claim(session, "worker-1", LEASE) is not None
 
 
+def test_a_worker_that_is_started_again_is_not_drained_unless_the_service_is(engine: Engine) -> None:
+    with transaction(engine) as session:
+        for name in ("worker-1", "worker-2"):
+            workers.begin(session, name)
+            workers.drain(session, name)
+        submit(session, ADA, 2)
+        workers.begin(session, "worker-1")
+        assert leases.claim(session, "worker-2", LEASE) is None
+        assert leases.claim(session, "worker-1", LEASE) is not None
+        workers.drain(session, EVERY_WORKER)
+        workers.begin(session, "worker-1")
+        assert leases.claim(session, "worker-1", LEASE) is None
+
+
 def test_a_drained_service_claims_nothing_and_what_runs_is_kept(engine: Engine) -> None:
     with transaction(engine) as session:
         submit(session, ADA, 2)
@@ -292,6 +306,13 @@ def test_workers_are_alive_for_as_long_as_they_are_heard_of(engine: Engine) -> N
         found = {worker.name: (worker.is_alive, worker.run_id) for worker in workers.list_workers(session)}
         assert found == {"worker-1": (False, None), "worker-2": (True, claimed.run_id)}
         workers.end(session, "worker-2")
+        assert [worker.name for worker in workers.list_workers(session)] == ["worker-1"]
+
+
+def test_a_worker_that_was_not_heard_of_for_a_day_is_not_listed(engine: Engine) -> None:
+    with transaction(engine) as session:
+        seen_ago(session, "worker-1", 23 * HOUR)
+        seen_ago(session, "worker-2", 25 * HOUR)
         assert [worker.name for worker in workers.list_workers(session)] == ["worker-1"]
 
 

@@ -70,6 +70,7 @@ def test_as_runs_ahead_would_use_devices_too_two_users_alternate(engine: Engine)
 def test_a_reached_quota_is_the_reason(engine: Engine) -> None:
     with transaction(engine) as session:
         workers.begin(session, "worker-1")
+        have_used(session, CYD, 3600)  # so that ada's runs come first where no quota holds them
         run_ids = submit(session, ADA, 2)
         (other,) = submit(session, CYD)
         leases.claim(session, "worker-1", LEASE, RUNNING_1)

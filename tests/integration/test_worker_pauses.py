@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from ganlib.checkpoint import CheckpointUnreadable
 from store import extensions, pauses, workers
 from store.db import make_engine, transaction, upgrade
 from store.workers import EVERY_WORKER
@@ -171,3 +172,50 @@ def test_an_extended_training_makes_the_steps_of_a_longer_one(scene: Scene) -> N
     assert numbers["samples"] == expected["samples"]
     assert [attempt.resumed_from_epoch for attempt in scene.clinic.attempts(extended)] == [None, 2, 3]
     assert [attempt.identical for attempt in scene.clinic.attempts(extended)] == [None, True, True]
+
+
+def test_an_extended_run_without_its_checkpoint_fails_and_keeps_what_it_has_recorded(clinic: Clinic) -> None:
+    extended = clinic.create_run(**{"training.epochs": 2})
+    with clinic.worker():
+        clinic.wait_for_end(extended)
+        recorded = clinic.numbers(extended)
+        checkpoint = clinic.home / "checkpoints" / extended / "attempt-1-epoch-2.safetensors"
+        away = checkpoint.rename(clinic.home / "away")
+        with transaction(clinic.engine) as session:
+            extensions.extend(session, extended, 2)
+        run = clinic.wait_for_end(extended)
+        assert (run.status, run.error_kind, run.epochs_done) == ("failed", "CheckpointUnreadable", 2)
+        assert f"put attempt-1-epoch-2.safetensors back into the folder {extended} of the checkpoints" in str(run.error)
+        assert clinic.numbers(extended) == recorded
+        away.rename(checkpoint)
+        with transaction(clinic.engine) as session:
+            extensions.extend(session, extended, 2)
+        run = clinic.wait_for_end(extended)
+    assert (run.status, run.epochs_done, run.error) == ("succeeded", 4, None)
+    assert clinic.numbers(extended)["epochs"][:2] == recorded["epochs"]
+    ends = [(attempt.outcome, attempt.resumed_from_epoch) for attempt in clinic.attempts(extended)]
+    assert ends == [("succeeded", None), ("failed", None), ("succeeded", 2)]
+
+
+@pytest.mark.parametrize(("left", "resumed_from"), [([2, 4], 4), ([2], 2), ([], None)])
+def test_an_extended_training_goes_back_to_its_former_end_and_no_further(
+    scene: Scene, left: list[int], resumed_from: int | None
+) -> None:
+    scene.settings = scene.settings.model_copy(update={"keep_checkpoints": 9})
+    extended = scene.create_run(**{"training.epochs": 2, "training.checkpoint_every_epochs": 1})
+    scene.train(scene.claim())
+    with transaction(scene.engine) as session:
+        extensions.extend(session, extended, 4)
+    scene.interrupt(scene.claim(), step=18)  # in the fifth epoch
+    before = scene.clinic.numbers(extended)
+    for path in (scene.settings.checkpoints / extended).iterdir():
+        if int(path.stem.rpartition("-")[2]) not in (1, *left):
+            path.unlink()
+    if resumed_from is None:
+        with pytest.raises(CheckpointUnreadable, match="extended after epoch 2, and no checkpoint from there on can"):
+            scene.train(scene.claim())
+        assert scene.clinic.numbers(extended) == before
+    else:
+        scene.train(scene.claim())
+        assert scene.clinic.run(extended).status == "succeeded"
+        assert scene.clinic.attempts(extended)[-1].resumed_from_epoch == resumed_from

@@ -65,7 +65,7 @@ def test_a_training_that_its_diagnosis_halts_ends_for_good(clinic: Clinic) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_worker_stops_within_seconds_also_without_a_broker(clinic: Clinic, number: signal.Signals) -> None:
-    with clinic.worker(GANCLINIC_POLL_INTERVAL="600") as worker:
+    with clinic.worker(GANCLINIC_POLL_INTERVAL="15") as worker:
         log = clinic.home / "worker-0.log"
         while "Cannot connect" not in log.read_text():
             time.sleep(0.05)

@@ -2,11 +2,11 @@
 
 import hashlib
 import io
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,47 +15,17 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from ganlib.request import RunRequest
-from store import epochs, leases, runs
-from store.db import make_engine, reading, transaction, upgrade
+from store import epochs
+from store.db import make_engine, reading, upgrade
 from store.errors import ArtifactNotFound
 from store.places import checkpoint_files, open_artifacts
 from store.settings import Settings
 from tests.support.api import make_service
 from tests.support.proxy import Proxy, proxy
 from tests.support.servers import S3Server
-from tests.support.store import LEASE
 from tests.support.uploads import pixels
-from tests.support.worker import Clinic
-from worker.line import Line, Stopped
-from worker.protocol import Ticket
-from worker.training import train
-
-SPEC: dict[str, Any] = {
-    "dataset": {"name": "ring8", "size": 200},
-    "generator": {"family": "mlp", "width": 8},
-    "discriminator": {"family": "mlp", "width": 8},
-    "training": {"epochs": 5, "steps_per_epoch": 4, "batch_size": 16, "checkpoint_every_epochs": 2},
-    "evaluation": {"num_samples": 50, "every_epochs": 2},
-    "samples": {"count": 4},
-}
-
-
-class LineWithInterruption(Line):
-    """Does something at a certain step."""
-
-    def __init__(self, commands: int, events: int, at_step: int | None, interrupt: Callable[[], None]) -> None:
-        super().__init__(commands, events)
-        self._at_step, self._interrupt = at_step, interrupt
-
-    def step(self, step: int) -> None:
-        if step == self._at_step:
-            self._interrupt()
-        super().step(step)
-
-
-def stop() -> None:
-    raise Stopped("stop")
+from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
+from worker.line import Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +37,10 @@ class Host:
 
     def train(self, *, at_step: int | None = None, interrupt: Callable[[], None] = stop) -> str:
         """What the worker was told by an attempt of the next run."""
-        with transaction(self.engine) as session:
-            claimed = leases.claim(session, "worker-1", LEASE)
-        assert claimed is not None
-        ticket = Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
-        self.settings.home.mkdir(exist_ok=True)
-        events = self.settings.home / "events"
-        with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
-            line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
-            try:
-                train(ticket, line, engine=self.engine, settings=self.settings)
-            except Stopped:
-                with transaction(self.engine) as session:
-                    leases.hand_over(session, ticket.run_id, ticket.token)
-        return events.read_text()
+        how: Any = {"engine": self.engine, "settings": self.settings, "at_step": at_step, "interrupt": interrupt}
+        with suppress(Stopped):
+            train_here(claim_next(self.engine), **how)
+        return (self.settings.home / "events").read_text()
 
 
 class Clinics:
@@ -95,9 +55,7 @@ class Clinics:
         return Host(engine=self.engine, settings=Settings(**values))
 
     def create_run(self, **settings: Any) -> str:
-        request = RunRequest(spec=SPEC, set=settings)
-        with transaction(self.engine) as session:
-            return runs.create(session, request, request.resolve()).id
+        return queue_run(self.engine, TINY, settings)
 
 
 @pytest.fixture
@@ -173,7 +131,7 @@ def test_a_run_trains_on_what_was_uploaded_to_another_host(clinics: Clinics) -> 
     np.save(file, pixels(0, 60, 1, 8, 8))
     uploaded = service.client.post("/v1/uploads", files={"file": ("pets.npy", file.getvalue())})
     assert uploaded.status_code == 201, uploaded.text
-    spec = {**SPEC, "dataset": {"name": "upload", "upload": uploaded.json()["id"]}}
+    spec = {**TINY, "dataset": {"name": "upload", "upload": uploaded.json()["id"]}}
     created = service.client.post("/v1/runs", json={"spec": spec, "set": {"training.epochs": 1}})
     assert created.status_code == 202, created.text
     clinics.host("host-2").train()

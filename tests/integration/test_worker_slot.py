@@ -1,6 +1,7 @@
 """The slot on both databases, with a training that only remembers what it was given."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from store import leases, runs
+from store import leases, runs, workers
 from store.db import make_engine, transaction
 from store.leases import Claim
 from store.settings import Settings
 from tests.support.store import claim_run, create_run, expire_lease
+from worker.room import Share
 from worker.slot import Slot
 
 FOREVER = timedelta(hours=1)
@@ -28,16 +30,18 @@ class Trainer:
         self.may_finish = threading.Event()
         self.may_finish.set()
 
-    def train(self, claim: Claim, is_stopping: Callable[[], bool]) -> None:
+    def train(self, claim: Claim, is_stopping: Callable[[], bool], share: Share) -> bool:
         while not self.may_finish.is_set() and not is_stopping():
             time.sleep(0.01)
         with transaction(self.engine) as session:
             leases.finish(session, claim.run_id, claim.token, "succeeded")
         self.trained.append(claim.run_id)
+        return False
 
 
 def make_slot(trainer: Trainer, engine: Engine, poll_interval: timedelta = FOREVER, name: str = "worker-1") -> Slot:
-    return Slot(name, trainer.train, engine=engine, settings=Settings(poll_interval=poll_interval))
+    settings = Settings().model_copy(update={"poll_interval": poll_interval})  # longer ones than a worker may have
+    return Slot(name, trainer.train, engine=engine, settings=settings)
 
 
 @contextlib.contextmanager
@@ -119,6 +123,64 @@ def test_a_slot_takes_over_a_run_whose_lease_expired(engine: Engine, trainer: Tr
         expire_lease(session, lost)
     with running(make_slot(trainer, engine)):
         wait_until(lambda: trainer.trained == [lost])
+
+
+def test_a_slot_says_once_that_it_is_drained(
+    engine: Engine, trainer: Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    slot = make_slot(trainer, engine)
+    with caplog.at_level(logging.INFO, "worker.slot"):
+        slot.drain()
+        assert "drained" not in caplog.text
+        for _ in range(2):
+            with transaction(engine) as session:
+                workers.drain(session, workers.EVERY_WORKER)
+            slot.drain()
+            slot.drain()
+            with transaction(engine) as session:
+                workers.end_drain(session, workers.EVERY_WORKER)
+            slot.drain()
+    assert [r.getMessage() for r in caplog.records] == ["is drained, and claims nothing until that is ended"] * 2
+
+
+def test_a_slot_that_was_drained_says_once_that_its_start_has_ended_that(
+    engine: Engine, trainer: Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with transaction(engine) as session:
+        workers.begin(session, "worker-1")
+        workers.drain(session, "worker-1")  # and then it was killed
+    run_id = create(engine)
+    with caplog.at_level(logging.INFO, "worker.slot"):
+        for trained in ([run_id], [run_id]):
+            with running(make_slot(trainer, engine)):
+                wait_until(lambda trained=trained: trainer.trained == trained)
+    assert [r.getMessage() for r in caplog.records if "drained" in r.getMessage()] == [
+        "was drained, which its start has ended"
+    ]
+
+
+def test_a_slot_whose_host_has_no_room_leaves_the_run_to_another(
+    engine: Engine, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full: list[str] = []
+
+    def find_the_disk_full(claim: Claim, _is_stopping: Callable[[], bool], _share: Share) -> bool:
+        with transaction(engine) as session:
+            leases.requeue(session, claim.run_id, claim.token, error="no room", error_kind="DiskFull", max_attempts=3)
+        full.append(claim.run_id)
+        return True
+
+    run_id = create(engine)
+    slot = Slot("worker-2", find_the_disk_full, engine=engine, settings=Settings())
+    slot.drain()
+    slot.drain()
+    assert full == [run_id]
+    make_slot(trainer, engine).drain()
+    assert trainer.trained == [run_id]
+    monkeypatch.setattr("worker.slot.REST_S", 0.0)
+    later = create(engine)
+    Slot("worker-2", find_the_disk_full, engine=engine, settings=Settings()).drain()
+    assert full[1:] == [later] * 3  # until it has failed for good
 
 
 def test_slots_at_once_train_every_run_once(engine: Engine) -> None:

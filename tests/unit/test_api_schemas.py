@@ -14,6 +14,7 @@ PRIVATE = {
     "idempotency_key",
     "request_hash",
     "token",
+    "traceparent",
     "lease_worker",
     "lease_expires_at",
     "spec",

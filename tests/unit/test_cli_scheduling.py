@@ -25,6 +25,16 @@ WAITING = {
     "starts_in_s": {"low": 600, "median": 720, "high": 900},
     "takes_s": None,
     "compared_with": 0,
+    "limits": [
+        {
+            "scope": "user",
+            "name": "ada",
+            "limit": "storage_bytes",
+            "used": 3e9,
+            "allowed": 5e9,
+            "text": "the user 'ada' stores 3.00 GB of 5.00 GB allowed",
+        }
+    ],
     "a_field_of_a_newer_service": 1,
 }
 
@@ -84,6 +94,7 @@ def test_why_says_it_in_words(cli: Cli, service: FakeService, capsys: pytest.Cap
         ["because", "2 queued by users or teams that have used less are claimed before it"],
         ["begins", "in  12 min (10 min to 15 min)"],
         ["takes", "unknown"],
+        ["limit", "the user 'ada' stores 3.00 GB of 5.00 GB allowed"],
     ]
     answer(service, WAITING)
     assert cli("why", "a", "--json") == 0
@@ -95,12 +106,14 @@ def test_workers_are_shown(cli: Cli, service: FakeService, capsys: pytest.Captur
     items = [
         {"name": "one", **seen, "is_alive": True, "run_id": "a"},
         {"name": "two", **seen, "is_alive": False, "is_drained": True},
+        {"name": "six", **seen, "is_alive": True, "obstacle": "GPU 0 is in use"},
     ]
     answer(service, {"items": items})
     assert cli("workers") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("one  trains a; heard of")
     assert lines[1].startswith("two  gone; drained: claims nothing more; heard of")
+    assert lines[2].startswith("six  idle; waits: GPU 0 is in use; heard of")
 
 
 @pytest.mark.parametrize(

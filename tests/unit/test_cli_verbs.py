@@ -84,6 +84,45 @@ def test_batch_writes_an_id_a_line(cli: Cli, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == "0000000000000001\n0000000000000002\n"
 
 
+@pytest.mark.parametrize(("arguments", "sent"), [((), [None, 7]), (("--priority", "-3"), [-3, -3])])
+def test_a_batch_sends_each_runs_priority_or_the_one_for_all(
+    cli: Cli, service: FakeService, tmp_path: Path, arguments: tuple[str, ...], sent: list[int | None]
+) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text('[[runs]]\npreset = "digit8-stable"\n[[runs]]\npreset = "digit8-latent-1"\npriority = 7\n')
+    assert cli("batch", str(file), *arguments) == 0
+    assert [run.get("priority") for run in json.loads(service.requests[0].content)["runs"]] == sent
+
+
+@pytest.mark.parametrize(("arguments", "sent"), [((), 4), (("--priority", "-100"), -100), (("--priority", "0"), 0)])
+def test_run_sends_the_files_priority_or_the_one_that_is_given(
+    cli: Cli, service: FakeService, tmp_path: Path, arguments: tuple[str, ...], sent: int
+) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text('preset = "digit8-stable"\npriority = 4\n')
+    assert cli("run", str(file), *arguments) == 0
+    assert json.loads(service.requests[0].content)["priority"] == sent
+
+
+@pytest.mark.parametrize("value", ["101", "-101", "5.5", "high", "9" * 5000])
+def test_a_priority_out_of_range_is_refused_with_what_is_allowed(
+    cli: Cli, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli("run", "digit8-stable", "--priority", value)
+    assert caught.value.code == 2
+    assert "is no priority; allowed: -100 to 100" in capsys.readouterr().err
+
+
+def test_show_names_a_priority_that_is_not_0(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run_id, priority in (("a", 5), ("b", 0)):
+        service.add(run_id, {"status": "cancelled", "priority": priority})
+        assert cli("show", run_id) == 0
+        assert ("priority  5" in capsys.readouterr().out) is (priority == 5)
+
+
 def test_batch_and_watch_shows_all_its_runs(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "two.toml"
     file.write_text('[[runs]]\npreset = "digit8-stable"\n[[runs]]\npreset = "digit8-latent-1"\n')

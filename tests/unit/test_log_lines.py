@@ -3,6 +3,7 @@ import logging
 import sys
 import threading
 
+import pytest
 from pydantic import SecretStr
 
 from store.log_lines import JsonFormatter, LineFormatter, add_context, log_context
@@ -75,6 +76,29 @@ def test_secrets_are_on_no_line() -> None:
     for formatter in (LineFormatter(settings.secrets), JsonFormatter(settings.secrets)):
         line = formatter.format(record("%s", message))
         assert "*** *** *** *** ***" in line
+
+
+SECRET = 'pa"ss\\wörd'
+
+
+@pytest.mark.parametrize("message", [SECRET, json.dumps({"token": SECRET}), repr(SECRET)])
+def test_a_secret_is_hidden_also_where_it_is_escaped(message: str) -> None:
+    for formatter in (LineFormatter([SECRET]), JsonFormatter([SECRET])):
+        with log_context(worker=SECRET):
+            line = formatter.format(record("%s", message))
+        assert "ss" not in line.replace("message", "")
+        assert line.count("***") == 2
+
+
+def test_a_secret_that_is_named_as_a_field_leaves_the_line_whole() -> None:
+    failed = record("the traceback is on an attempt")
+    try:
+        raise ValueError("traceback")
+    except ValueError:
+        failed.exc_info = sys.exc_info()
+    document = json.loads(JsonFormatter(["traceback"], attempt=2).format(failed))
+    assert (document["message"], document["attempt"]) == ("the *** is on an attempt", 2)
+    assert document["traceback"].endswith("ValueError: ***")
 
 
 def test_a_short_secret_does_not_hide_half_of_the_log() -> None:

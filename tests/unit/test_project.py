@@ -79,7 +79,7 @@ def test_ci_fails_when_a_step_fails(tmp_path: Path, failing: str) -> None:
 def test_everything_that_any_extra_brings_is_pinned_exactly() -> None:
     assert all(re.fullmatch(r"==[^*,]+", str(pin.specifier)) for pin in PINS)
     pinned = {canonicalize_name(pin.name) for pin in PINS if pin.marker is None or pin.marker.evaluate()}
-    assert closure(["server", "train", "dev"]) - pinned == {"ganclinic"}
+    assert closure(["server", "train", "traces", "dev"]) - pinned == {"ganclinic"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_everything_that_any_extra_brings_is_pinned_exactly() -> None:
     [
         ("ganclinic", []),
         ("api", ["server"]),
-        ("store", ["server"]),
+        ("store", ["server", "traces"]),
         ("migrations", ["server"]),
         ("worker", ["server", "train"]),
         ("ganlib", ["server", "train"]),

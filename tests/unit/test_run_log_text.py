@@ -58,11 +58,42 @@ def test_a_log_file_is_rotated_and_its_size_bounded(tmp_path: Path, monkeypatch:
     assert log.tail(2) == "line 098\nline 099"
 
 
-def test_a_log_whose_file_cannot_be_written_keeps_its_last_lines(tmp_path: Path) -> None:
+def test_a_full_disk_ends_nothing_and_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "0123.1.log").symlink_to("/dev/full")
     log = RunLog(tmp_path, "0123", 1)
+    for _ in range(3):
+        log.write(b"still \x1b[1mhere\n")
+    assert log.tail(1) == r"still \x1b[1mhere"
     log.close()
-    log.write(b"still \x1b[1mhere\n")
-    assert log.tail(5) == r"still \x1b[1mhere"
+    (told,) = caplog.messages
+    assert told.endswith("0123.1.log cannot be written or rotated: [Errno 28] No space left on device")
+
+
+def test_a_log_file_that_cannot_be_put_away_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "FILE_BYTES", 100)
+    (tmp_path / "0123.1.log.1").mkdir()
+    log = RunLog(tmp_path, "0123", 1)
+    for number in range(100):
+        log.write(f"line {number:03}\n".encode())
+    log.close()
+    assert (tmp_path / "0123.1.log").read_text().endswith("line 098\nline 099\n")
+    assert log.tail(1) == "line 099"
+
+
+def test_a_log_whose_file_cannot_be_made_is_written_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.touch()
+    log = RunLog(folder, "0123", 1)
+    log.write(b"one\n")
+    folder.unlink()
+    folder.mkdir()
+    log.write(b"two\n")
+    log.close()
+    assert (folder / "0123.1.log").read_text() == "two\n"
+    assert log.tail(2) == "one\ntwo"
+    assert len(caplog.messages) == 1
 
 
 def test_files_of_attempts_that_ended_long_ago_are_deleted_and_no_others(tmp_path: Path) -> None:

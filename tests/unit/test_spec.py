@@ -183,6 +183,32 @@ def test_what_may_halt_a_run_does_not_change_its_hash():
     assert "halt_on" in canonical_json(halting)
 
 
+def test_how_long_a_run_may_take_does_not_change_its_hash_and_where_it_is_trained_does():
+    plain = get_preset("digit8-stable").spec
+    limited = RunRequest(preset="digit8-stable", set={"resources.max_hours": 0.5}).resolve()
+    assert limited.resources.max_hours == 0.5
+    assert spec_hash(limited) == spec_hash(plain)
+    assert '"max_hours":0.5' in canonical_json(limited)
+    shared = RunRequest(preset="digit8-stable", set={"resources.gpu_memory_gb": 2}).resolve()
+    assert spec_hash(shared) == spec_hash(plain)
+    there = RunRequest(preset="digit8-stable", set={"resources.device": "cpu"}).resolve()
+    assert spec_hash(there) != spec_hash(plain)
+
+
+@pytest.mark.parametrize("hours", [0, -1, float("inf"), "a day"])
+def test_a_time_that_is_none_is_refused_with_its_field(hours: float | str):
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset="digit8-stable", set={"resources.max_hours": hours}).resolve()
+    assert list(refused.value.problems) == ["resources.max_hours"]
+
+
+@pytest.mark.parametrize("gb", [0, 0.5, float("inf"), "all"])
+def test_memory_that_is_none_is_refused_with_its_field(gb: float | str):
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset="digit8-stable", set={"resources.gpu_memory_gb": gb}).resolve()
+    assert list(refused.value.problems) == ["resources.gpu_memory_gb"]
+
+
 def test_polygons_train_the_networks_for_images():
     spec = RunRequest(preset="digit8-stable", set={"dataset": {"name": "polygons"}}).resolve()
     assert (spec.dataset.size, spec.data.shape, spec.generator.family) == (10_000, (1, 28, 28), "deconv")

@@ -107,12 +107,22 @@ def test_two_users_without_teams_are_strangers() -> None:
             r"users\[1\]\.token_sha256: two users have the same token",
         ),
         ("[quotas.default]\nrunning = -1", r"quotas\.default\.running: .*greater than or equal to 0"),
+        ("[quotas.default]\nmax_priority = 101", r"quotas\.default\.max_priority: .*less than or equal to 100"),
+        ("[quotas.default]\nmax_priority = -1", r"quotas\.default\.max_priority: .*greater than or equal to 0"),
+        ("[quotas.users.eve]\nrunning = 1", r"quotas\.users\.eve: this file has no such user"),
+        ("[quotas.teams.audio]\nrunning = 1", r"quotas\.teams\.audio: no user of this file is in such a team"),
+        ("[teams.audio]\nweight = 2", r"teams\.audio: no user of this file is in such a team"),
         ("[teams.vision]\nweight = 0", r"teams\.vision\.weight: .*greater than 0"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_field(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(InvalidTokensFile, match=f"(?s)GANCLINIC_TOKENS_FILE: .*{problem}"):
         read_accounts(write(tmp_path, text))
+
+
+def test_the_user_of_the_services_own_token_may_have_a_quota(tmp_path: Path) -> None:
+    accounts = read_accounts(write(tmp_path, f"[quotas.users.{DEFAULT_USER}]\nrunning = 1"))
+    assert accounts.sharing.quota_of_user(DEFAULT_USER) == Quota(running=1)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])

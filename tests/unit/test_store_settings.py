@@ -89,6 +89,16 @@ def test_a_lease_that_ends_before_the_second_heartbeat_is_refused() -> None:
         Settings(lease_duration=timedelta(seconds=19), heartbeat_interval=timedelta(seconds=10))
 
 
+@pytest.mark.parametrize("name", ["heartbeat_interval", "poll_interval"])
+def test_a_worker_that_would_count_as_dead_while_it_is_well_is_refused(name: str) -> None:
+    longer = {"lease_duration": timedelta(minutes=5)}
+    assert Settings(**longer, **{name: timedelta(seconds=15)})
+    with pytest.raises(
+        ValidationError, match=f"{name}: 15.5 s is too long, .* 30 s; .*heartbeat_interval and poll_int"
+    ):
+        Settings(**longer, **{name: timedelta(seconds=15.5)})
+
+
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANCLINIC_BROKER_URL", "redis://:hunter2@broker")
     monkeypatch.setenv("GANCLINIC_DATABASE_URL", "postgresql://me:hunter2@db/clinic")

@@ -67,6 +67,23 @@ def test_an_unreadable_checkpoint_gives_way_to_the_one_before(tmp_path: Path, st
     assert names(tmp_path) == [named[0], "attempt-2-epoch-3.safetensors"]
 
 
+def test_a_checkpoint_of_another_content_gives_way_to_the_one_before(
+    tmp_path: Path, states: list[TrainingState]
+) -> None:
+    first = checkpoints_in(tmp_path, 1, [])
+    saved = [first.save(state) for state in states[:2]]
+    path = tmp_path / saved[1].name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # still a checkpoint, with another weight
+    path.write_bytes(content)
+    epochs = [
+        Epoch(epoch=number, checkpoint=each.name, checkpoint_sha256=each.sha256) for number, each in enumerate(saved, 1)
+    ]
+    loaded = Checkpoints.of(LocalFiles(tmp_path.parent), tmp_path.name, 2, epochs).load_newest()
+    assert loaded is not None
+    assert loaded.epoch == 1
+
+
 def test_where_no_checkpoint_can_be_read_the_run_starts_anew(tmp_path: Path) -> None:
     assert checkpoints_in(tmp_path, 2, ["attempt-1-epoch-1.safetensors"]).load_newest() is None
 

@@ -1,36 +1,10 @@
 """What the driver says of GPUs, with a driver that is a fake."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from store.gpu_readings import Gpu
+from tests.support.nvml import FakeError, driver
 from worker import gpus
-
-
-class FakeError(Exception):
-    """As NVML's."""
-
-
-def driver(**changes: Any) -> SimpleNamespace:
-    def read(handle: int) -> SimpleNamespace:
-        if handle == 1:
-            raise FakeError("not supported")
-        return SimpleNamespace(gpu=37)
-
-    calls: dict[str, Any] = {
-        "NVMLError": FakeError,
-        "nvmlInit": lambda: None,
-        "nvmlShutdown": lambda: None,
-        "nvmlSystemGetDriverVersion": lambda: b"580.1",
-        "nvmlDeviceGetCount": lambda: 2,
-        "nvmlDeviceGetHandleByIndex": lambda number: number,
-        "nvmlDeviceGetName": lambda _: "NVIDIA H100",
-        "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(used=10, total=80),
-        "nvmlDeviceGetUtilizationRates": read,
-    }
-    return SimpleNamespace(**calls | changes)
 
 
 def test_a_gpu_that_does_not_answer_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +20,12 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(gpus, "nvml", driver(nvmlInit=fail))
     assert gpus.read_gpus() == []
     assert gpus.driver_version() is None
+
+
+def test_a_driver_that_does_not_say_its_version_fails_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise FakeError("GPU is lost")
+
+    monkeypatch.setattr(gpus, "nvml", driver(nvmlSystemGetDriverVersion=fail, nvmlShutdown=fail))
+    assert gpus.driver_version() is None
+    assert gpus.has_driver()

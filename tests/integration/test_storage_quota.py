@@ -1,0 +1,108 @@
+"""What users and teams may store: counted over their runs, comparisons and uploads, and refused beyond."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+
+from store.db import transaction
+from store.models import Run
+from store.owners import Owner, ensure
+from tests.integration.test_api_comparisons import FAKE, REAL
+from tests.integration.test_api_sharing import RUN, client_of, make_shared, submit
+from tests.integration.test_api_storage import save_checkpoint
+from tests.integration.test_api_uploads import POINTS
+from tests.support.api import PICTURE, STRIP, Service, record
+from tests.support.sharing import ADA, CYD
+
+QUOTAS = "[quotas.users.ada]\nstorage_bytes = 1000\n[quotas.teams.vision]\nstorage_bytes = 2000\n"
+PICTURES = len(PICTURE % 1) + len(STRIP)
+
+
+def give(service: Service, run_id: str, owner: Owner) -> None:
+    """Makes the run that owner's."""
+    with transaction(service.engine) as session:
+        ensure(session, owner)
+        session.execute(update(Run).where(Run.id == run_id).values(**owner.columns))
+
+
+def users_of(service: Service) -> dict[str, dict[str, Any]]:
+    return {told["user"]: told for told in service.client.get("/v1/storage").json()["users"]}
+
+
+def test_what_each_user_stores_is_told(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    first, second = record(service, 1).id, record(service, 1).id  # with the same pictures
+    for run_id in (first, second):
+        give(service, run_id, ADA)
+        save_checkpoint(service, run_id, 300)
+    save_checkpoint(service, "0" * 16, 5)  # of no run
+    cyd = client_of(service, "cyd")
+    cyd.post("/v1/evaluations", files={"real": REAL, "fake": FAKE})
+    upload = cyd.post("/v1/uploads", files={"file": POINTS}).json()
+    told = users_of(service)
+    assert (told["ada"]["artifacts"], told["ada"]["checkpoints"], told["ada"]["uploads"]) == (PICTURES, 600, 0)
+    assert (told["ada"]["total"], told["ada"]["quota"], told["ada"]["team_quota"]) == (PICTURES + 600, 1000, 2000)
+    assert told["cyd"]["uploads"] == upload["size"]
+    stored = sum(path.stat().st_size for path in service.settings.artifacts.rglob("*") if path.is_file())
+    assert told["cyd"]["artifacts"] == stored - PICTURES
+    assert (told["cyd"]["quota"], told["cyd"]["team_quota"]) == (None, None)
+
+
+def test_a_user_beyond_its_quota_is_refused_what_would_store_more_and_nobody_else_is(
+    engine: Engine, tmp_path: Path
+) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    run_id = record(service, 1).id
+    give(service, run_id, ADA)
+    queued = submit(service, "ada")
+    save_checkpoint(service, run_id, 1000)
+    service = make_shared(engine, tmp_path, QUOTAS)  # the gauge looks anew
+    ada = client_of(service, "ada")
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/runs", {"json": RUN}),
+        ("/v1/batches", {"json": {"runs": [RUN]}}),
+        ("/v1/uploads", {"files": {"file": ("a.npy", b"")}}),
+        ("/v1/evaluations", {"files": {"real": REAL, "fake": FAKE}}),
+        (f"/v1/runs/{run_id}/extend", {"json": {"epochs": 1}}),
+        (f"/v1/runs/{run_id}/treatments", {}),
+    ]
+    for path, request in requests:
+        answer = ada.post(path, **request)
+        assert (path, answer.status_code) == (path, 507)
+        assert answer.json()["type"] == "urn:ganclinic:problem:storage-quota-exceeded"
+        words = f"The user 'ada' stores {PICTURES + 1000:,} bytes, and may store 1,000;"
+        assert answer.json()["detail"].startswith(words)
+    assert client_of(service, "bob").post("/v1/runs", json=RUN).status_code == 202
+    assert service.client.post(f"/v1/runs/{run_id}/extend", json={"epochs": 1}).status_code == 507  # it is ada's
+    waiting = service.client.get(f"/v1/runs/{queued}/waiting").json()
+    assert "quota" not in [reason["kind"] for reason in waiting["reasons"]]  # it goes on
+    assert [(limit["scope"], limit["limit"], limit["used"]) for limit in waiting["limits"]] == [
+        ("user", "storage_bytes", PICTURES + 1000),
+        ("team", "storage_bytes", PICTURES + 1000),
+    ]
+
+
+def test_a_team_is_limited_together(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, "[quotas.teams.vision]\nstorage_bytes = 2000\n")
+    for owner, size in ((ADA, 1500), (CYD, 9000)):
+        run_id = record(service, 1).id
+        give(service, run_id, owner)
+        save_checkpoint(service, run_id, size)
+    bob = client_of(service, "bob")
+    assert bob.post("/v1/runs", json=RUN).status_code == 202
+    run_id = record(service, 1).id
+    give(service, run_id, ADA)
+    save_checkpoint(service, run_id, 500)
+    service = make_shared(engine, tmp_path, "[quotas.teams.vision]\nstorage_bytes = 2000\n")
+    refused = client_of(service, "bob").post("/v1/runs", json=RUN)
+    assert refused.status_code == 507
+    assert refused.json()["detail"].startswith("The team 'vision' stores ")
+    assert client_of(service, "cyd").post("/v1/runs", json=RUN).status_code == 202
+
+
+@pytest.mark.parametrize("value", ["-1", '"much"'])
+def test_a_quota_that_is_no_number_is_refused(sqlite_engine: Engine, tmp_path: Path, value: str) -> None:
+    with pytest.raises(ValueError, match=r"quotas\.users\.ada\.storage_bytes"):
+        make_shared(sqlite_engine, tmp_path, f"[quotas.users.ada]\nstorage_bytes = {value}\n")

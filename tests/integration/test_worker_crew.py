@@ -1,0 +1,160 @@
+"""Trainings of several processes, on the CPU: the same numbers as one, and one end for all."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from store import leases, runs
+from store.db import reading, transaction
+from store.leases import Claim
+from store.models import Run
+from store.series import read_steps
+from store.settings import Settings
+from tests.support.images import CHECKOUT
+from tests.support.store import LEASE
+from tests.support.worker import Clinic, is_alive
+from worker.supervise import TRAINING, supervise
+
+ENDLESS = {"training.epochs": 5, "training.steps_per_epoch": 1_000_000}
+SHORT = {"training.epochs": 3, "training.steps_per_epoch": 10}
+WIDTH, FITTING = 64, 256
+LIMITED = f"""
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from tests.support import memory
+from worker import crew
+if sys.argv[1] == "others":
+    child = "import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from tests.support import memory; "
+    child += "from worker.crew import main; memory.LittleMemory({FITTING * 4 * WIDTH}).__enter__(); sys.exit(main())"
+    crew.COMMAND = (sys.executable, "-c", child)
+    from worker.training import main
+    sys.exit(main())
+sys.exit(memory.train_with_little_memory({FITTING * 4 * WIDTH}))
+"""
+
+
+class Scene:
+    """Attempts that are supervised in a thread."""
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self.engine = engine
+        self.settings = Settings(
+            home=home,
+            database_url=str(engine.url),
+            device="cpu",
+            threads=1,
+            heartbeat_interval=timedelta(seconds=0.5),
+        )
+        self.clinic = Clinic(home=home, engine=engine, database_url=str(engine.url))
+        self._thread: threading.Thread | None = None
+
+    def start(self, run_id: str, command: tuple[str, ...] = TRAINING) -> None:
+        with transaction(self.engine) as session:
+            claimed = leases.claim(session, "w", LEASE)
+        assert claimed is not None
+        assert claimed.run_id == run_id
+        self._thread = threading.Thread(target=self._supervise, args=[claimed, command])
+        self._thread.start()
+
+    def _supervise(self, claim: Claim, command: tuple[str, ...]) -> None:
+        supervise(claim, lambda: False, engine=self.engine, settings=self.settings, command=command)
+
+    def wait(self, run_id: str) -> Run:
+        assert self._thread is not None
+        self._thread.join()
+        return self.clinic.run(run_id)
+
+    def train(self, **settings: Any) -> str:
+        run_id = self.clinic.create_run(**settings)
+        self.start(run_id)
+        assert self.wait(run_id).error is None
+        return run_id
+
+    def processes(self, run_id: str) -> tuple[int, int]:
+        """The training process and the one that it has started, once they make steps."""
+        self.clinic.wait_until(run_id, lambda run: run.step > 0)
+        (first,) = [p for p in children(os.getpid()) if b"worker.training" in command_line(p)]
+        (other,) = [p for p in children(first) if b"worker.crew" in command_line(p)]
+        return first, other
+
+
+def children(process_id: int) -> list[int]:
+    tasks = Path(f"/proc/{process_id}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def command_line(process_id: int) -> bytes:
+    return Path(f"/proc/{process_id}/cmdline").read_bytes()
+
+
+def seconds_until(is_so: Callable[[], bool]) -> float:
+    began = time.monotonic()
+    while not is_so():
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def scene(sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene(sqlite_engine, tmp_path)
+    for name, value in scene.clinic.environment().items():
+        monkeypatch.setenv(name, value)
+    return scene
+
+
+def test_two_processes_record_what_one_does(scene: Scene) -> None:
+    one, two = scene.train(**SHORT), scene.train(**SHORT, **{"resources.gpus": 2})
+    with reading(scene.engine) as session:
+        alone, together = (read_steps(session, run_id) for run_id in (one, two))
+    assert len(together) == 30
+    auc = 7  # its mean over the parts is not that of the whole
+    assert together[:, :auc] == pytest.approx(alone[:, :auc], rel=1e-4, abs=1e-5)
+    assert np.abs(together[:, auc] - alone[:, auc]).max() < 0.1
+    assert [e.epoch for e in scene.clinic.epochs(two)] == [1, 2, 3]
+
+
+def test_a_cancel_ends_all_processes_within_seconds(scene: Scene) -> None:
+    run_id = scene.clinic.create_run(**ENDLESS, **{"resources.gpus": 2})
+    scene.start(run_id)
+    both = scene.processes(run_id)
+    with transaction(scene.engine) as session:
+        runs.cancel(session, run_id)
+    assert seconds_until(lambda: not any(map(is_alive, both))) < 5
+    assert scene.wait(run_id).status == "cancelled"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_process_that_is_killed_ends_the_attempt_as_one(scene: Scene, which: int) -> None:
+    run_id = scene.clinic.create_run(**ENDLESS, **{"resources.gpus": 2})
+    scene.start(run_id)
+    both = scene.processes(run_id)
+    os.kill(both[which], signal.SIGKILL)
+    assert seconds_until(lambda: not any(map(is_alive, both))) < 5
+    assert scene.wait(run_id).status == "queued"
+    (attempt,) = scene.clinic.attempts(run_id)
+    assert attempt.outcome == "lost"
+    words = "killed by signal 9" if which == 0 else "process 1 of 2 ended with status -9"
+    assert words in str(attempt.error)
+
+
+@pytest.mark.parametrize("who", ["rank 0", "others"])
+def test_out_of_memory_in_one_process_ends_all_and_the_run(scene: Scene, who: str) -> None:
+    wide = {"generator.width": WIDTH, "discriminator.width": WIDTH, "training.batch_size": 2000}
+    run_id = scene.clinic.create_run(dataset={"name": "ring8", "size": 6000}, **wide, **{"resources.gpus": 2})
+    scene.start(run_id, (sys.executable, "-c", LIMITED, who))
+    run = scene.wait(run_id)
+    assert (run.status, run.error_kind, run.attempt) == ("failed", "OutOfMemory", 1)
+    if who == "rank 0":  # of 512 each process has 256
+        assert str(run.error).endswith(f"fits (tried on this GPU): --set training.batch_size={2 * FITTING}")
+    else:
+        assert run.error == "process 1 of 2 is out of memory: ask for a smaller training.batch_size"

@@ -1,0 +1,57 @@
+"""Where the service wants it, a worker looks now and then whether a run has to give way to one of higher priority."""
+
+import logging
+import threading
+
+from sqlalchemy import Engine
+
+from store.accounts import EQUAL, Sharing
+from store.db import transaction
+from store.errors import DatabaseUnavailable
+from store.log_lines import log_context
+from store.preemption import Asked, ask
+from store.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Preemption:
+    """Looks in a thread of its own, as often as a lease is renewed: one worker is enough, and each may be the last."""
+
+    def __init__(self, *, engine: Engine, settings: Settings, sharing: Sharing = EQUAL) -> None:
+        self._engine, self._settings, self._sharing = engine, settings, sharing
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="preemption", daemon=True)
+
+    def start(self) -> None:
+        """Begins; where the service does not want it, nothing does."""
+        if self._settings.preemption:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._settings.heartbeat_interval.total_seconds()):
+            try:
+                self.look()
+            except DatabaseUnavailable as error:
+                logger.warning("%s; looking again with the next heartbeat", error)
+
+    def look(self) -> None:
+        """Asks as many runs as have to give way.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        while (asked := self._ask()) is not None:
+            with log_context(run=asked.run_id):
+                logger.info("is asked to give way to run %s", asked.gives_way_to)
+
+    def _ask(self) -> Asked | None:
+        wanted = self._settings
+        with transaction(self._engine) as session:
+            return ask(session, patience=wanted.preemption_patience, rest=wanted.preemption_rest, sharing=self._sharing)
