@@ -32,7 +32,7 @@ serve: $(VENV)/installed ## run the service until Ctrl-C
 	$(BIN)/ganclinic up
 
 test: $(VENV)/installed-dev ## run all tests, against real PostgreSQL and Valkey servers of their own
-	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## check format, lint, types and import contracts
 	$(BIN)/ruff format --check

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from httpx import Response
+from httpx2 import Response
 from sqlalchemy import Engine
 
 from store import leases
@@ -130,6 +130,6 @@ def test_a_try_has_the_priority_of_the_run_that_it_descends_from(service: Servic
 def test_how_high_a_user_may_go(owner: Owner, sharing: Sharing, allowed: int) -> None:
     caller = Caller(owner=owner, administrator=False)
     require_priorities(caller, sharing, {"priority": allowed, "runs[1].priority": -100})
-    with pytest.raises(PriorityNotAllowed, match="^priority: ") as caught:
+    with pytest.raises(PriorityNotAllowed, match=r"^priority: ") as caught:
         require_priorities(caller, sharing, {"priority": allowed + 1})
     assert caught.value.allowed == allowed

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from ganlib.datasets.resize import cut
 from store import uploads
 from store.models import Upload
+from store.owners import Owner
 from store.uploads import UploadedSet
 from tests.support.api import Service, make_service
 from tests.support.store import SPEC
@@ -145,10 +146,10 @@ def test_an_upload_is_deleted_with_its_files(service: Service) -> None:
 def test_files_that_were_deleted_before_the_row_was_made_are_stored_again(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def create_late(session: Session, uploaded: UploadedSet, *, name: str | None) -> Upload:
+    def create_late(session: Session, uploaded: UploadedSet, *, name: str | None, owner: Owner) -> Upload:
         for path in files_of(sqlite_service):  # as the same set is deleted just now
             path.unlink()
-        return create(session, uploaded, name=name)
+        return create(session, uploaded, name=name, owner=owner)
 
     create = uploads.create
     monkeypatch.setattr(uploads, "create", create_late)

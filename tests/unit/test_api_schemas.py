@@ -15,6 +15,7 @@ PRIVATE = {
     "request_hash",
     "token",
     "traceparent",
+    "waits_since",
     "lease_worker",
     "lease_expires_at",
     "spec",
