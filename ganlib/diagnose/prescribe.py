@@ -25,7 +25,7 @@ LARGE_LEARNING_RATE = 1e-3
 ENOUGH_MOVEMENT = 0.8
 """Updates times rate: 4,000 updates at the usual rate."""
 LEAST_CAPACITY_OF_IMAGES = 1 / 8
-LEAST_CAPACITY_OF_POINTS = 1 / 2
+LEAST_CAPACITY_OF_POINTS = 1.0
 """Of the families' default width. Convolutions cost what their width costs twice over."""
 
 Patch = dict[str, Any]
@@ -83,6 +83,14 @@ def _wider_latent_of_points(spec: RunSpec) -> Patch:
     if spec.generator.latent_dim > min(dims, ENOUGH_LATENT - 1):
         return {}
     return {"generator.latent_dim": min(max(USUAL_LATENT_OF_POINTS, 2 * dims), ENOUGH_LATENT)}
+
+
+def _enough_latent_of_points(spec: RunSpec) -> Patch:
+    """As many dimensions as the data has, up to what is enough."""
+    dims = spec.data.shape[0]
+    if len(spec.data.shape) != 1 or spec.generator.latent_dim >= min(dims, ENOUGH_LATENT):
+        return {}
+    return {"generator.latent_dim": min(dims, ENOUGH_LATENT)}
 
 
 def _separate_batches(spec: RunSpec) -> Patch:
@@ -225,7 +233,7 @@ def _usual_but_for_optimizers(spec: RunSpec) -> Patch:
     patch: Patch = {
         **_separate_batches(spec),
         **_larger_latent(spec),
-        **_wider_latent_of_points(spec),
+        **_enough_latent_of_points(spec),
         **_non_saturating(spec),
         **_usual_kernels(spec),
     }

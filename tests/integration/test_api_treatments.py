@@ -48,7 +48,7 @@ def test_a_treatment_is_queued_and_has_an_address(service: Service) -> None:
     assert service.client.get(answer.headers["location"]).json() == treatment
     assert service.client.get(f"/v1/runs/{run_id}/treatments").json() == {"items": [treatment]}
     spec = service.client.get(child["links"]["self"]).json()["spec"]
-    assert (spec["generator"]["latent_dim"], spec["optimizer"]["learning_rate"]) == (16, 1e-3)
+    assert (spec["generator"]["latent_dim"], spec["optimizer"]["learning_rate"]) == (2, 1e-3)
 
 
 def test_the_bell_rings_once_the_first_try_is_stored(service: Service) -> None:

@@ -55,9 +55,10 @@ def test_a_treatment_begins_with_a_queued_run_of_the_first_remedy(engine: Engine
         first = prescribe("mode collapse", RunSpec.model_validate(sick.spec))[0]
         assert (child.remedy, child.patch) == ("usual settings", first.patch)
         assert (child.name, child.preset, child.seed) == ("first: usual settings", None, 8)
-        assert child.warm_start is None
+        assert child.warm_start is not None
+        assert child.warm_start["run_id"] == sick.id
         spec = RunSpec.model_validate(child.spec)
-        assert (spec.generator.latent_dim, spec.optimizer.learning_rate) == (16, 1e-3)
+        assert (spec.training.discriminator_steps, spec.optimizer.learning_rate) == (2, 1e-3)
 
 
 def test_a_treatment_can_be_for_another_finding_even_a_mild_one(engine: Engine) -> None:
@@ -349,7 +350,7 @@ def test_patches_add_up_where_a_try_has_another_finding(engine: Engine) -> None:
         spec = RunSpec.model_validate(child.spec)
         # What the first patch set is usual already, so that the remedy which comes first otherwise is left out.
         assert (child.parent_id, child.remedy) == (first, "a quarter of the rate")
-        assert (spec.generator.latent_dim, spec.optimizer.learning_rate) == (16, 1e-3 / 4)
+        assert (spec.generator.latent_dim, spec.optimizer.learning_rate) == (2, 1e-3 / 4)
         assert child.warm_start == {"run_id": first, "epoch": 2, "checkpoint": "attempt-1-epoch-2.safetensors"}
 
 

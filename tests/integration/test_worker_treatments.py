@@ -110,7 +110,7 @@ def test_a_sick_run_is_cured_by_the_second_remedy_without_anybodys_help(ward: Wa
 
 def test_a_run_that_is_sick_of_two_things_is_cured_by_two_remedies(ward: Ward) -> None:
     def judge(spec: RunSpec, epoch: int) -> Diagnosis:
-        if spec.generator.latent_dim == 2:
+        if spec.training.discriminator_steps == 1:
             return found(epoch, "mode collapse")
         return found(epoch) if spec.optimizer.learning_rate < 1e-3 else found(epoch, "oscillation")
 

@@ -242,12 +242,13 @@ def test_the_usual_settings_change_what_differs_and_nothing_else() -> None:
 
 
 def test_the_usual_settings_of_points() -> None:
-    after = usual(spec_of("points, joined batches", **{"generator.width": 2, "generator.layers": 1}))
+    tiny = {"generator.width": 2, "generator.layers": 1, "generator.latent_dim": 1}
+    after = usual(spec_of("points, joined batches", **tiny))
     assert after.training.discriminator_update == "half_batches"
     generator, discriminator = after.generator.model_dump(), after.discriminator.model_dump()
     assert generator["norm"] == discriminator["norm"] == {"kind": "none"}
-    assert (generator["width"], generator["layers"]) == (64, 2)
-    assert (after.generator.latent_dim, after.penalties.r1, after.training.discriminator_steps) == (16, 0.01, 2)
+    assert (generator["width"], generator["layers"]) == (128, 2)
+    assert (after.generator.latent_dim, after.penalties.r1, after.training.discriminator_steps) == (2, 0.01, 2)
     assert after.remedies.ema is not None
     assert after.discriminator_optimizer is not None
     assert after.discriminator_optimizer.learning_rate == 2 * after.optimizer.learning_rate == 2e-3

@@ -274,7 +274,7 @@ def test_without_a_healthy_checkpoint_a_try_begins_cold() -> None:
 
 
 def test_a_try_with_other_networks_begins_cold() -> None:
-    decided = next_try(sick=case(**SAVED))
+    decided = next_try(sick=case(spec=spec(**{"generator.latent_dim": 1}), **SAVED))
     assert "generator.latent_dim" in decided.remedy.patch
     assert decided.warm_start is None
 
