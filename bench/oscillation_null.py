@@ -23,15 +23,16 @@ from scipy.stats import beta
 
 from bench import results
 from ganlib.diagnose.oscillation import spectral_peak
+from ganlib.diagnose.thresholds import PERIODIC, SWINGING
 from ganlib.diagnose.trend import trend
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Array]
 """(rng, number of series, steps) to [number, steps]."""
 
-ALPHA = 0.001
-SHARE = 0.1  # of the variance: the gate beside p that runs are judged with
-LENGTHS = {1024: 10_000, 512: 5_000, 256: 5_000, 128: 5_000}  # steps to series of each kind of noise
+ALPHA = PERIODIC.value
+SHARE = SWINGING.value  # of the variance: the gate beside p that runs are judged with
+LENGTHS = {1024: 10_000, 512: 5_000, 256: 5_000}  # steps to series of each kind of noise
 POWER_SERIES = 400
 TREND_SERIES = 5_000
 TREND_LENGTHS = (8, 12, 20, 50)  # evaluations

@@ -163,7 +163,10 @@ def test_a_running_run_is_cancelled_at_its_next_step(clinic: Clinic):
 
 def test_a_run_without_its_data_fails_before_it_trains_and_names_the_cure(clinic: Clinic, tmp_path: Path):
     (tmp_path / "file").touch()
-    images = {"generator": {"family": "deconv", "width": 8}, "discriminator": {"family": "conv", "width": 8}}
+    images: dict[str, Any] = {
+        "generator": {"family": "deconv", "width": 8},
+        "discriminator": {"family": "conv", "width": 8},
+    }
     run_id = clinic.create_run(dataset={"name": "mnist"}, **images)
     with clinic.worker(GANCLINIC_DATA_DIR=str(tmp_path / "file" / "data")):
         run = clinic.wait_for_end(run_id)

@@ -265,7 +265,7 @@ def test_a_request_beside_the_same_one_is_no_submission(postgres_engine: Engine,
             finish_claimed(session, run_id)
         else:
             pauses.pause(session, run_id)
-    body = {"json": {"epochs": 1}, "headers": {"Idempotency-Key": "once"}} if verb == "extend" else {}
+    body: dict[str, Any] = {"json": {"epochs": 1}, "headers": {"Idempotency-Key": "once"}} if verb == "extend" else {}
     with ThreadPoolExecutor(1) as pool:
         with transaction(postgres_engine) as session:
             if verb == "extend":

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
@@ -228,8 +229,12 @@ def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
 
 
 def test_a_run_fails_at_the_end_of_its_time_keeps_its_files_and_goes_on(clinic: Clinic) -> None:
-    long = {"training.epochs": 2000, "training.checkpoint_every_epochs": 1000}
-    run_id = clinic.create_run(**long, **{"resources.max_hours": SECOND_H})
+    long: dict[str, Any] = {
+        "training.epochs": 2000,
+        "training.checkpoint_every_epochs": 1000,
+        "resources.max_hours": SECOND_H,
+    }
+    run_id = clinic.create_run(**long)
     with clinic.worker():
         run = clinic.wait_for_end(run_id)
         assert (run.status, run.error_kind) == ("failed", TIME_LIMIT)

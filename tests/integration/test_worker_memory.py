@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -15,7 +16,7 @@ from tests.support.worker import Clinic
 from worker.supervise import supervise
 
 WIDTH, FITTING = 64, 256
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "dataset": {"name": "ring8", "size": 5000},
     "generator.width": WIDTH,
     "discriminator.width": WIDTH,
@@ -23,6 +24,7 @@ SETTINGS = {
 }
 LIMITED = f"""
 import sys
+from typing import Any
 sys.path.insert(0, {str(CHECKOUT)!r})
 from tests.support.memory import train_with_little_memory
 sys.exit(train_with_little_memory({FITTING * 4 * WIDTH}))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_device_that_does_not_exist_is_named(clinic: Clinic) -> None:
 
 
 def test_a_training_that_its_diagnosis_halts_ends_for_good(clinic: Clinic) -> None:
-    steps = {"objective.name": "lsgan", "optimizer": {"name": "sgd", "learning_rate": 10}}
+    steps: dict[str, Any] = {"objective.name": "lsgan", "optimizer": {"name": "sgd", "learning_rate": 10}}
     halted = clinic.create_run(**steps, diagnosis={"halt_on": ["divergence"], "halt_after_epochs": 3})
     with clinic.worker():
         clinic.wait_for_end(halted)

@@ -91,12 +91,13 @@ def test_a_lease_that_ends_before_the_second_heartbeat_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["heartbeat_interval", "poll_interval"])
 def test_a_worker_that_would_count_as_dead_while_it_is_well_is_refused(name: str) -> None:
-    longer = {"lease_duration": timedelta(minutes=5)}
-    assert Settings(**longer, **{name: timedelta(seconds=15)})
+    longer: dict[str, Any] = {"lease_duration": timedelta(minutes=5), name: timedelta(seconds=15)}
+    assert Settings(**longer)
+    longer[name] = timedelta(seconds=15.5)
     with pytest.raises(
         ValidationError, match=f"{name}: 15.5 s is too long, .* 30 s; .*heartbeat_interval and poll_int"
     ):
-        Settings(**longer, **{name: timedelta(seconds=15.5)})
+        Settings(**longer)
 
 
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
