@@ -101,6 +101,18 @@ def outcome(case: Case) -> dict[str, Any] | None:
     }
 
 
+def effects(rows: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """What is to be said of each remedy for each finding: `ganlib.diagnose.effects.EFFECTS`."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["finding"], row["remedy"]), []).append(row)
+    return {
+        key: f"healed {sum(row['healed'] for row in found)} of {len(found)} such runs of the suite, at "
+        f"{float(np.median([row['time_ratio'] for row in found])):.1f} times the training time"
+        for key, found in sorted(groups.items())
+    }
+
+
 def _time_ratio(case: Case, data_dir: Path) -> float:
     """Training time of the treated run over the control's, both in this process: recordings come from two machines."""
     control, treated = case.control.request.resolve(), case.request.resolve()

@@ -101,17 +101,18 @@ GAIN = Threshold(value=0.05, source="a twentieth of what real data scores, over 
 FINISHED = Threshold(value=0.9, source="nine tenths of what real data scores")
 
 CONFIDENCE: dict[str, float] = {
-    "divergence": 0.75,
-    "convergence failure: both losses vanish": 0.89,
-    "convergence failure: discriminator wins": 0.5,
+    "divergence": 0.83,
+    "convergence failure: both losses vanish": 0.82,
+    "convergence failure: discriminator wins": 0.82,
     "convergence failure: discriminator inert": 0.75,
-    "convergence failure: no equilibrium": 0.5,
-    "mode collapse": 0.85,
+    "vanishing gradients": 0.83,
+    "convergence failure: no equilibrium": 0.67,
+    "mode collapse": 0.87,
     "memorisation": 0.71,
-    "oscillation": 0.29,
-    "deceptive loss": 0.9,
-    "stalled": 0.76,
-    "slow convergence": 0.67,
+    "oscillation": 0.78,
+    "deceptive loss": 0.91,
+    "stalled": 0.77,
+    "slow convergence": 0.81,
 }
 """By finding: (right + 1) / (alarms + 2), of the suite's calibration part (`bench/results/verdicts.json`)."""
 CONFIDENCE_UNKNOWN = 0.5

@@ -10,10 +10,12 @@ import pytest
 
 from bench.results import RESULTS
 from bench.verdicts import suite
+from bench.verdicts.cure import effects
 from bench.verdicts.fit import values
 from bench.verdicts.labels import Truth
 from bench.verdicts.recording import RECORDINGS, Recording, load, save
 from bench.verdicts.score import Judged, confusion, counts, f1, macro_f1, report
+from ganlib.diagnose.effects import EFFECTS
 from ganlib.diagnose.history import History
 from ganlib.diagnose.thresholds import CONFIDENCE
 from ganlib.diagnose.verdict import Diagnosis, Finding
@@ -160,3 +162,9 @@ def test_confidence_is_what_the_calibration_part_measured():
         if row["found"]
     }
     assert measured == CONFIDENCE
+
+
+def test_effects_are_what_the_cures_measured():
+    path = RESULTS / "cures.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    assert effects(rows) == EFFECTS
