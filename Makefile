@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling chaos
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 min
 
 bench-overhead: $(VENV)/installed ## what watching a run costs, as a share of its training: minutes
 	$(BIN)/python -m bench.overhead $(BENCH_DATA)
+
+bench-submission: $(VENV)/installed-dev ## how long a submission takes while the broker is down: a minute
+	$(BIN)/python -m bench.submission
 
 bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the truth is known: about 20 minutes
 	$(BIN)/python -m bench.calibrate $(BENCH_DATA)

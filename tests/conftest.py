@@ -17,6 +17,11 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes and leases, and compute nothing meanwhile."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `gpu` skip themselves where there is no GPU."""
     if item.get_closest_marker("gpu") is not None:
