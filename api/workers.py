@@ -29,6 +29,8 @@ class WorkerView(View):
     """Whether it claims nothing more."""
     run_id: str | None
     """What it trains."""
+    labels: list[str]
+    """That a run may ask for in `resources.labels`; sorted."""
     obstacle: str | None
     """Why it does not claim the run whose turn it is, e.g. a GPU that is in use; null where it would."""
 
@@ -42,6 +44,7 @@ class WorkerView(View):
             is_alive=worker.is_alive,
             is_drained=worker.is_drained,
             run_id=worker.run_id,
+            labels=list(worker.labels),
             obstacle=worker.obstacle,
         )
 

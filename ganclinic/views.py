@@ -222,7 +222,8 @@ class ReasonView(View):
     """One thing that a run waits for."""
 
     kind: str
-    """paused, quota, drained, no worker, gave way, gives way, priority, share, older or busy."""
+    """paused, quota, drained, no worker, no label, too large, no room, gave way, gives way, priority, share, older or
+    busy."""
     text: str
 
 
@@ -268,6 +269,8 @@ class WorkerView(View):
     """Whether it claims nothing more."""
     run_id: str | None = None
     """What it trains."""
+    labels: tuple[str, ...] = ()
+    """That a run may ask for; sorted."""
     obstacle: str | None = None
     """Why it does not claim the run whose turn it is."""
 

@@ -37,6 +37,7 @@ from ganlib.part import Part
 from ganlib.rank_checks import check_ranks
 from ganlib.remedy_checks import check_remedies
 from ganlib.remedy_specs import Remedies
+from ganlib.worker_labels import Labels
 
 SPEC_VERSION = 1
 
@@ -176,6 +177,9 @@ class Resources(Part):
     gpu_memory_gb: float | None = Field(default=None, ge=1, le=10_000)
     """GB (of 10^9 bytes) of the GPU's memory that the run may take, about 0.5 of which are the driver's; null: the
     whole GPU. Where their sum fits, and the worker has slots for them, several runs share a GPU."""
+    labels: Labels = ()
+    """Labels, e.g. `h100`, that its worker must have, all of them; none: any worker trains it. At most 8, each of 1 to
+    32 letters, digits, dashes and underscores."""
     max_hours: float | None = Field(default=None, gt=0)
     """Hours for which the run may be trained, all its attempts since it was last extended together; null: as many as
     it takes. Past them it fails (`TimeLimit`) with the end of its epoch, keeps what it has recorded, and may be
@@ -375,14 +379,14 @@ def canonical_json(spec: RunSpec | ComparisonSpec, *left_out: str) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-UNHASHED = ("diagnosis", "resources.max_hours", "resources.gpu_memory_gb", "resources.gpus")
+UNHASHED = ("diagnosis", "resources.max_hours", "resources.gpu_memory_gb", "resources.gpus", "resources.labels")
 
 
 def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes.
 
     Leaves out what changes nothing that is computed: `diagnosis` and `resources.max_hours`, which say when a training
-    may end early, `resources.gpu_memory_gb`, and, up to rounding, `resources.gpus`.
+    may end early, `resources.gpu_memory_gb`, `resources.labels`, and, up to rounding, `resources.gpus`.
     """
     return hashlib.sha256(canonical_json(spec, *UNHASHED).encode()).hexdigest()
 

@@ -107,6 +107,8 @@ class WorkerRow(Base):
     """That one run may have, or processes where it has none."""
     gpu_memory: Mapped[int | None] = mapped_column(BigInteger)
     """Bytes of its largest GPU; null where it has none."""
+    labels: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    """That a run may ask for; sorted, each once."""
     obstacle: Mapped[str | None]
     """Why it did not claim the run whose turn it is, the last time that it looked, for people; null where it might."""
 

@@ -1,10 +1,10 @@
 """What a run takes of a GPU, and which runs a worker can train at all."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, Text, func, or_
 
 from store.models import Run
 
@@ -21,6 +21,8 @@ class Needs:
     """Bytes of it; None: the whole GPU."""
     gpus: int = 1
     """How many, at once."""
+    labels: tuple[str, ...] = ()
+    """That its worker must have."""
 
 
 class Place(Protocol):
@@ -36,27 +38,47 @@ class Place(Protocol):
         """GPUs that one run may have, or processes where there are none."""
         ...
 
+    @property
+    def labels(self) -> Collection[str]:
+        """That runs may ask for."""
+        ...
+
     def takes(self, needs: Needs) -> bool:
         """Whether there is room for such a run now."""
         ...
 
 
 def needs_of(spec: Mapping[str, Any]) -> Needs:
-    """What a run with this spec takes; a comparison, and a spec of an older version, take a whole GPU."""
+    """What a run with this spec takes; a comparison, and a spec of an older version, take a whole GPU of any worker."""
     resources = spec.get("resources", {})
     budget = resources.get("gpu_memory_gb")
     return Needs(
         on_gpu=resources.get("device") != "cpu",
         gpu_memory=None if budget is None else round(budget * GB),
         gpus=resources.get("gpus", 1),
+        labels=tuple(resources.get("labels", ())),
     )
 
 
 def suits(place: Place) -> tuple[ColumnElement[bool], ...]:
     """The guards of runs that the place could take if it were empty."""
     largest, resources = place.largest_gpu, Run.spec["resources"]
-    enough = func.coalesce(resources["gpus"].as_integer(), 1) <= place.most_gpus
+    here = func.coalesce(resources["gpus"].as_integer(), 1) <= place.most_gpus, asks_only_for(place.labels)
     if largest is None:
-        return (enough,)
+        return here
     budget, device = resources["gpu_memory_gb"].as_float(), resources["device"].as_string()
-    return enough, or_(budget.is_(None), budget <= largest / GB, device == "cpu")
+    return *here, or_(budget.is_(None), budget <= largest / GB, device == "cpu")
+
+
+def asks_only_for(labels: Collection[str]) -> ColumnElement[bool]:
+    """The guard of runs that ask for no other labels than these."""
+    # As text `["fast", "h100"]`, or closer together, for each database writes it in its own way: labels have no quotes.
+    asked = Run.spec["resources"]["labels"].as_string()
+    return or_(asked.is_(None), without(asked, labels).not_like('%"%'))
+
+
+def without(text: ColumnElement[str], labels: Collection[str]) -> ColumnElement[str]:
+    """A list of labels as JSON text, and these not in it."""
+    for label in labels:
+        text = func.replace(text, f'"{label}"', "", type_=Text())
+    return text

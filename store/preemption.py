@@ -6,23 +6,23 @@ Asked is the run of the lowest priority; among equals the one whose last checkpo
 queued run is given way to by one at a time, and waits its whole patience again before the next is asked.
 
 Never asked are runs without checkpoints, those of a drained or silent worker, those that gave way a while ago, and
-those whose place the other could not take: a run on a GPU gives way to one that asks for no more of it, and a run on
-the CPU of a worker with GPUs to none that wants one.
+those whose place the other could not take: a run on a GPU gives way to one that asks for no more of it, a run on the
+CPU of a worker with GPUs to none that wants one, and none to a run that asks for labels which its worker has not.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from store import quotas
+from store import quotas, workers
 from store.accounts import EQUAL, Sharing
 from store.db import now
 from store.models import Attempt, Drain, Epoch, OwnerRow, Run, WorkerRow
-from store.needs import GB, needs_of
+from store.needs import GB, asks_only_for, needs_of, without
 from store.owners import Owner
 from store.share import heads
 from store.workers import EVERY_WORKER
@@ -83,14 +83,23 @@ def _is_any_outranked(session: Session) -> bool:
 
 
 def _those_that_wait(session: Session, patience: timedelta, sharing: Sharing) -> Iterator[Run]:
-    """The first queued run of each owner, in the order of claims, where it has waited for longer and may be claimed."""
+    """The first queued run of each owner, in the order of claims, where it has waited for longer and may be claimed.
+
+    Those that ask for labels which no worker that is alive has are passed by.
+    """
+    has_worker = _some_worker_has_its_labels(session)
     for head in heads(session, sharing):
-        query = select(Run).where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority)
-        first = session.scalars(query.order_by(Run.created_at, Run.id).limit(1)).one_or_none()
+        query = select(Run).where(Run.status == "queued", Run.owner == head.use.owner.id, has_worker)
+        first = session.scalars(query.order_by(Run.priority.desc(), Run.created_at, Run.id).limit(1)).one_or_none()
         if first is None or _waited_s(session, first) <= patience.total_seconds():
             continue
         if quotas.reached(session, Owner.of(first), sharing) is None:
             yield first
+
+
+def _some_worker_has_its_labels(session: Session) -> ColumnElement[bool]:
+    labelled = {worker.labels for worker in workers.list_workers(session) if worker.is_alive}
+    return or_(*(asks_only_for(labels) for labels in {(), *labelled}))
 
 
 def _waited_s(session: Session, run: Run) -> float:
@@ -132,7 +141,8 @@ def _candidates(waiting: Run, rest: timedelta) -> "Select[str, int]":
     return (
         select(Run.id, Run.token)
         .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
-        .where(*_may_give_way(rest), Run.priority < waiting.priority, _leaves_room_for(waiting))
+        .where(*_may_give_way(rest), Run.priority < waiting.priority)
+        .where(_leaves_room_for(waiting), *_has_labels_for(waiting))
         .order_by(Run.priority, kept_until.desc(), Run.created_at.desc(), Run.id)
     )
 
@@ -151,6 +161,14 @@ def _leaves_room_for(waiting: Run) -> ColumnElement[bool]:
     else:
         enough = and_(or_(has_all, budget >= needs.gpu_memory / GB), gpu >= needs.gpu_memory)
     return or_(gpu.is_(None), and_(or_(device.is_(None), device != "cpu"), enough))
+
+
+def _has_labels_for(waiting: Run) -> "Iterator[ColumnElement[bool]]":
+    """Its worker has each label that the other asks for."""
+    labels = cast(WorkerRow.labels, Text)
+    worker = select(WorkerRow.name).where(WorkerRow.name == Run.lease_worker).correlate(Run)
+    for label in needs_of(waiting.spec).labels:
+        yield worker.where(without(labels, [label]) != labels).exists()
 
 
 def _gives_way_to_none() -> ColumnElement[bool]:

@@ -12,14 +12,19 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
+from ganlib.worker_labels import Labels
 from store.workers import ALIVE_FOR
 
 
 def _from_seconds(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
+
+
+def _from_list(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedelta(0))]
@@ -130,6 +135,8 @@ class Settings(BaseSettings):
     """How many runs may share a GPU of this worker, as far as the memory that they ask for allows."""
     cpu_processes: int = Field(default=1, ge=1, le=64)
     """How many processes a run that asks for several GPUs may have where this worker has none."""
+    worker_labels: Annotated[Labels, NoDecode, BeforeValidator(_from_list)] = ()
+    """Labels of this worker, as `h100,fast`: it also takes runs that ask for some of them; default: none."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of a training; default: as many as torch takes."""
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from statistics import quantiles
 from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import Session
 
 from store import quotas, workers
 from store.accounts import Sharing
 from store.db import now
 from store.models import FINAL_STATUSES, Attempt, Run
-from store.needs import GB, needs_of
+from store.needs import GB, Needs, asks_only_for, needs_of
 from store.owners import Owner
 from store.share import Head, heads
 from store.workers import Worker
@@ -28,6 +28,7 @@ ReasonKind = Literal[
     "quota",
     "drained",
     "no worker",
+    "no label",
     "too large",
     "no room",
     "gave way",
@@ -43,6 +44,8 @@ LOOK_AT = 2000
 """Queued runs that are looked at; whoever stands further back learns that there are more."""
 PAST_RUNS = 500
 """Finished runs whose paces are compared: those that ended last."""
+MOST_NAMED = 5
+"""Sets of labels that are named."""
 TYPICAL_S = 600.0
 """Of a run, where nothing is known of any: only its order among others follows from it, no estimate."""
 
@@ -158,21 +161,40 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
         return replace(about, reasons=(Reason(kind="paused", text="it is paused, and goes on once it is resumed"),))
     if run.status != "queued":
         return about
-    known = workers.list_workers(session)
-    obstacles = [*_quota(session, run, sharing), *_nobody(session, known), *_too_large(run, known)]
-    if any(reason.kind in ("quota", "too large") for reason in obstacles):
+    known, needs = workers.list_workers(session), needs_of(run.spec)
+    alive = [worker for worker in known if worker.is_alive]
+    able = [worker for worker in alive if set(needs.labels) <= set(worker.labels)]
+    obstacles = [
+        *_quota(session, run, sharing),
+        *_nobody(session, known, able, needs),
+        *_no_label(needs, alive, able),
+        *_too_large(needs, able),
+    ]
+    if any(reason.kind in ("quota", "no label", "too large") for reason in obstacles):
         return replace(about, reasons=tuple(obstacles))
-    claiming = [worker for worker in known if worker.is_alive and not worker.is_drained]
+    claiming = [worker for worker in able if not worker.is_drained]
     before, starts = _play_all(session, run, sharing, paces, claiming)
     reasons = [*obstacles, *_no_room(claiming), *_giving_way(session, run), *_those_ahead(run, before)]
     if claiming and all(worker.run_id for worker in claiming):
-        reasons.append(Reason(kind="busy", text=_busy_words(len(claiming))))
+        reasons.append(Reason(kind="busy", text=_busy_words(len(claiming), needs)))
     ahead = None if before is None else len(before)
     return replace(about, ahead=ahead, reasons=tuple(reasons), starts_in_s=starts)
 
 
-def _busy_words(workers_alive: int) -> str:
-    return "the one worker is training" if workers_alive == 1 else f"all {workers_alive} workers are training"
+def _busy_words(workers_alive: int, needs: Needs) -> str:
+    which = _with_labels(needs)
+    if workers_alive == 1:
+        return f"the one worker{which} is training"
+    return f"all {workers_alive} workers{which} are training"
+
+
+def _with_labels(needs: Needs) -> str:
+    """Which workers the run is for: ` with the labels fast and h100`, or nothing where it is for any."""
+    return f" with {_named(needs)}" if needs.labels else ""
+
+
+def _named(needs: Needs) -> str:
+    return f"the label{'s' if len(needs.labels) > 1 else ''} {' and '.join(needs.labels)}"
 
 
 def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
@@ -197,24 +219,38 @@ def _quota(session: Session, run: Run, sharing: Sharing) -> list[Reason]:
     return [] if reached is None else [Reason(kind="quota", text=f"{reached}; it waits until there is room")]
 
 
-def _too_large(run: Run, known: Sequence[Worker]) -> list[Reason]:
+def _no_label(needs: Needs, alive: Sequence[Worker], able: Sequence[Worker]) -> list[Reason]:
+    """Whether workers are alive and none of them has all of its labels."""
+    if able or not alive:
+        return []
+    known = [", ".join(labels) or "none" for labels in sorted({worker.labels for worker in alive})]
+    more = f"; and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    text = (
+        f"resources.labels: no worker that is alive has {_named(needs)}; those there are have: "
+        f"{'; '.join(known[:MOST_NAMED])}{more}; cancel it and ask for others, or start a worker with "
+        f"{' '.join(f'--label {label}' for label in needs.labels)}"
+    )
+    return [Reason(kind="no label", text=text)]
+
+
+def _too_large(needs: Needs, able: Sequence[Worker]) -> list[Reason]:
     """Whether it wants more than any worker has; one without a GPU trains it on the CPU, whatever memory it wants."""
-    needs, alive = needs_of(run.spec), [worker for worker in known if worker.is_alive]
-    most = max((worker.gpus for worker in alive), default=needs.gpus)
+    most, which = max((worker.gpus for worker in able), default=needs.gpus), _with_labels(needs)
     if needs.gpus > most:
         text = (
-            f"resources.gpus: it wants {needs.gpus} GPUs, and no worker that is alive has more than {most}; cancel it "
-            "and ask for fewer, or start a worker that has as many (on the CPU: GANCLINIC_CPU_PROCESSES)"
+            f"resources.gpus: it wants {needs.gpus} GPUs, and no worker{which} that is alive has more than {most}; "
+            "cancel it and ask for fewer, or start a worker that has as many (on the CPU: GANCLINIC_CPU_PROCESSES)"
         )
         return [Reason(kind="too large", text=text)]
-    gpus = [worker.gpu_memory for worker in alive if worker.gpu_memory is not None]
-    if not needs.on_gpu or needs.gpu_memory is None or len(gpus) < len(alive) or not gpus:
+    gpus = [worker.gpu_memory for worker in able if worker.gpu_memory is not None]
+    if not needs.on_gpu or needs.gpu_memory is None or len(gpus) < len(able) or not gpus:
         return []
     if needs.gpu_memory <= max(gpus):
         return []
     text = (
-        f"resources.gpu_memory_gb: it wants {needs.gpu_memory / GB:g} GB of a GPU, and the largest of all workers that "
-        f"are alive has {max(gpus) / GB:.1f} GB; cancel it and ask for less, or start a worker with a larger one"
+        f"resources.gpu_memory_gb: it wants {needs.gpu_memory / GB:g} GB of a GPU, and the largest of all workers"
+        f"{which} that are alive has {max(gpus) / GB:.1f} GB; cancel it and ask for less, or start a worker with a "
+        "larger one"
     )
     return [Reason(kind="too large", text=text)]
 
@@ -237,20 +273,19 @@ def _giving_way(session: Session, run: Run) -> list[Reason]:
     return found
 
 
-def _nobody(session: Session, known: Sequence[Worker]) -> list[Reason]:
-    """Why no worker claims anything."""
+def _nobody(session: Session, known: Sequence[Worker], able: Sequence[Worker], needs: Needs) -> list[Reason]:
+    """Why no worker claims anything, or none of those that are `able` to train it."""
     if workers.drained_since(session) is not None:
         return [Reason(kind="drained", text="the whole service is drained: nothing begins until the drain is ended")]
-    alive = [worker for worker in known if worker.is_alive]
-    if not alive:
+    if not any(worker.is_alive for worker in known):
         last = max((worker.seen_at for worker in known), default=None)
         if last is None:
             return [Reason(kind="no worker", text="no worker is alive, and none was heard of within a day; start one")]
         ago = session.scalars(select(now())).one() - last
         text = f"no worker is alive; {len(known)} known, the last was heard of {ago:.0f} s ago; start one"
         return [Reason(kind="no worker", text=text)]
-    if all(worker.is_drained for worker in alive):
-        text = f"all workers that are alive ({len(alive)}) are drained: they claim nothing more"
+    if able and all(worker.is_drained for worker in able):
+        text = f"all workers{_with_labels(needs)} that are alive ({len(able)}) are drained: they claim nothing more"
         return [Reason(kind="drained", text=text)]
     return []
 
@@ -283,7 +318,8 @@ def _play_all(
         for head in first
         if head.use.owner.id != run.owner and quotas.reached(session, head.use.owner, sharing) is not None
     ]
-    queue = _queued(session, Run.status == "queued", Run.priority >= run.priority, Run.owner.not_in(held))
+    taken = or_(*(asks_only_for(labels) for labels in {worker.labels for worker in claiming})) if claiming else true()
+    queue = _queued(session, Run.status == "queued", Run.priority >= run.priority, Run.owner.not_in(held), taken)
     played = [
         _play(run.id, queue, _Shares(first, sharing), paces, quartile, _clocks(session, paces, claiming, quartile))
         for quartile in QUARTILES

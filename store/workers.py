@@ -1,5 +1,6 @@
 """Workers as the database knows them: when each was last heard of, and which may claim nothing more."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -35,6 +36,8 @@ class Worker:
     """That one run may have, or processes where it has none."""
     gpu_memory: int | None = None
     """Bytes of its largest GPU; None where it has none."""
+    labels: tuple[str, ...] = ()
+    """That a run may ask for; sorted, each once."""
     obstacle: str | None = None
     """Why it does not claim the run whose turn it is; None where it would."""
 
@@ -59,10 +62,16 @@ def beat(session: Session, name: str) -> None:
 
 
 def describe(
-    session: Session, name: str, *, gpus: int = 1, gpu_memory: int | None = None, obstacle: str | None = None
+    session: Session,
+    name: str,
+    *,
+    gpus: int = 1,
+    gpu_memory: int | None = None,
+    labels: Collection[str] = (),
+    obstacle: str | None = None,
 ) -> None:
     """The worker is alive, and says what it has and what keeps it from claiming: see `Worker`."""
-    _touch(session, name, gpus=gpus, gpu_memory=gpu_memory, obstacle=obstacle)
+    _touch(session, name, gpus=gpus, gpu_memory=gpu_memory, labels=sorted(labels), obstacle=obstacle)
 
 
 def _touch(session: Session, name: str, **values: object) -> None:
@@ -101,6 +110,7 @@ def list_workers(session: Session) -> list[Worker]:
             run_id=trains.get(row.name),
             gpus=row.gpus,
             gpu_memory=row.gpu_memory,
+            labels=tuple(row.labels),
             obstacle=None if row.name in trains else row.obstacle,
         )
         for row in session.scalars(select(WorkerRow).where(seen).order_by(WorkerRow.name))

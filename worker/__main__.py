@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     configure_logging(worker=arguments.name)
     try:
-        given = {name: getattr(arguments, name) for name in ("device", "gpus", "slots_per_gpu")}
+        given = {name: getattr(arguments, name) for name in ("device", "gpus", "slots_per_gpu", "worker_labels")}
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         logger.error("%s", "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line's `device`, `gpus` and `slots_per_gpu` (None: the setting), and `name`."""
+    """The command line's `device`, `gpus`, `slots_per_gpu` and `worker_labels` (None: the setting), and `name`."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: GANCLINIC_DEVICE, else auto)")
     parser.add_argument("--gpus", help="all, or numbers as 0,2: train on each of them (default: GANCLINIC_GPUS)")
@@ -68,6 +68,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         type=int,
         metavar="N",
         help="runs that may share a GPU, where their resources.gpu_memory_gb allows (default: 1)",
+    )
+    parser.add_argument(
+        "--label",
+        action="append",
+        metavar="NAME",
+        dest="worker_labels",
+        help="a label that runs may ask for in resources.labels; may be given again (default: GANCLINIC_WORKER_LABELS)",
     )
     parser.add_argument(
         "--name",

@@ -5,7 +5,7 @@ begins on a GPU that a process outside the service uses. Without GPUs there is a
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +65,7 @@ def make_room(worker: str, settings: Settings) -> "Room":
         read=partial(read_use, visible=visible),
         without_gpu=settings.device,
         cpu_processes=settings.cpu_processes,
+        labels=settings.worker_labels,
     )
     if settings.gpus is not None and (not devices or room.gpus < len(devices)):
         raise NoSuchGpu(
@@ -105,6 +106,11 @@ class Offer:
         """See `store.needs.Place`."""
         return self._room.most_gpus
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See `store.needs.Place`."""
+        return self._room.labels
+
     def takes(self, needs: Needs) -> bool:
         """See `store.needs.Place`."""
         self.share, self.obstacle = self._room.find(needs)
@@ -122,12 +128,14 @@ class Room:
         read: Callable[[int], GpuUse | None],
         without_gpu: str = "cpu",
         cpu_processes: int = 1,
+        labels: Collection[str] = (),
     ) -> None:
         """`devices`: number of each GPU, as CUDA counts, and how its trainings call it; those that answer `read` count.
 
         `without_gpu`: the device of trainings where there is no GPU, or that want none; there each may have
-        `cpu_processes`.
+        `cpu_processes`. `labels`: that runs may ask for.
         """
+        self.labels = tuple(labels)
         self._cpu_processes = cpu_processes
         self._worker, self._read, self._without_gpu = worker, read, without_gpu
         found = {number: read(number) for number in devices}

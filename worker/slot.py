@@ -50,7 +50,9 @@ class Slot:
         room: Room | None = None,
     ) -> None:
         """`room` is shared by the slots of a worker; without one there are no GPUs that need looking after."""
-        self._room = room or Room(worker, {}, read=lambda _: None, without_gpu=settings.device)
+        self._room = room or Room(
+            worker, {}, read=lambda _: None, without_gpu=settings.device, labels=settings.worker_labels
+        )
         self._worker, self._train, self._sharing = worker, train, sharing
         self._engine, self._settings = engine, settings
         self._rests_until = 0.0
@@ -143,8 +145,14 @@ class Slot:
     def _describe(self, obstacle: str | None) -> bool:
         """Says that the worker is alive, what it has, and what keeps it from claiming; whether it is drained."""
         with transaction(self._engine, durable=False) as session:
-            gpus, memory = self._room.most_gpus, self._room.largest_gpu
-            workers.describe(session, self._worker, gpus=gpus, gpu_memory=memory, obstacle=obstacle)
+            workers.describe(
+                session,
+                self._worker,
+                gpus=self._room.most_gpus,
+                gpu_memory=self._room.largest_gpu,
+                labels=self._room.labels,
+                obstacle=obstacle,
+            )
             return workers.is_drained(session, self._worker)
 
     def _tell_of(self, obstacle: str | None) -> None:

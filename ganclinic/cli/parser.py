@@ -99,6 +99,13 @@ def _add_servers(verbs: Verbs) -> None:
     worker.add_argument(
         "--slots-per-gpu", type=_count, metavar="N", help="runs that may share a GPU by memory (default: 1)"
     )
+    worker.add_argument(
+        "--label",
+        dest="labels",
+        action="append",
+        metavar="NAME",
+        help="a label that runs may ask for in resources.labels, as h100; may be given again",
+    )
     worker.add_argument("--name", help="name in logs and attempts")
 
 

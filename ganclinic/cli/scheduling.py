@@ -88,6 +88,8 @@ def _worker_words(worker: WorkerView) -> str:
         parts.append("drained: claims nothing more")
     elif worker.is_alive and worker.obstacle is not None:
         parts.append(f"waits: {worker.obstacle}")
+    if worker.labels:
+        parts.append(f"labels {', '.join(worker.labels)}")
     return "; ".join([*parts, f"heard of {age_words(worker.seen_at)}"])
 
 

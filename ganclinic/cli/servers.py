@@ -35,7 +35,8 @@ def worker(output: Output, options: argparse.Namespace, around: Surroundings) ->
         "--slots-per-gpu": options.slots_per_gpu,
         "--name": options.name,
     }
-    _become(around, "worker", [part for name, value in given.items() if value for part in (name, str(value))], {})
+    arguments = [part for name, value in given.items() if value for part in (name, str(value))]
+    _become(around, "worker", arguments + [f"--label={label}" for label in options.labels or ()], {})
 
 
 def _become(around: Surroundings, module: str, arguments: list[str], environ: dict[str, str]) -> NoReturn:

@@ -351,7 +351,7 @@ def test_a_paused_run_is_resumed_with_a_bell(service: Service) -> None:
 
 def test_workers_are_listed_and_drained_by_administrators(shared: Service) -> None:
     with transaction(shared.engine) as session:
-        workers.begin(session, "worker-1")
+        workers.describe(session, "worker-1", labels=["h100"])
     submit(shared, "ada")
     ada = client_of(shared, "ada")
     for path in ("/v1/drain", "/v1/workers/worker-1/drain"):
@@ -360,6 +360,7 @@ def test_workers_are_listed_and_drained_by_administrators(shared: Service) -> No
     assert shared.client.post("/v1/workers/worker-1/drain").status_code == 202
     (worker,) = ada.get("/v1/workers").json()["items"]
     assert worker.items() >= {"name": "worker-1", "is_alive": True, "is_drained": True, "run_id": None}.items()
+    assert worker["labels"] == ["h100"]
     with transaction(shared.engine) as session:
         assert leases.claim(session, "worker-1", LEASE) is None
     shared.client.delete("/v1/workers/worker-1/drain")

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, inspect, select, text
 
 from ganlib.spec import RunSpec
-from store import migrate, pauses
+from store import migrate, pauses, workers
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
 from store.epochs import evaluations, record_comparison
 from store.errors import DatabaseNotMigrated, DatabaseTooNew
@@ -163,6 +163,20 @@ def test_the_version_before_scheduling_sees_runs_of_nobody_and_none_that_is_paus
     engine.dispose()
 
 
+def test_the_version_before_labels_forgets_those_of_workers(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        workers.describe(session, "w", gpus=2, labels=["h100"])
+    with migrating(engine) as config:
+        command.downgrade(config, "0013")
+    upgrade(engine)
+    with transaction(engine) as session:
+        (worker,) = workers.list_workers(session)
+    assert (worker.name, worker.gpus, worker.labels) == ("w", 2, ())
+    engine.dispose()
+
+
 def test_upgrading_an_upgraded_database_changes_nothing(database_url: str) -> None:
     engine = make_engine(database_url)
     upgrade(engine)
@@ -193,7 +207,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0013; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0014; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

@@ -28,6 +28,7 @@ class Gpu:
     free_gb: float = 80
     largest_gpu: int | None = 80 * GB
     most_gpus: int = 1
+    labels: tuple[str, ...] = ()
     asked: list[Needs] = field(default_factory=list[Needs])
 
     def takes(self, needs: Needs) -> bool:
@@ -73,6 +74,7 @@ def describe(session: Session, name: str, *, gpu_gb: float | None = None, obstac
         ({"resources": {"device": "cuda", "gpu_memory_gb": None}}, Needs(on_gpu=True, gpu_memory=None)),
         ({"resources": {"device": "auto", "gpus": 4}}, Needs(on_gpu=True, gpu_memory=None, gpus=4)),
         ({"resources": {"device": "cpu"}}, Needs(on_gpu=False, gpu_memory=None)),
+        ({"resources": {"labels": ["a", "b"]}}, Needs(on_gpu=True, gpu_memory=None, labels=("a", "b"))),
         ({}, Needs(on_gpu=True, gpu_memory=None)),
     ],
 )

@@ -106,14 +106,14 @@ def test_workers_are_shown(cli: Cli, service: FakeService, capsys: pytest.Captur
     items = [
         {"name": "one", **seen, "is_alive": True, "run_id": "a"},
         {"name": "two", **seen, "is_alive": False, "is_drained": True},
-        {"name": "six", **seen, "is_alive": True, "obstacle": "GPU 0 is in use"},
+        {"name": "six", **seen, "is_alive": True, "obstacle": "GPU 0 is in use", "labels": ["fast", "h100"]},
     ]
     answer(service, {"items": items})
     assert cli("workers") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("one  trains a; heard of")
     assert lines[1].startswith("two  gone; drained: claims nothing more; heard of")
-    assert lines[2].startswith("six  idle; waits: GPU 0 is in use; heard of")
+    assert lines[2].startswith("six  idle; waits: GPU 0 is in use; labels fast, h100; heard of")
 
 
 @pytest.mark.parametrize(

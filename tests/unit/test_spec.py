@@ -209,6 +209,34 @@ def test_memory_that_is_none_is_refused_with_its_field(gb: float | str):
     assert list(refused.value.problems) == ["resources.gpu_memory_gb"]
 
 
+def test_labels_are_sorted_and_change_no_hash():
+    plain = get_preset("digit8-stable").spec
+    labelled = RunRequest(preset="digit8-stable", set={"resources.labels": ["h100", "Big_1-x", "h100"]}).resolve()
+    assert labelled.resources.labels == ("Big_1-x", "h100")
+    assert spec_hash(labelled) == spec_hash(plain)
+    assert '"labels":["Big_1-x","h100"]' in canonical_json(labelled)
+
+
+@pytest.mark.parametrize(
+    ("labels", "field"),
+    [
+        (["fast", "h 100"], "resources.labels.1"),
+        ([""], "resources.labels.0"),
+        (["a\n"], "resources.labels.0"),
+        (["schnäll"], "resources.labels.0"),
+        (["x" * 33], "resources.labels.0"),
+        ([f"l{n}" for n in range(9)], "resources.labels"),
+        ("h100", "resources.labels"),
+    ],
+)
+def test_labels_that_are_none_are_refused_with_their_field(labels: object, field: str):
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset="digit8-stable", set={"resources.labels": labels}).resolve()
+    assert list(refused.value.problems) == [field]
+    if field != "resources.labels":
+        assert "allowed: 1 to 32 letters, digits, dashes and underscores" in refused.value.problems[field]
+
+
 def test_polygons_train_the_networks_for_images():
     spec = RunRequest(preset="digit8-stable", set={"dataset": {"name": "polygons"}}).resolve()
     assert (spec.dataset.size, spec.data.shape, spec.generator.family) == (10_000, (1, 28, 28), "deconv")

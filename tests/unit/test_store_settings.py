@@ -42,6 +42,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
         "POLL_INTERVAL": "0.5",
         "DEVICE": "cuda:1",
         "THREADS": "2",
+        "WORKER_LABELS": "h100, fast",
     }.items():
         monkeypatch.setenv(f"GANCLINIC_{name}", value)
     settings = Settings()
@@ -51,6 +52,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
         Path("/data"),
     )
     assert (settings.port, settings.device, settings.threads) == (9000, "cuda:1", 2)
+    assert settings.worker_labels == ("fast", "h100")
     assert (settings.lease_duration, settings.poll_interval) == (timedelta(seconds=90), timedelta(seconds=0.5))
     assert settings.token is not None
     assert settings.token.get_secret_value() == "secret"
@@ -156,6 +158,13 @@ def test_everyone_who_starts_at_once_gets_the_same_token(tmp_path: Path) -> None
         first, *others = pool.map(start, range(starters))
     assert others == [first] * (starters - 1)
     assert len(set(first)) == rounds
+
+
+@pytest.mark.parametrize("labels", ["h100,", "h 100", '["h100"]', ",".join(f"l{n}" for n in range(9))])
+def test_labels_of_a_worker_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, labels: str) -> None:
+    monkeypatch.setenv("GANCLINIC_WORKER_LABELS", labels)
+    with pytest.raises(ValidationError, match=r"worker_labels"):
+        Settings()
 
 
 # --- a bucket ---------------------------------------------------------------------------------------------------
