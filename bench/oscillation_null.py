@@ -32,8 +32,8 @@ Draw = Callable[[np.random.Generator, int, int], Array]
 
 ALPHA = PERIODIC.value
 SHARE = SWINGING.value  # of the variance: the gate beside p that runs are judged with
-LENGTHS = {1024: 10_000, 512: 5_000, 256: 5_000}  # steps to series of each kind of noise
-POWER_SERIES = 400
+LENGTHS = {1024: 3_000, 512: 3_000, 256: 3_000}  # steps to series of each kind of noise
+POWER_SERIES = 200
 TREND_SERIES = 5_000
 TREND_LENGTHS = (8, 12, 20, 50)  # evaluations
 CHUNK = 500
