@@ -13,25 +13,27 @@ from typing import Any
 import numpy as np
 
 from bench import results
-from bench.verdicts.labels import truth
+from bench.verdicts import labels
+from bench.verdicts.labels import median_at_end, truth
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
 from bench.verdicts.suite import Planned, planned
 from ganlib.diagnose import thresholds
 from ganlib.diagnose.signals import Signals, signals_of
 from ganlib.diagnose.thresholds import RULESET, Threshold
-from ganlib.diagnose.verdict import FindingName
 
 FITTED_PART = "calibration"
 NOTHING = float("nan")
+POOR, ALIKE = "poor", "alike"
+"""What the oracle says of samples, beside findings."""
 
-SIGNALS: dict[str, tuple[FindingName, Callable[[Signals], float]]] = {
-    "spread": ("mode collapse", lambda s: s.outcome.spread if s.outcome else NOTHING),
+SIGNALS: dict[str, tuple[str, Callable[[Signals], float]]] = {
+    "spread": (ALIKE, lambda s: s.outcome.spread if s.outcome else NOTHING),
     "distance": ("mode collapse", lambda s: s.outcome.distance if s.outcome else NOTHING),
     "missing mass": ("mode collapse", lambda s: s.outcome.missing_mass if s.outcome else NOTHING),
     "coverage over precision": ("mode collapse", lambda s: s.outcome.unexplained if s.outcome else NOTHING),
     "quality": ("stalled", lambda s: s.outcome.quality if s.outcome else NOTHING),
-    "quality of the last evaluations": ("deceptive loss", lambda s: s.late_quality if s.outcomes else NOTHING),
+    "quality of the last evaluations": (POOR, lambda s: s.late_quality if s.outcomes else NOTHING),
     "class unevenness": ("mode collapse", lambda s: s.outcome.unevenness if s.outcome else NOTHING),
     "recognised": ("stalled", lambda s: s.outcome.recognised if s.outcome else NOTHING),
     "faded": ("vanishing gradients", lambda s: s.faded),
@@ -43,7 +45,7 @@ SIGNALS: dict[str, tuple[FindingName, Callable[[Signals], float]]] = {
     "strongest gradient": ("exploding gradients", lambda s: s.strongest.ratio if s.strongest else NOTHING),
     "share of the peak": ("oscillation", lambda s: s.peak.share if s.peak and s.peak.p < 1e-3 else 0.0),
 }
-"""Signals at the end of the budget, each with the finding that is set by it."""
+"""Signals at the end of the budget, each with the finding, or the oracle's word, that is set by it."""
 
 
 def values() -> dict[str, float]:
@@ -51,11 +53,16 @@ def values() -> dict[str, float]:
     return {name: cut.value for name, cut in vars(thresholds).items() if isinstance(cut, Threshold)}
 
 
-def _look(run: Planned) -> tuple[str, frozenset[FindingName], bool, dict[str, float]]:
+def _look(run: Planned) -> tuple[str, set[str], bool, dict[str, float]]:
     recording = load(path_of(run))
     signals = signals_of(recording.history)
     found = truth(run, recording)
-    return run.id, found.labels, found.healthy, {name: float(read(signals)) for name, (_, read) in SIGNALS.items()}
+    said: set[str] = set(found.labels)
+    if median_at_end(recording.figure("quality")) < labels.POOR:
+        said.add(POOR)
+    if median_at_end(recording.figure("spread")) < labels.NO_SPREAD:
+        said.add(ALIKE)
+    return run.id, said, found.healthy, {name: float(read(signals)) for name, (_, read) in SIGNALS.items()}
 
 
 def fit() -> dict[str, Any]:
@@ -70,8 +77,8 @@ def fit() -> dict[str, Any]:
         "signals": {
             signal: {
                 "finding": finding,
-                "with it": _quantiles([row[signal] for _, labels, _, row in looked if finding in labels]),
-                "without": _quantiles([row[signal] for _, labels, _, row in looked if finding not in labels]),
+                "with it": _quantiles([row[signal] for _, said, _, row in looked if finding in said]),
+                "without": _quantiles([row[signal] for _, said, _, row in looked if finding not in said]),
                 "healthy": _quantiles([row[signal] for _, _, healthy, row in looked if healthy]),
             }
             for signal, (finding, _) in SIGNALS.items()

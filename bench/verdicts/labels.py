@@ -4,7 +4,8 @@ Outcome findings (collapse, memorisation, progress) come from the oracle's figur
 does not read. Dynamic findings come from the raw curves, by rules of thumb over the last fifth of the budget; only that
 both losses vanish also asks what was planted. The diagnosis reads the same curves, and some levels are the published
 ones on either side (the band of healthy losses, a g_loss of 2.5, a loss of 1e4): figures on dynamic findings say that
-rules and thumbs agree, until every curve was looked at. `reviewed.toml` has what looking changed, and the last word.
+rules and thumbs agree, but for oscillation, which was labelled by looking at the curves alone. `reviewed.toml` has what
+looking changed, and the last word.
 """
 
 import tomllib
@@ -69,13 +70,13 @@ def truth(run: Planned, recording: Recording) -> Truth:
     """The labels of a run."""
     review: dict[str, Any] = reviews().get(run.configuration.adopted or "") or _reviewed().get(run.id) or {}
     onset = _dated(recording)
-    poor = review.get("poor", False) or _end(recording.figure("quality")) < POOR
+    poor = review.get("poor", False) or median_at_end(recording.figure("quality")) < POOR
     found: set[FindingName] = _undated(recording, bad=poor or "mode collapse" in onset)
     found.update(onset, _dynamics(run, recording))
     found.update(review.get("present", []))
-    found.difference_update(review.get("absent", []))
-    if not found and poor and _gain(recording) < GAIN:
+    if not found.difference(review.get("absent", [])) and poor and _gain(recording) < GAIN:
         found.add("stalled")
+    found.difference_update(review.get("absent", []))
     harmful = found - {"slow convergence"}
     argued = [*_argued(recording), *([review["reason"]] if review else [])]
     return Truth(
@@ -111,7 +112,7 @@ def _undated(recording: Recording, *, bad: bool) -> set[FindingName]:
     """What can be said at the end of the budget alone, of samples that are bad or not."""
     found: set[FindingName] = set()
     finite = recording.figure("finite")[-1] == 1
-    late = _end(recording.figure("quality"))
+    late = median_at_end(recording.figure("quality"))
     if finite and _gain(recording) >= GAIN and late < FINISHED and _is_rising(recording):
         found.add("slow convergence")
     if _losses_look_healthy(recording) and bad:
@@ -123,7 +124,7 @@ def _gain(recording: Recording) -> float:
     """Of quality, from two thirds of the budget to its end."""
     quality = recording.figure("quality")
     centre = round(2 / 3 * (len(quality) - 1))
-    return _end(quality) - float(np.median(quality[centre - 1 : centre + 2]))
+    return median_at_end(quality) - float(np.median(quality[centre - 1 : centre + 2]))
 
 
 def _is_rising(recording: Recording) -> bool:
@@ -159,13 +160,13 @@ def _collapsed(recording: Recording) -> NDArray[np.bool_]:
 
 
 def _argued(recording: Recording) -> list[str]:
-    missing = _end(recording.figure("missing"))
+    missing = median_at_end(recording.figure("missing"))
     low, high = BARELY_LEFT_OUT
     return [f"modes with {missing:.0%} of the data are left out"] if low < missing < high else []
 
 
 def _is_good(recording: Recording) -> bool:
-    figures = {name: _end(recording.figure(name)) for name in ("missing", "quality", "spread", "finite")}
+    figures = {name: median_at_end(recording.figure(name)) for name in ("missing", "quality", "spread", "finite")}
     return (
         figures["quality"] >= GOOD
         and not figures["missing"] > BARELY_LEFT_OUT[0]
@@ -191,7 +192,7 @@ JOINED = "joined batches"  # the published cause of both losses vanishing
 
 def _dynamics(run: Planned, recording: Recording) -> set[FindingName]:
     found: set[FindingName] = set()
-    steps, poor = _tail(recording, 0.2), _end(recording.figure("quality")) < POOR
+    steps, poor = _tail(recording, 0.2), median_at_end(recording.figure("quality")) < POOR
     losses = np.stack([steps[name] for name in ("d_loss_real", "d_loss_fake", "g_loss")])
     if not np.isfinite(losses).all() or np.abs(losses).max() > 1e4:
         return {"divergence"}
@@ -240,7 +241,7 @@ def _tail(recording: Recording, share: float) -> dict[str, NDArray[np.float64]]:
     return {name: steps[:, index] for index, name in enumerate(STEP_COLUMNS)}
 
 
-def _end(values: NDArray[np.float32]) -> float:
+def median_at_end(values: NDArray[np.float32]) -> float:
     """Median of the last three evaluations; not a number where none of them could be judged."""
     last = values[-3:]
     return float(np.nanmedian(last)) if np.isfinite(last).any() else float("nan")

@@ -145,11 +145,13 @@ def _unpack(
     """Writes the pixels of every picture, those of pairs in colours; the pictures, and the shape of each."""
     pictures: list[Picture] = []
     shape: tuple[int, ...] = ()
+    kept = 0
     for name, content in entries:
         pixels = _decode(name, content, wanted.limits)
         pictures.append(Picture(name=name, size=pixels.shape[1:], is_grey=len(pixels) == 1))
         if wanted.side is not None:
             pixels = cut(pixels[None], crop=True, side=wanted.side)[0]
+        kept += pixels.size
         pixels = in_colours(pixels) if wanted.pairs else pixels
         shape = shape or pixels.shape
         if pixels.shape != shape:
@@ -158,7 +160,7 @@ def _unpack(
                 f"{name!r:.100} is {_words(pixels.shape)}, {pictures[0].name!r:.100} is {_words(shape)}; "
                 f"all pictures need the same {what}"
             )
-        wanted.limits.check_unpacked(len(pictures) * pixels.size, packed)
+        wanted.limits.check_unpacked(kept, packed)
         file.write(pixels.tobytes())
     if not pictures:
         raise InvalidUpload(f"holds no pictures ({', '.join(FORMATS)})")

@@ -18,6 +18,8 @@ from ganlib.datasets.samples import BLOCK_BYTES, InvalidUpload, Limits, Samples,
 
 COLOURS = 3
 HOW = "pack two folders whose pictures have the same names, as A/1.png and B/1.png"
+SPLITS = {"train", "test", "val", "valid", "validation"}
+"""Folders whose pictures of one name are not partners."""
 Pixels = NDArray[np.uint8]
 
 
@@ -52,6 +54,8 @@ def matched(names: Sequence[str]) -> Matched:
         shown = ", ".join(f"{folder!r:.40}" for folder in sorted(found)[:5])
         raise InvalidUpload(f"has pictures in {len(found)} folders ({shown}), which are no pairs; {HOW}")
     (one, first), (other, second) = sorted(found.items())
+    if {one.lower(), other.lower()} <= SPLITS:
+        raise InvalidUpload(f"has the folders {one!r:.40} and {other!r:.40}, which are no inputs and targets; {HOW}")
     if not first.keys() & second.keys():
         example = names[first[min(first)]]
         raise InvalidUpload(

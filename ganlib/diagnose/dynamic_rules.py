@@ -129,9 +129,9 @@ def vanishing_gradients(signals: Signals) -> Finding | None:
     evidence: list[Evidence] = []
     if pull is not None and pull.ratio <= at.VANISHED_PULL.value:
         evidence.append(_of_pull(signals, pull, "<=", at.VANISHED_PULL))
-    if signals.faded <= at.VANISHED_PULL.value:
+    if signals.faded <= at.FADED.value:
         signal = "gradient of the whole generator, over the same in the first ten updates"
-        evidence.append(of_window(signals.dynamics, signal, signals.faded, "<=", at.VANISHED_PULL))
+        evidence.append(of_window(signals.dynamics, signal, signals.faded, "<=", at.FADED))
     if not evidence:
         return None
     least = min(sign.value for sign in evidence)

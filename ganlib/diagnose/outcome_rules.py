@@ -103,7 +103,7 @@ def deceptive_loss(signals: Signals) -> Finding | None:
 def stalled(signals: Signals) -> Finding | None:
     """Poor samples that have not become better over the last third of the budget."""
     results = signals.late_outcomes
-    change = signals.progress_trend() if signals.is_over else None
+    change = signals.quality_trend() if signals.is_over else None
     if change is None:
         return None
     quality = signals.late_quality
@@ -120,9 +120,11 @@ def stalled(signals: Signals) -> Finding | None:
 def slow_convergence(signals: Signals) -> Finding | None:
     """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
     results = signals.late_outcomes
-    change = signals.progress_trend() if signals.is_over else None
+    change = signals.quality_trend() if signals.is_over else None
+    if change is None:
+        return None
     line = projection(np.array([r.epoch for r in results]), np.array([r.quality for r in results]))
-    if change is None or line is None:
+    if line is None:
         return None
     gained = change.slope * len(results)
     if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or line.level >= at.FINISHED.value:

@@ -159,7 +159,7 @@ class Signals:
         """Median quality of the last LATE_EVALUATIONS outcomes: samples may be good or bad for a moment."""
         return float(np.median([o.quality for o in self.outcomes[-LATE_EVALUATIONS:]]))
 
-    def progress_trend(self) -> Trend | None:
+    def quality_trend(self) -> Trend | None:
         """Of the quality over the late outcomes; None where there are too few."""
         return trend(np.array([o.quality for o in self.late_outcomes]))
 
@@ -243,7 +243,8 @@ def _knows_classes(evaluation: Evaluation) -> bool:
 
     What is known of a mixture is left to those who want to know whether the diagnosis is right.
     """
-    return "classifier_accuracy" in evaluation.values and evaluation.nulls["high_quality"].mean >= TRUSTED
+    null = evaluation.nulls.get("high_quality")
+    return "classifier_accuracy" in evaluation.values and null is not None and null.mean >= TRUSTED
 
 
 def _pulls(history: History) -> tuple[Pull | None, Pull | None]:

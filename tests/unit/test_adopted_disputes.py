@@ -7,6 +7,8 @@ import pytest
 
 from bench.verdicts import adopt, labels, suite
 from bench.verdicts.adopt import Adopted
+from bench.verdicts.record import path_of
+from bench.verdicts.recording import load
 from ganlib.preset import get_preset
 from ganlib.request import RunRequest
 
@@ -19,6 +21,16 @@ SPEC = RunRequest(
         "evaluation": {"every_epochs": 2},
     }
 ).resolve()
+
+
+def on(name: str, family: str = "", **changes: Any) -> dict[str, Any]:
+    """A spec of the data set."""
+    generator, discriminator = (family, family) if family else ("deconv", "conv")
+    return {
+        "dataset": {"name": name, **changes},
+        "generator": {"family": generator},
+        "discriminator": {"family": discriminator},
+    }
 
 
 def line(**changes: Any) -> str:
@@ -58,6 +70,10 @@ def test_healthy_says_that_nothing_harmful_is_there():
         ({"epoch": 3}, "of one epoch"),
         ({"warm_start": {"run_id": "a"}}, "another run's weights"),
         ({"spec": {"dataset": {"name": "nothing"}}}, "spec is not valid here"),
+        ({"spec": on("fashion-mnist")}, "fashion-mnist as it is there"),
+        ({"spec": on("fashion-mnist", limit=5001)}, "fashion-mnist as it is there"),
+        ({"spec": on("mnist-5k", image_size=32)}, "mnist-5k as it is there"),
+        ({"spec": on("mixture1d", family="mlp")}, "mixture1d as it is there"),
         (
             {"spec": get_preset("digit8-stable").spec.model_dump(mode="json") | {"dataset": {"name": "kmnist"}}},
             "oracle",
@@ -69,6 +85,20 @@ def test_what_cannot_be_adopted_is_named_with_its_line(changes, reason):
     assert runs == []
     assert refused.startswith("line 1: ")
     assert reason in refused
+
+
+@pytest.mark.parametrize("spec", [on("fashion-mnist", limit=5000), on("mnist-5k"), on("grid25", family="mlp")])
+def test_what_the_oracle_knows_is_adopted(spec):
+    runs, refused = adopt.adopt([line(spec=spec)])
+    assert (len(runs), refused) == (1, [])
+
+
+def test_a_person_who_says_not_stalled_is_not_overruled(monkeypatch):
+    run = next(r for r in suite.planned() if r.id == "ring8-bce-saturating-loss-0")
+    recording = load(path_of(run))
+    assert "stalled" in labels.truth(run, recording).labels
+    monkeypatch.setattr(labels, "_reviewed", lambda: {run.id: {"absent": ["stalled"], "reason": "looks well"}})
+    assert "stalled" not in labels.truth(run, recording).labels
 
 
 def test_broken_lines_are_named():

@@ -74,6 +74,10 @@ def test_partners_have_the_same_path_whatever_its_ending(
             ["A/1.png", "A/2.png", "B/1.png"],
             "'A/2.png' has no partner in 'B'; add one of the same name, or leave it out",
         ),
+        (
+            ["train/A/1.png", "train/B/1.png", "test/A/1.png", "test/B/1.png"],
+            "has the folders 'test' and 'train', which are no inputs and targets; pack two folders",
+        ),
         (["A/1.png", "B/3.png", "B/1.png", "B/2.png"], "'B/2.png' has no partner in 'A', and 1 more have none; add"),
         (
             ["A/1.png", "B/2.png"],
@@ -174,6 +178,12 @@ def test_pairs_unpack_to_no_more_than_is_allowed() -> None:
     content = zipped(encoded(images("A", 40, 40) | images("B", 40, 40)))
     with pytest.raises(InvalidUpload, match="unpacks to"):
         read(content, limits=Limits(min_samples=2, unpacked_bytes=8 * 40 * 40))
+
+
+def test_grey_pairs_count_as_grey_against_what_is_allowed() -> None:
+    content = zipped(encoded(images("A", 40, 40) | images("B", 40, 40)))
+    found = read(content, limits=Limits(min_samples=2, unpacked_bytes=2 * len(content)))
+    assert found.array.nbytes == found.array.size > 2 * len(content) / 3
 
 
 # --- training data ----------------------------------------------------------------------------------------------
