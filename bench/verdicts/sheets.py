@@ -2,6 +2,7 @@
 """A picture of each recorded run, without its verdict: the curves, the samples, and what the oracle saw.
 
 python -m bench.verdicts.sheets RUN…       # writes .ganclinic/bench/sheets/RUN.png; without RUN, all of them
+python -m bench.verdicts.sheets --pages    # writes the pictures of docs/findings.md
 """
 
 import argparse
@@ -18,33 +19,56 @@ from bench.verdicts.suite import planned
 from ganlib.report import STEP_COLUMNS
 
 SHEETS = Path(".ganclinic/bench/sheets")
+PICTURES = Path("docs/images/findings")
+PAGES = {
+    "healthy": "eights-bce-5-discriminator-steps-1",
+    "divergence": "ring8-bce-rate-1e-1-in-the-discriminator-2",
+    "both-losses-vanish": "eights-bce-joined-batches-0",
+    "discriminator-wins": "digits-bce-Adam-defaults-0",
+    "discriminator-inert": "eights-bce-tiny-discriminator-1",
+    "vanishing-gradients": "eights-bce-saturating-loss-slow-generator-0",
+    "no-equilibrium": "fashion-bce-tiny-generator-0",
+    "mode-collapse": "digits-hinge-latent-of-1-0",
+    "memorisation": "eights-bce-60-images-0",
+    "oscillation": "grid25-wgan-gp-latent-of-1-1",
+    "deceptive-loss": "fashion-bce-tiny-discriminator-0",
+    "stalled": "grid25-bce-saturating-loss-1",
+    "slow-convergence": "digits-bce-cut-short-1",
+}
+"""Runs that show their finding alone, and are labelled and diagnosed so, by the names of the pictures."""
 ROWS = 6
-COLOURS = {"d_loss_real": "#0072b2", "d_loss_fake": "#56b4e9", "g_loss": "#d55e00"}
+COLOURS = {"g_loss": "#d55e00", "d_loss_real": "#0072b2", "d_loss_fake": "#009e73"}
+"""The generator's first, so that it hides neither of the others."""
+NOTES = 8  # points
 
 mpl.use("Agg")
 
 
 def draw(recording: Recording, title: str, path: Path) -> None:
     """Write the sheet of a run."""
-    figure, (losses, close, oracle, samples) = plt.subplots(1, 4, figsize=(13, 2.9), width_ratios=[3, 3, 2, 2.2])
+    figure, (losses, close, oracle, samples) = plt.subplots(1, 4, figsize=(15, 3.9), width_ratios=[3, 3, 2.2, 2.6])
     steps = recording.history.steps
     _curves(losses, steps, 0)
     _curves(close, steps, max(0, len(steps) - 300), from_zero=False)
-    losses.set_title(title, loc="left", fontsize=9)
-    close.set_title("last 300 steps", loc="left", fontsize=9)
-    losses.legend(fontsize=6, loc="upper right")
+    losses.set_title(title, loc="left", fontsize=10)
+    close.set_title("last 300 steps", loc="left", fontsize=11)
+    losses.set_ylabel("loss", fontsize=9)
     epochs = [e.epoch for e in recording.history.evaluations]
     for name, colour in (("missing", "#cc3311"), ("quality", "#009e73"), ("spread", "#666666")):
-        oracle.plot(epochs, recording.figure(name), label=name, color=colour, lw=1)
+        values = recording.figure(name)
+        if np.isfinite(values).any():
+            oracle.plot(epochs, values, label=name, color=colour, lw=1.5)
     oracle.set_ylim(-0.05, 1.3)
-    oracle.set_title("what the oracle saw", loc="left", fontsize=9)
-    oracle.legend(fontsize=6)
+    oracle.set_title("what the oracle saw", loc="left", fontsize=11)
     _samples(samples, recording)
-    for axes in (losses, close, oracle):
-        axes.tick_params(labelsize=6)
+    for axes, unit in ((losses, "step"), (close, "step"), (oracle, "epoch")):
+        axes.tick_params(labelsize=NOTES)
+        axes.set_xlabel(unit, fontsize=9)
+    for axes in (losses, oracle):  # below the plot: no place in it is free in every run
+        axes.legend(fontsize=NOTES, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=70, metadata={"Software": None})
+    figure.savefig(path, dpi=80, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -52,7 +76,7 @@ def _curves(axes: Axes, steps: np.ndarray, first: int, *, from_zero: bool = True
     shown = steps[first:]
     for name, colour in COLOURS.items():
         values = shown[:, STEP_COLUMNS.index(name)]
-        axes.plot(np.arange(first, first + len(values)), values, lw=0.6, color=colour, label=name)
+        axes.plot(np.arange(first, first + len(values)), values, lw=0.8, color=colour, label=name, alpha=0.85)
     finite = shown[:, :3][np.isfinite(shown[:, :3])]
     if len(finite):
         low, high = np.quantile(finite, [0.005, 0.995])
@@ -64,7 +88,7 @@ def _curves(axes: Axes, steps: np.ndarray, first: int, *, from_zero: bool = True
 
 def _samples(axes: Axes, recording: Recording) -> None:
     last = recording.pictures[max(recording.pictures)]
-    axes.set_title("samples at the end", loc="left", fontsize=9)
+    axes.set_title("samples at the end", loc="left", fontsize=11)
     axes.set_xticks([])
     axes.set_yticks([])
     if recording.figure("finite")[-1] == 0:
@@ -88,7 +112,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--into", type=Path, default=SHEETS)
+    parser.add_argument("--pages", action="store_true", help="the pictures of docs/findings.md")
     options = parser.parse_args()
+    if options.pages:
+        runs = {run.id: run for run in planned()}
+        for name, run_id in PAGES.items():
+            run = runs[run_id]
+            draw(load(path_of(run)), f"{run.configuration.name}, seed {run.seed}", PICTURES / f"{name}.png")
+        return
     for run in planned():
         if path_of(run).exists() and (not options.runs or run.id in options.runs):
             draw(load(path_of(run)), f"{run.configuration.name}, seed {run.seed}", options.into / f"{run.id}.png")
