@@ -3,21 +3,26 @@
 import sys
 
 import uvicorn
+from pydantic import ValidationError
 
 from api.app import create_app
 from store.accounts import InvalidTokensFile
 from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.log_lines import configure_logging
-from store.settings import Settings, create_home, read_or_create_token
+from store.settings import Settings, create_home, describe_invalid, read_or_create_token
 from store.tracing import configure_tracing
 
 SHUTDOWN_GRACE_S = 5
 
 
 def main() -> int:
-    """Serves until SIGINT or SIGTERM; exit status 1 where the database or the tokens file is not ready."""
-    settings = Settings()
+    """Serves until SIGINT or SIGTERM; exit status 1 where the settings, the database or the tokens file are not fit."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(f"{describe_invalid(error)}\n")
+        return 1
     create_home(settings.home)
     token = settings.token or read_or_create_token(settings.home)
     configure_logging(settings.log_format, secrets=(*settings.secrets, token.get_secret_value()))

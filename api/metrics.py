@@ -34,7 +34,7 @@ class Collected(Collector):
 def _of_runs(tallies: Tallies) -> Iterator[Metric]:
     queued = GaugeMetricFamily("ganclinic_queue_length", "Runs that are queued.", labels=("kind", "priority"))
     oldest = GaugeMetricFamily(
-        "ganclinic_queue_oldest_seconds", "Time since the oldest queued run was made.", labels=("kind", "priority")
+        "ganclinic_queue_oldest_seconds", "Longest wait of a queued run.", labels=("kind", "priority")
     )
     for waiting in tallies.waiting:
         labels = (waiting.kind, str(waiting.priority))

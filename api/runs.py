@@ -26,6 +26,7 @@ from api.resolve import resolve
 from api.schemas import RunDetail, RunPage, RunView, run_path
 from ganlib.request import RunRequest
 from store import deletion, extensions, pauses, runs
+from store.accounts import EQUAL
 from store.db import reading
 from store.errors import DatabaseUnavailable, StoreUnavailable
 from store.owners import Owner
@@ -135,7 +136,8 @@ def delete_run(
     One that remedies made other runs of stays until those are deleted.
     """
     require_may_change(caller, runs.get(session, run_id))
-    artifacts = deletion.delete_run(session, run_id, with_labels=with_labels)
+    sharing = EQUAL if caller.administrator else services.accounts.sharing
+    artifacts = deletion.delete_run(session, run_id, with_labels=with_labels, sharing=sharing)
     background.add_task(_delete_files, services, run_id, artifacts)  # runs after the commit: rows never lack files
 
 

@@ -3,12 +3,15 @@
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Engine
 
-from api.deps import Reader, ServicesDep
+from api.deps import ServicesDep
 from api.errors import documented
 from api.views import View
 from store.accounts import Sharing
-from store.storage import OwnerUsage, measure_usage, usage_of_owners, usage_of_runs
+from store.db import reading
+from store.settings import Settings
+from store.storage import OwnerUsage, RunUsage, list_stored, usage_of_runs
 
 router = APIRouter(prefix="/storage", tags=["storage"])
 
@@ -73,14 +76,13 @@ class StorageView(View):
 
 @router.get("", responses=documented(422))
 def get_storage(
-    session: Reader,
     services: ServicesDep,
     limit: Annotated[int, Query(ge=0, le=1000, description="How many users and runs are listed.")] = 50,
 ) -> StorageView:
     """Look at what stored files take."""
-    usage = measure_usage(services.settings)
-    users = usage_of_owners(session, services.settings) if limit else []
-    runs = usage_of_runs(session, services.settings) if limit else []
+    usage = services.storage.usage()
+    users = services.storage.usages(services.engine) if limit else []
+    runs = _measure_runs(services.engine, services.settings) if limit else []
     return StorageView(
         artifacts=usage.artifacts,
         uploads=usage.uploads,
@@ -90,3 +92,9 @@ def get_storage(
         users=[OwnerStorageView.of(usage, services.accounts.sharing) for usage in users[:limit]],
         runs=[RunStorageView.model_validate(run) for run in runs[:limit]],
     )
+
+
+def _measure_runs(engine: Engine, settings: Settings) -> list[RunUsage]:
+    stored = list_stored(settings)
+    with reading(engine) as session:
+        return usage_of_runs(session, stored)

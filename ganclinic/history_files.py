@@ -5,6 +5,7 @@ A file is taken for what it begins with, whatever its name. Only columns that ho
 
 import csv
 import json
+import lzma
 import struct
 import tokenize
 import zipfile
@@ -30,13 +31,14 @@ BROKEN = (
     EOFError,
     OverflowError,
     KeyError,
-    NotImplementedError,
+    NotImplementedError,  # this and the next are RuntimeErrors, which are taken for encryption where they stand alone
     RecursionError,
     SyntaxError,
     tokenize.TokenError,
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 """What NumPy and the standard library raise where an .npz file is damaged."""
 

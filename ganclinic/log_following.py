@@ -54,17 +54,19 @@ class LogFollower:
 
     def _rest(self, began: RunLog) -> Iterator[str]:
         """What comes after, event by event; goes on where a broken connection left off."""
-        after, deadline = began.end, self.patience.end_of_outage()
+        after, deadline = began.end, None
         while True:
             try:
                 with self.transport.events(self.path, {"attempt": began.attempt}, after=after) as events:
+                    deadline = None  # it answers; keep-alives, which say so later, are no events
                     for event in events:
                         if event.kind == "end":
                             return
-                        after, deadline = event.id, self.patience.end_of_outage()
+                        after = event.id
                         yield event.data
-            except (ServiceUnreachable, ServiceFailed):
-                if self.patience.is_over(deadline):
+            except (ServiceUnreachable, ServiceFailed) as error:
+                deadline = self.patience.end_of_outage() if deadline is None else deadline
+                if self.patience.gives_up(error, deadline):
                     raise
             self.patience.pause()
 

@@ -9,9 +9,12 @@ from ganclinic.views import ComparisonView, RunDetails, RunView
 
 POLL_INTERVAL_S = 0.5
 POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
+LONG_WAIT_S = 5.0  # an idle worker takes a queued run within a second or two
 OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
 
 Seen = TypeVar("Seen")
+WhenWaiting = Callable[[Sequence[RunView]], None]
+"""Is given the queued runs that wait for long."""
 Job = TypeVar("Job", RunDetails, ComparisonView)
 
 
@@ -33,6 +36,11 @@ class Patience:
         """Whether that time has come."""
         return self._clock() >= deadline
 
+    def gives_up(self, error: ServiceUnreachable | ServiceFailed, deadline: float) -> bool:
+        """Whether the error is not waited out: the time has come, or it is a fault of the service's own, no outage."""
+        has_fault = isinstance(error, ServiceFailed) and error.problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        return has_fault or self.is_over(deadline)
+
     def until_final(self, look: Callable[[], Job], job_id: str, timeout_s: float | None) -> Job:
         """What is seen once it is over.
 
@@ -46,18 +54,32 @@ class Patience:
             self.pause()
         return job
 
-    def changes(self, look: Callable[[], Seen], runs_of: Callable[[Seen], Sequence[RunView]]) -> Iterator[Seen]:
-        """What is seen each time it has changed, until all its runs are over."""
+    def changes(
+        self,
+        look: Callable[[], Seen],
+        runs_of: Callable[[Seen], Sequence[RunView]],
+        when_waiting: WhenWaiting | None = None,
+    ) -> Iterator[Seen]:
+        """What is seen each time it has changed, until all its runs are over.
+
+        `when_waiting` is called once, where all that are not over have been queued for `LONG_WAIT_S`.
+        """
         last: Seen | None = None
+        is_long_at = self._clock() + LONG_WAIT_S
         while True:
             seen = self.through_outages(look)
             if seen != last:
                 yield seen
-            going_on = sum(not run.is_final for run in runs_of(seen))
+            going_on = [run for run in runs_of(seen) if not run.is_final]
             if not going_on:
                 return
+            if any(run.status != "queued" for run in going_on):
+                is_long_at = self._clock() + LONG_WAIT_S
+            elif when_waiting is not None and self.is_over(is_long_at):
+                when_waiting(going_on)
+                when_waiting = None
             last = seen
-            self._sleep(max(POLL_INTERVAL_S, POLL_INTERVAL_PER_RUN_S * going_on))
+            self._sleep(max(POLL_INTERVAL_S, POLL_INTERVAL_PER_RUN_S * len(going_on)))
 
     def through_outages(self, look: Callable[[], Seen]) -> Seen:
         """What is seen, once the service answers; a fault of its own is no outage."""
@@ -66,9 +88,6 @@ class Patience:
             try:
                 return look()
             except (ServiceUnreachable, ServiceFailed) as error:
-                has_fault = (
-                    isinstance(error, ServiceFailed) and error.problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
-                )
-                if has_fault or self.is_over(deadline):
+                if self.gives_up(error, deadline):
                     raise
                 self.pause()

@@ -131,14 +131,31 @@ def _copy_database(url: URL, directory: Path) -> set[str]:
         with _disposing(engine), Session(engine) as session:
             return _newest_checkpoints(session)
     _find_program("pg_dump")
-    part = directory / f".{POSTGRES_COPY}.part"
     engine = make_engine(url.render_as_string(hide_password=False))
-    with _disposing(engine), reading(engine) as session:
+    with _part_of(directory / POSTGRES_COPY) as part, _disposing(engine), reading(engine) as session:
         moment = session.scalar(select(func.pg_export_snapshot()))
         named = _newest_checkpoints(session)
         _call_postgres("pg_dump", url, "--format=custom", f"--file={part}", f"--snapshot={moment}")
-    part.replace(directory / POSTGRES_COPY)
     return named
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[Path]:
+    """An empty file for its owner alone; it becomes the target, which appears whole, or goes where writing it fails.
+
+    Raises:
+        DiskFull: there is no room.
+    """
+    part = target.with_name(f".{target.name}.part")
+    with room_in(target.parent):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        try:
+            yield part
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -194,18 +211,12 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     """With SQLite's online backup, which sees one moment and lets others write; the target appears whole."""
     if not source.is_file():
         raise BackupFailed(f"there is no database '{source}'")
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    with room_in(target.parent):
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _part_of(target) as part:
         try:
             with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(part)) as written:
                 read.backup(written)
-        except sqlite3.OperationalError as error:
-            part.unlink(missing_ok=True)
+        except sqlite3.DatabaseError as error:  # SQLite cannot read or write, or the source is damaged
             raise BackupFailed(f"'{source}' cannot be copied to '{target}': {error}") from None
-        part.chmod(0o600)
-        part.replace(target)
 
 
 def _find_program(name: str) -> str:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from sqlalchemy import Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from store import quotas
+from store.accounts import EQUAL, Sharing
 from store.artifacts import Artifacts
 from store.errors import RunInUse, RunNotFound
 from store.files import Files
@@ -21,18 +23,18 @@ RECORDS: list[Table] = [
 """The tables whose rows belong to one run."""
 
 
-def delete_run(session: Session, run_id: str, *, with_labels: bool = False) -> frozenset[str]:
+def delete_run(session: Session, run_id: str, *, with_labels: bool = False, sharing: Sharing = EQUAL) -> frozenset[str]:
     """Deletes the training with its records; the hashes of its artifacts, which other runs may have, too.
 
     Its treatments go with it once their tries are deleted. A batch keeps its other runs.
 
     Raises:
         RunNotFound: there is no such run.
-        RunInUse: it is not over, a remedy made another run of it, a treatment goes on with it, or people's labels
-            would be lost and `with_labels` does not say that they may.
+        RunInUse: it is not over, a remedy made another run of it, a treatment goes on with it, a quota of device hours
+            counts it, or people's labels would be lost and `with_labels` does not say that they may.
     """
     _lock(session, run_id)
-    if (reason := _needed_for(session, run_id, with_labels=with_labels)) is not None:
+    if (reason := _needed_for(session, run_id, with_labels=with_labels, sharing=sharing)) is not None:
         raise RunInUse(run_id, reason)
     artifacts = frozenset(session.scalars(select(Artifact.sha256).where(Artifact.run_id == run_id)))
     for table in RECORDS:
@@ -56,7 +58,7 @@ def _lock(session: Session, run_id: str) -> None:
         raise RunNotFound(run_id)
 
 
-def _needed_for(session: Session, run_id: str, *, with_labels: bool) -> str | None:
+def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sharing) -> str | None:
     """Why the run cannot be deleted; None where it can."""
     run = session.get_one(Run, run_id, populate_existing=True)
     if run.status not in FINAL_STATUSES:
@@ -69,6 +71,8 @@ def _needed_for(session: Session, run_id: str, *, with_labels: bool) -> str | No
     children = session.scalars(select(Run.id).where(or_(Run.parent_id == run_id, tries), Run.id != run_id)).all()
     if children:
         return f"remedies made of it {_list(children)}; delete {'it' if len(children) == 1 else 'them'} first"
+    if (whose := quotas.counts_hours_of(session, run, sharing)) is not None:
+        return f"the quota device_hours of {whose} counts it; wait for 24 h after its end, or ask an administrator"
     labels = session.scalars(select(func.count()).select_from(Label).where(Label.run_id == run_id)).one()
     if labels and not with_labels:
         words = "label" if labels == 1 else "labels"

@@ -131,7 +131,7 @@ class NotPausable(StoreError):
     """The run is over, so that it cannot be paused or resumed."""
 
     def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"the run '{run_id}' is over: {status}; only a run that is queued, running or paused can be")
+        super().__init__(f"the run '{run_id}' is over: {status}; it can neither be paused nor resumed")
         self.run_id = run_id
 
 

@@ -101,7 +101,8 @@ def _claim_with_room(
     if place is None:
         return _claim_next(session, worker, lease, sharing)
     with session.begin_nested() as savepoint:
-        run = _claim_next(session, worker, lease, sharing, *suits(place))
+        suitable = suits(most_gpus=place.most_gpus, largest_gpu=place.largest_gpu, labels=place.labels)
+        run = _claim_next(session, worker, lease, sharing, *suitable)
         if run is None or place.takes(needs_of(run.spec)):
             return run
         savepoint.rollback()
@@ -212,9 +213,10 @@ def renew(
     run = update_held(session, run_id, token, lease_expires_at=after(lease), **progress)
     if is_heartbeat and run.lease_worker is not None:
         workers.beat(session, run.lease_worker)
+    gives_way_to = preemption.still_wanted_by(session, run)
     return RenewResult(
         cancel_requested=run.cancel_requested,
-        pause_requested=should_pause(session, run),
+        pause_requested=run.pause_requested or gives_way_to is not None,
         seconds_left=seconds_left(session, run),
     )
 
@@ -305,7 +307,7 @@ def pause(session: Session, run_id: str, token: int) -> Status | None:
         LeaseLost: the token no longer holds it.
     """
     run = require_held(session, run_id, token)
-    gives_way_to = preemption.wanted_by(session, run)
+    gives_way_to = preemption.still_wanted_by(session, run)
     if not run.pause_requested and gives_way_to is None:
         return None
     run = update_held(session, run_id, token, **_ended_or("queued"), **NO_LEASE)

@@ -60,14 +60,18 @@ def needs_of(spec: Mapping[str, Any]) -> Needs:
     )
 
 
-def suits(place: Place) -> tuple[ColumnElement[bool], ...]:
-    """The guards of runs that the place could take if it were empty."""
-    largest, resources = place.largest_gpu, Run.spec["resources"]
-    here = func.coalesce(resources["gpus"].as_integer(), 1) <= place.most_gpus, asks_only_for(place.labels)
-    if largest is None:
+def gpus_of_run() -> ColumnElement[int]:
+    """How many GPUs it is trained on at once; the `gpus` of its needs."""
+    return func.coalesce(Run.spec["resources"]["gpus"].as_integer(), 1)
+
+
+def suits(*, most_gpus: int, largest_gpu: int | None, labels: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """The guards of runs that a place with these could take if it were empty: see `Place`."""
+    here = gpus_of_run() <= most_gpus, asks_only_for(labels)
+    if largest_gpu is None:
         return here
-    budget, device = resources["gpu_memory_gb"].as_float(), resources["device"].as_string()
-    return *here, or_(budget.is_(None), budget <= largest / GB, device == "cpu")
+    budget, device = Run.spec["resources"]["gpu_memory_gb"].as_float(), Run.spec["resources"]["device"].as_string()
+    return *here, or_(budget.is_(None), budget <= largest_gpu / GB, device == "cpu")
 
 
 def asks_only_for(labels: Collection[str]) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from store.db import now
 from store.models import DEFAULT_USER, Attempt, Base, OwnerRow, Run
+from store.needs import needs_of
 
 HALF_LIFE_S = 24 * 3600.0
 """After which a used device second counts half: whoever had the devices all night gives way in the morning."""
@@ -70,12 +71,12 @@ def use_of(duration_s: float) -> float:
 
 
 def charge(session: Session, run: Run, attempt: Attempt) -> None:
-    """Counts an attempt that has just ended for the run's owner."""
+    """Counts an attempt that has just ended for the run's owner, as often as it has GPUs."""
     if attempt.ended_at is None:
         return
     row = session.get(OwnerRow, run.owner, with_for_update={"key_share": True}, populate_existing=True)
     assert row is not None, "runs refer to their owner"
     row.device_seconds = decayed(row.device_seconds, attempt.ended_at - row.as_of)
-    row.device_seconds += use_of(attempt.ended_at - attempt.started_at)
+    row.device_seconds += use_of(attempt.ended_at - attempt.started_at) * needs_of(run.spec).gpus
     row.as_of = max(row.as_of, attempt.ended_at)
     session.flush()

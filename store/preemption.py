@@ -7,14 +7,15 @@ queued run is given way to by one at a time, and waits its whole patience again 
 
 Never asked are runs without checkpoints, those of a drained or silent worker, those that gave way a while ago, and
 those whose place the other could not take: a run on a GPU gives way to one that asks for no more of it, a run on the
-CPU of a worker with GPUs to none that wants one, and none to a run that asks for labels which its worker has not.
+CPU of a worker with GPUs to none that wants one, and none to a run that asks for labels, or for a number of GPUs, which
+its worker has not.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -22,7 +23,7 @@ from store import quotas, workers
 from store.accounts import EQUAL, Sharing
 from store.db import now
 from store.models import Attempt, Drain, Epoch, OwnerRow, Run, WorkerRow
-from store.needs import GB, asks_only_for, needs_of, without
+from store.needs import GB, needs_of, without
 from store.owners import Owner
 from store.share import heads
 from store.workers import EVERY_WORKER
@@ -56,6 +57,18 @@ def wanted_by(session: Session, run: Run) -> str | None:
     return session.scalars(query).one_or_none()
 
 
+def still_wanted_by(session: Session, run: Run) -> str | None:
+    """As `wanted_by`, of a run that nobody else changes now: it forgets one that waits no longer.
+
+    Where that one is queued again, it waits its patience anew before a run is asked.
+    """
+    waiting = wanted_by(session, run)
+    if waiting is None and run.gives_way_to is not None:
+        run.gives_way_to = None
+        session.flush()
+    return waiting
+
+
 def describe(session: Session, gave_way_to: str) -> str:
     """Why an attempt ended that gave way."""
     priority = session.scalars(select(Run.priority).where(Run.id == gave_way_to)).one_or_none()
@@ -85,9 +98,9 @@ def _is_any_outranked(session: Session) -> bool:
 def _those_that_wait(session: Session, patience: timedelta, sharing: Sharing) -> Iterator[Run]:
     """The first queued run of each owner, in the order of claims, where it has waited for longer and may be claimed.
 
-    Those that ask for labels which no worker that is alive has are passed by.
+    Those that no worker that is alive could train are passed by.
     """
-    has_worker = _some_worker_has_its_labels(session)
+    has_worker = workers.could_train(worker for worker in workers.list_workers(session) if worker.is_alive)
     for head in heads(session, sharing):
         query = select(Run).where(Run.status == "queued", Run.owner == head.use.owner.id, has_worker)
         first = session.scalars(query.order_by(Run.priority.desc(), Run.created_at, Run.id).limit(1)).one_or_none()
@@ -95,11 +108,6 @@ def _those_that_wait(session: Session, patience: timedelta, sharing: Sharing) ->
             continue
         if quotas.reached(session, Owner.of(first), sharing) is None:
             yield first
-
-
-def _some_worker_has_its_labels(session: Session) -> ColumnElement[bool]:
-    labelled = {worker.labels for worker in workers.list_workers(session) if worker.is_alive}
-    return or_(*(asks_only_for(labels) for labels in {(), *labelled}))
 
 
 def _waited_s(session: Session, run: Run) -> float:
@@ -150,9 +158,12 @@ def _candidates(waiting: Run, rest: timedelta) -> "Select[str, int]":
 def _leaves_room_for(waiting: Run) -> ColumnElement[bool]:
     """The run has of its worker what the other needs; a worker without GPUs trains everything on the CPU."""
     needs = needs_of(waiting.spec)
+    worker = WorkerRow.name == Run.lease_worker
+    gpus = select(WorkerRow.gpus).where(worker).correlate(Run).scalar_subquery()
+    has_as_many = func.coalesce(gpus, 1) >= needs.gpus
     if not needs.on_gpu:
-        return true()
-    gpu = select(WorkerRow.gpu_memory).where(WorkerRow.name == Run.lease_worker).correlate(Run).scalar_subquery()
+        return has_as_many
+    gpu = select(WorkerRow.gpu_memory).where(worker).correlate(Run).scalar_subquery()
     resources = Run.spec["resources"]
     budget, device = resources["gpu_memory_gb"].as_float(), resources["device"].as_string()
     has_all = budget.is_(None)
@@ -160,7 +171,7 @@ def _leaves_room_for(waiting: Run) -> ColumnElement[bool]:
         enough = has_all
     else:
         enough = and_(or_(has_all, budget >= needs.gpu_memory / GB), gpu >= needs.gpu_memory)
-    return or_(gpu.is_(None), and_(or_(device.is_(None), device != "cpu"), enough))
+    return and_(has_as_many, or_(gpu.is_(None), and_(or_(device.is_(None), device != "cpu"), enough)))
 
 
 def _has_labels_for(waiting: Run) -> "Iterator[ColumnElement[bool]]":

@@ -12,6 +12,7 @@ from store.accounts import UNLIMITED, Caller, Quota, Sharing
 from store.db import now
 from store.errors import PriorityNotAllowed, QuotaExceeded
 from store.models import Attempt, OwnerRow, Run, Status
+from store.needs import gpus_of_run
 from store.owners import Owner
 
 Scope = Literal["user", "team"]
@@ -136,17 +137,27 @@ def limits(
     return found
 
 
+def counts_hours_of(session: Session, run: Run, sharing: Sharing) -> str | None:
+    """Whose quota of device hours counts the run, which is over, for people; None where none does."""
+    limited = [scope for scope in _scopes(Owner.of(run), sharing) if scope[2].device_hours is not None]
+    counted = select(Attempt.number).where(Attempt.run_id == run.id, Attempt.ended_at > now() - DAY_S)
+    if not limited or session.scalars(counted.limit(1)).first() is None:
+        return None
+    scope, name, *_ = limited[0]
+    return f"the {scope} '{name}'"
+
+
 def _count(session: Session, runs: ColumnElement[bool], status: Status) -> int:
     return session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == status)).one()
 
 
 def _device_hours(session: Session, runs: ColumnElement[bool]) -> float:
-    """Of the attempts of these runs, in the last 24 hours."""
+    """Of the attempts of these runs, in the last 24 hours, each as often as its run has GPUs."""
     at = session.scalars(select(now())).one()
     begin = at - DAY_S
     started_at = case((Attempt.started_at < begin, begin), else_=Attempt.started_at)
     query = (
-        select(func.sum(func.coalesce(Attempt.ended_at, at) - started_at))
+        select(func.sum((func.coalesce(Attempt.ended_at, at) - started_at) * gpus_of_run()))
         .join(Run, Run.id == Attempt.run_id)
         .where(runs, or_(Attempt.ended_at > begin, Attempt.ended_at.is_(None)))
     )

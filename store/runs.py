@@ -21,7 +21,7 @@ from store import tracing
 from store.cursors import decode_cursor, encode_cursor
 from store.db import now
 from store.errors import IdempotencyConflict, RunNotFound
-from store.models import Attempt, Kind, Run, Status, Treatment
+from store.models import FINAL_STATUSES, Attempt, Kind, Run, Status, Treatment
 from store.owners import NOBODY_ELSE, Owner, ensure
 
 MAX_PAGE = 200
@@ -248,7 +248,7 @@ def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
     waits = Run.status.in_(["queued", "paused"])
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.kind == kind, Run.status.in_(["queued", "running", "paused"]))
+        .where(Run.id == run_id, Run.kind == kind, Run.status.not_in(FINAL_STATUSES))
         .values(
             cancel_requested=True,
             status=case((waits, "cancelled"), else_=Run.status),

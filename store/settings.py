@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -245,6 +245,12 @@ class Settings(BaseSettings):
     def logs(self) -> Path:
         """Directory of the log files."""
         return self.home / "logs"
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """What is wrong with the settings, on one line. What pydantic was given is left out: it may hold passwords."""
+    problems = ((*map(str, e["loc"][:1]), e["msg"]) for e in error.errors(include_input=False, include_url=False))
+    return "; ".join(": ".join(problem) for problem in problems)
 
 
 def visible_gpus() -> str | None:

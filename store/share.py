@@ -1,7 +1,8 @@
 """Whose run is claimed next: priority first, then the team, then its user, that has used least for its weight.
 
 Use is device seconds with a half-life of 24 hours: what owners' rows hold of attempts that have ended, and what
-running attempts have used up to now. Of one owner, the oldest run comes first.
+running attempts have used up to now; a run on several GPUs uses as many devices. Of one owner, the oldest run comes
+first.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from store.accounts import Sharing
 from store.db import now
 from store.models import Attempt, OwnerRow, Run
+from store.needs import gpus_of_run
 from store.owners import Owner, decayed, use_of
 
 
@@ -51,17 +53,16 @@ def uses(session: Session) -> list[Use]:
     at = session.scalars(select(now())).one()
     running: dict[str, list[float]] = defaultdict(list)
     query = (
-        select(Run.owner, Attempt.started_at)
+        select(Run.owner, Attempt.started_at, gpus_of_run())
         .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
         .where(Run.status == "running")
     )
-    for owner, started_at in session.execute(query):
-        running[owner].append(started_at)
+    for owner, started_at, gpus in session.execute(query):
+        running[owner].append(use_of(at - started_at) * gpus)
     return [
         Use(
             owner=Owner(user=row.user, team=row.team),
-            device_seconds=decayed(row.device_seconds, at - row.as_of)
-            + sum(use_of(at - started_at) for started_at in running[row.id]),
+            device_seconds=decayed(row.device_seconds, at - row.as_of) + sum(running[row.id]),
             running=len(running[row.id]),
         )
         for row in session.execute(

@@ -2,9 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -62,30 +63,45 @@ def measure_usage(settings: Settings) -> Usage:
     return Usage(artifacts=artifacts, uploads=uploads, checkpoints=checkpoints)
 
 
-def usage_of_runs(session: Session, settings: Settings) -> list[RunUsage]:
-    """What the files of each run take, most first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What stored files take, in bytes."""
+
+    artifacts: Mapping[str, int]
+    """Each, by its SHA-256."""
+    checkpoints: Mapping[str, int]
+    """Those of each run, by its id."""
+
+
+def list_stored(settings: Settings) -> Stored:
+    """What is stored now; it takes a while, and is best done outside of a transaction.
 
     Raises:
         StoreUnavailable: the store of files does not answer.
     """
+    checkpoints: dict[str, int] = defaultdict(int)
+    for entry in checkpoint_files(settings).entries():
+        checkpoints[entry.name.partition("/")[0]] += entry.size
+    artifacts = {hash_of(entry.name): entry.size for entry in artifact_files(settings).entries()}
+    return Stored(artifacts=artifacts, checkpoints=dict(checkpoints))
+
+
+def usage_of_runs(session: Session, stored: Stored) -> list[RunUsage]:
+    """What the files of each run take, most first."""
     artifacts: dict[str, int] = {}
     pictures = select(Artifact.run_id, Artifact.sha256, Artifact.size).distinct()
     for run_id, _, size in session.execute(pictures):
         artifacts[run_id] = artifacts.get(run_id, 0) + size
-    checkpoints: dict[str, int] = {}
-    for entry in checkpoint_files(settings).entries():
-        run_id = entry.name.partition("/")[0]
-        checkpoints[run_id] = checkpoints.get(run_id, 0) + entry.size
     found = [
         RunUsage(
             run_id=run_id,
             name=name,
             user=user,
             artifacts=artifacts.get(run_id, 0),
-            checkpoints=checkpoints.get(run_id, 0),
+            checkpoints=stored.checkpoints.get(run_id, 0),
         )
         for run_id, name, user in session.execute(select(Run.id, Run.name, Run.user))
-        if run_id in artifacts or run_id in checkpoints
+        if run_id in artifacts or run_id in stored.checkpoints
     ]
     return sorted(found, key=lambda usage: (-usage.artifacts - usage.checkpoints, usage.run_id))
 
@@ -106,19 +122,15 @@ class OwnerUsage:
         return self.artifacts + self.uploads + self.checkpoints
 
 
-def usage_of_owners(session: Session, settings: Settings) -> list[OwnerUsage]:
-    """What the files of each owner take, most first; what two owners have counts for both.
-
-    Raises:
-        StoreUnavailable: the store of files does not answer.
-    """
+def usage_of_owners(session: Session, stored: Stored) -> list[OwnerUsage]:
+    """What the files of each owner take, most first; what two owners have counts for both."""
     owner_of = {row.id: Owner(user=row.user, team=row.team) for row in session.execute(_OWNERS)}
     checkpoints: dict[Owner, int] = defaultdict(int)
-    for entry in checkpoint_files(settings).entries():
-        owner = owner_of.get(entry.name.partition("/")[0])
+    for run_id, size in stored.checkpoints.items():
+        owner = owner_of.get(run_id)
         if owner is not None:
-            checkpoints[owner] += entry.size
-    artifacts = _sizes_of_artifacts(session, settings)
+            checkpoints[owner] += size
+    artifacts = _sizes_of_artifacts(session, stored)
     uploads: dict[Owner, int] = defaultdict(int)
     for upload in session.scalars(select(Upload)):
         uploads[Owner(user=upload.user, team=upload.team)] += upload.size
@@ -132,7 +144,7 @@ def usage_of_owners(session: Session, settings: Settings) -> list[OwnerUsage]:
 _OWNERS = select(Run.id, Run.user, Run.team)
 
 
-def _sizes_of_artifacts(session: Session, settings: Settings) -> dict[Owner, int]:
+def _sizes_of_artifacts(session: Session, stored: Stored) -> dict[Owner, int]:
     sizes: dict[Owner, int] = defaultdict(int)
     pictures = select(Run.user, Run.team, Artifact.sha256, Artifact.size).join(Run, Run.id == Artifact.run_id)
     for user, team, _, size in session.execute(pictures.distinct()):
@@ -142,10 +154,8 @@ def _sizes_of_artifacts(session: Session, settings: Settings) -> dict[Owner, int
     named: dict[Owner, set[str]] = defaultdict(set)
     for user, team, *hashes in session.execute(compared.where(Run.kind == "comparison")):
         named[Owner(user=user, team=team)].update(hashes)
-    if named:
-        stored = {hash_of(entry.name): entry.size for entry in artifact_files(settings).entries()}
-        for owner, hashes in named.items():
-            sizes[owner] += sum(stored.get(sha256, 0) for sha256 in hashes)
+    for owner, hashes in named.items():
+        sizes[owner] += sum(stored.artifacts.get(sha256, 0) for sha256 in hashes)
     return sizes
 
 
@@ -164,12 +174,17 @@ TOTALS: dict[Scope, Callable[[Iterable[OwnerUsage], str], int]] = {"user": total
 
 
 class StorageGauge:
-    """Knows what all files take, and those of each owner, as it was a moment ago."""
+    """Knows what all files take, and those of each owner, as it was a moment ago.
+
+    Of callers at once, one measures and the others wait for what it finds.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._total = 0
+        self._measuring_total = Lock()
+        self._usage = Usage(artifacts=0, uploads=0, checkpoints=0)
         self._good_until = 0.0
+        self._measuring_usages = Lock()
         self._usages: list[OwnerUsage] = []
         self._usages_good_until = 0.0
 
@@ -183,11 +198,21 @@ class StorageGauge:
         quota = self._settings.storage_quota_bytes
         if quota is None:
             return
-        if time.monotonic() >= self._good_until:
-            self._total = measure_usage(self._settings).total
-            self._good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
-        if self._total >= quota:
-            raise StorageFull(self._total, quota)
+        total = self.usage().total
+        if total >= quota:
+            raise StorageFull(total, quota)
+
+    def usage(self) -> Usage:
+        """What all files took a moment ago.
+
+        Raises:
+            StoreUnavailable: the store of files does not answer.
+        """
+        with self._measuring_total:
+            if time.monotonic() >= self._good_until:
+                self._usage = measure_usage(self._settings)
+                self._good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
+            return self._usage
 
     def require_room_of(self, owner: Owner, engine: Engine, sharing: Sharing = EQUAL) -> None:
         """Returns where the owner may store more.
@@ -215,8 +240,10 @@ class StorageGauge:
             StoreUnavailable: the store of files does not answer.
             DatabaseUnavailable: the database does not answer.
         """
-        if time.monotonic() >= self._usages_good_until:
-            with reading(engine) as session:
-                self._usages = usage_of_owners(session, self._settings)
-            self._usages_good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
-        return self._usages
+        with self._measuring_usages:
+            if time.monotonic() >= self._usages_good_until:
+                stored = list_stored(self._settings)  # a bucket's list takes seconds: no transaction waits for it
+                with reading(engine) as session:
+                    self._usages = usage_of_owners(session, stored)
+                self._usages_good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
+            return self._usages

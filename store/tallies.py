@@ -31,7 +31,7 @@ class Waiting:
     priority: int
     count: int
     oldest_s: float
-    """Seconds since the oldest was made, whatever it has done since: no column tells when it was queued last."""
+    """For which the one waits that waits longest, since it was queued last, or another last gave way to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,9 @@ def _count(session: Session, *guards: ColumnElement[bool]) -> int:
 
 
 def _waiting(session: Session) -> tuple[Waiting, ...]:
+    since = func.coalesce(Run.waits_since, Run.created_at)
     found = session.execute(
-        select(Run.kind, Run.priority, func.count(), now() - func.min(Run.created_at))
+        select(Run.kind, Run.priority, func.count(), now() - func.min(since))
         .where(Run.status == "queued")
         .group_by(Run.kind, Run.priority)
         .order_by(Run.priority.desc(), Run.kind)

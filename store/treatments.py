@@ -29,10 +29,10 @@ from ganlib.report import Evaluation
 from ganlib.request import InvalidRequest, RunRequest, TreatmentRequest
 from ganlib.spec import RunSpec, UploadChoice
 from store import uploads
-from store.errors import IdempotencyConflict, NotTreatable, RunNotFound, TreatmentNotFound, UploadNotFound
+from store.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
 from store.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
 from store.owners import Owner
-from store.runs import ask_to_stop, clock, hash_request, new_id, new_run
+from store.runs import ask_to_stop, clock, get_locked, hash_request, new_id, new_run
 from store.runs import get as get_run
 
 LONGEST_NAME = 200
@@ -56,7 +56,7 @@ def create(
         InvalidRequest: the run has no such finding, or the epochs are too few for a try.
         IdempotencyConflict: the key was used for another request.
     """
-    sick = _locked_run(session, run_id)
+    sick = get_locked(session, run_id)  # nobody else begins to treat it before this transaction ends
     request_hash = hash_request(_OfRun(run_id=run_id), request)
     if idempotency_key is not None and (first := _made_with(session, idempotency_key, request_hash)) is not None:
         return first
@@ -85,15 +85,6 @@ def create(
         raise IdempotencyConflict(str(idempotency_key)) from None
     _make_try(session, treatment, first_try)
     return treatment
-
-
-def _locked_run(session: Session, run_id: str) -> Run:
-    """The training of that id, which nobody else begins to treat before this transaction ends."""
-    query = select(Run).where(Run.id == run_id, Run.kind == "training").with_for_update(key_share=True)
-    run = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
-    if run is None:
-        raise RunNotFound(run_id)
-    return run
 
 
 def _case_of_any_version(session: Session, run: Run) -> Case:

@@ -14,11 +14,9 @@ from sqlalchemy.orm import Session
 
 from store.artifacts import Artifacts, StoredArtifact
 from store.errors import UploadInUse, UploadNotFound
-from store.models import Run, Upload, UploadKind
+from store.models import FINAL_STATUSES, Run, Upload, UploadKind
 from store.owners import NOBODY_ELSE, Owner
 from store.runs import clock
-
-GOING_ON = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +104,8 @@ def delete(session: Session, upload_id: str, artifacts: Artifacts) -> None:
         UploadInUse: a run that is not over trains on it.
     """
     upload = get_locked(session, upload_id, shared=False)
-    users = select(Run.id).where(Run.status.in_(GOING_ON), Run.spec["dataset"]["upload"].as_string() == upload_id)
+    goes_on = Run.status.not_in(FINAL_STATUSES)
+    users = select(Run.id).where(goes_on, Run.spec["dataset"]["upload"].as_string() == upload_id)
     user = session.scalars(users.limit(1)).one_or_none()
     if user is not None:
         raise UploadInUse(upload_id, user)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from statistics import quantiles
 from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from store import quotas, workers
 from store.accounts import Sharing
 from store.db import now
 from store.models import FINAL_STATUSES, Attempt, Run
-from store.needs import GB, Needs, asks_only_for, needs_of
+from store.needs import GB, Needs, gpus_of_run, needs_of
 from store.owners import Owner
 from store.share import Head, heads
 from store.workers import Worker
@@ -100,6 +100,7 @@ class _Queued:
     created_at: float
     likeness: _Likeness
     steps_left: int
+    gpus: int
 
 
 _LIKENESS = (
@@ -200,7 +201,9 @@ def _named(needs: Needs) -> str:
 def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
     """The runs that pass every guard, as they stand in the queue; at most `LOOK_AT`."""
     columns = (Run.id, Run.owner, Run.priority, Run.created_at, Run.epochs_total, Run.epochs_done, Run.steps_per_epoch)
-    query = select(*columns, *_LIKENESS).where(*guards).order_by(Run.priority.desc(), Run.created_at, Run.id)
+    query = (
+        select(*columns, gpus_of_run(), *_LIKENESS).where(*guards).order_by(Run.priority.desc(), Run.created_at, Run.id)
+    )
     return [
         _Queued(
             id=row[0],
@@ -208,7 +211,8 @@ def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
             priority=row[2],
             created_at=row[3],
             steps_left=(row[4] - row[5]) * row[6],
-            likeness=_Likeness(*row[7:]),
+            gpus=row[7],
+            likeness=_Likeness(*row[8:]),
         )
         for row in session.execute(query.limit(LOOK_AT))
     ]
@@ -318,7 +322,7 @@ def _play_all(
         for head in first
         if head.use.owner.id != run.owner and quotas.reached(session, head.use.owner, sharing) is not None
     ]
-    taken = or_(*(asks_only_for(labels) for labels in {worker.labels for worker in claiming})) if claiming else true()
+    taken = workers.could_train(claiming) | (Run.id == run.id)
     queue = _queued(session, Run.status == "queued", Run.priority >= run.priority, Run.owner.not_in(held), taken)
     played = [
         _play(run.id, queue, _Shares(first, sharing), paces, quartile, _clocks(session, paces, claiming, quartile))
@@ -372,7 +376,7 @@ def _play(
         guess = paces.guess(queued.likeness, queued.steps_left)
         is_known = is_known and guess is not None
         seconds = TYPICAL_S if guess is None else guess.of(quartile)
-        shares.add(queued.owner, seconds)
+        shares.add(queued.owner, seconds * queued.gpus)
         if free:
             heapq.heapreplace(free, free[0] + seconds)
     return None, None

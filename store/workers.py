@@ -1,15 +1,16 @@
 """Workers as the database knows them: when each was last heard of, and which may claim nothing more."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from store.db import now
 from store.errors import WorkerNotFound
 from store.models import Drain, Run, WorkerRow
+from store.needs import suits
 from store.owners import insert_new
 
 EVERY_WORKER = "*"
@@ -115,6 +116,16 @@ def list_workers(session: Session) -> list[Worker]:
         )
         for row in session.scalars(select(WorkerRow).where(seen).order_by(WorkerRow.name))
     ]
+
+
+def could_train(workers: Iterable[Worker]) -> ColumnElement[bool]:
+    """The guard of runs that one of the workers could train if it had nothing else to do; without workers, of all."""
+    kinds = {(worker.gpus, worker.gpu_memory, worker.labels) for worker in workers}
+    if not kinds:
+        return true()
+    return or_(
+        *(and_(*suits(most_gpus=gpus, largest_gpu=memory, labels=labels)) for gpus, memory, labels in kinds),
+    )
 
 
 def drain(session: Session, name: str) -> None:

@@ -19,7 +19,7 @@ from store.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
 from store.db import make_engine, require_migrated
 from store.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.log_lines import configure_logging
-from store.settings import Settings, create_home
+from store.settings import Settings, create_home, describe_invalid
 from store.tracing import configure_tracing, stop_tracing
 from worker.app import make_app, serve_bell
 from worker.gpus import GpuReader
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         given = {name: getattr(arguments, name) for name in ("device", "gpus", "slots_per_gpu", "worker_labels")}
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        logger.error("%s", "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False)))
+        logger.error("%s", describe_invalid(error))
         return 1
     configure_logging(settings.log_format, secrets=settings.secrets, worker=arguments.name)
     create_home(settings.home)

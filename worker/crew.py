@@ -33,6 +33,7 @@ from store.log_lines import configure_logging
 from store.settings import Settings
 from worker.line import ORPHANED
 from worker.machine import choose_device, limit_threads
+from worker.memory import OutOfMemory
 
 COMMAND = (sys.executable, "-m", "worker.crew")
 OUT_OF_MEMORY = 3  # exit status
@@ -80,7 +81,7 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._processes and kind is RuntimeError:
+        if self._processes and kind is not None and may_mean_a_death(kind):
             time.sleep(TELL_WHO_DIED_S)  # torch only says that another is gone: the watcher knows which, and ends us
         self._is_over = True
         for process in self._processes:
@@ -121,6 +122,11 @@ class Crew:
         status = process.wait()
         if status != 0 and not self._is_over:
             self._on_death(rank, status)
+
+
+def may_mean_a_death(kind: type[BaseException]) -> bool:
+    """Whether torch may say by such an error that another process is gone."""
+    return issubclass(kind, RuntimeError) and not issubclass(kind, torch.OutOfMemoryError | OutOfMemory)
 
 
 def meet(folder: Path, rank: int, device: torch.device, count: int) -> None:

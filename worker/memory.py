@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from pydantic import ValidationError
@@ -14,19 +15,22 @@ from ganlib.train import Training
 CONTEXT_BYTES = 512 * 1024**2
 """What the driver takes for a process, outside of what torch counts. Not measured."""
 TRIAL_STEPS = 2  # an optimizer makes its state in its first step, beside the gradients of the second
+MORE_MEMORY = "train with more memory (a larger resources.gpu_memory_gb where the spec has one, else another GPU)"
 
 logger = logging.getLogger(__name__)
 
 
 class OutOfMemory(RuntimeError):
-    """The memory of the GPU does not suffice; the message names a batch size that fits."""
+    """The memory of the GPU does not suffice; the message names a batch size that fits, or what else to change."""
 
 
 def limit_memory(device: torch.device, budget: int | None) -> None:
     """Lets this process take `budget` bytes of the GPU's memory; all of it where there is no budget."""
     if budget is not None and device.type == "cuda":
-        total = int(torch.cuda.get_device_properties(device).total_memory)  # pyright: ignore[reportUnknownArgumentType]
-        torch.cuda.set_per_process_memory_fraction(fraction_of(budget, total), device)
+        has_index = device.index is not None  # pyright: ignore[reportUnnecessaryComparison]  torch's own type is wrong
+        index = device.index if has_index else torch.cuda.current_device()
+        total = int(torch.cuda.get_device_properties(index).total_memory)  # pyright: ignore[reportUnknownArgumentType]
+        torch.cuda.set_per_process_memory_fraction(fraction_of(budget, total), index)
 
 
 def fraction_of(budget: int, total: int) -> float:
@@ -37,6 +41,23 @@ def fraction_of(budget: int, total: int) -> float:
 def explain(error: torch.OutOfMemoryError) -> str:
     """What torch says of it, without its advice."""
     return str(error).partition(" If reserved ")[0].strip()
+
+
+@contextmanager
+def evaluating() -> Iterator[None]:
+    """Says where the block, an evaluation, is out of memory what to change: it is no matter of the batch size.
+
+    Raises:
+        OutOfMemory: the memory does not suffice.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"{explain(error)} The evaluation does not fit, whatever the batch size: set a smaller "
+            "evaluation.num_samples, another evaluation.space (pixels needs no network) or fewer evaluation.measures, "
+            f"or {MORE_MEMORY}"
+        ) from None
 
 
 def advise(
@@ -58,17 +79,15 @@ def advise(
         if _fits(tried := smaller, data, device):
             return OutOfMemory(f"{reason} {_settings_words(spec, tried)}")
     least = "it" if tried is None else f"a batch size of {tried.training.batch_size}"
-    return OutOfMemory(
-        f"{reason} Not even {least} fits: make the networks narrower, or train with more memory (a larger "
-        "resources.gpu_memory_gb where the spec has one, else another GPU)"
-    )
+    return OutOfMemory(f"{reason} Not even {least} fits: make the networks narrower, or {MORE_MEMORY}")
 
 
 def smaller_batches(spec: RunSpec) -> Iterator[RunSpec]:
-    """The spec with batch sizes that are smaller powers of two, falling, for as long as they are allowed."""
-    document, training = spec.model_dump(mode="json"), spec.training
-    size = 1 << (max(training.batch_size, spec.discriminator_batch_size) - 1).bit_length()
-    while (size := size // 2) >= 1:
+    """The spec with smaller batch sizes, falling: a power of two a GPU, for as long as they are allowed."""
+    document, training, gpus = spec.model_dump(mode="json"), spec.training, spec.resources.gpus
+    part = 1 << (max(training.batch_size, spec.discriminator_batch_size) // gpus - 1).bit_length()
+    while (part := part // 2) >= 1:
+        size = gpus * part
         settings = {"training.batch_size": min(training.batch_size, size)}
         if training.discriminator_batch_size is not None:
             settings["training.discriminator_batch_size"] = min(training.discriminator_batch_size, size)

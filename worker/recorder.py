@@ -31,6 +31,7 @@ from store.leases import Outcome
 from store.models import ArtifactKind
 from store.settings import Settings
 from worker.checkpoints import Checkpoints
+from worker.memory import evaluating
 from worker.patience import try_until_it_answers
 from worker.protocol import Ticket
 
@@ -135,12 +136,13 @@ class Recorder:
             cache=Cache(settings.cache),
             embed=features,
         )
-        self._reference = self._refer()
-        self._bin_images = _draw_bin_images(self._reference)
         self._untrained: tuple[Evaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
-        if not history.evaluations:
-            self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
+        with evaluating():
+            self._reference = self._refer()
+            self._bin_images = _draw_bin_images(self._reference)
+            if not history.evaluations:
+                self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
 
     def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Recorded:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
@@ -193,15 +195,16 @@ class Recorder:
                 return "out of time"
             return "paused" if leases.should_pause(session, run) else None
 
-        return persist(self._engine, look)
+        return look_up(self._engine, look)
 
     def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
         if report.fakes is None:
             return self._untrained
-        if self._spec.evaluation.space == "discriminator":
-            self._reference = self._refer()
-            self._bin_images = _draw_bin_images(self._reference)
-        return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
+        with evaluating():
+            if self._spec.evaluation.space == "discriminator":
+                self._reference = self._refer()
+                self._bin_images = _draw_bin_images(self._reference)
+            return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
 
     def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
         """The samples and, of an epoch with NDB, what its bins hold."""

@@ -59,7 +59,7 @@ def test_out_of_memory_names_a_batch_size_that_fits():
             next(Training(spec, data, device=device).epochs())
         assert "fits (tried on this GPU): --set training.batch_size=" in str(advise("Full.", spec, data, device))
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.set_per_process_memory_fraction(1.0)  # of the current GPU
 
 
 def test_the_driver_lists_a_process_that_computes():

@@ -67,6 +67,16 @@ def test_the_queue_is_measured_by_kind_and_priority(service: Service) -> None:
     assert value(text, "ganclinic_runs", kind="training", status="queued") == 3
 
 
+def test_a_run_that_comes_back_into_the_queue_has_waited_since_then(service: Service) -> None:
+    with transaction(service.engine) as session:
+        run = create_run(session)
+        run.created_at -= 3600
+        claimed = claim_run(session)
+        leases.hand_over(session, run.id, claimed.token)
+    text = scrape(service)
+    assert value(text, "ganclinic_queue_oldest_seconds", kind="training", priority="0") < 60
+
+
 def test_epochs_attempts_and_lost_leases_are_counted(service: Service) -> None:
     recorded = record(service, 3)
     with transaction(service.engine) as session:

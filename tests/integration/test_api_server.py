@@ -84,6 +84,24 @@ def test_it_refuses_a_database_that_does_not_answer(sqlite_environment: dict[str
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"GANCLINIC_STORE_URL": "s3://bucket"}, "store_url: a bucket needs a key"),
+        ({"GANCLINIC_HEARTBEAT_INTERVAL": "29"}, "lease_duration: 30 s is too short for a heartbeat every 29 s"),
+        ({"GANCLINIC_PORT": "x"}, "port: Input should be a valid integer"),
+    ],
+)
+def test_it_names_settings_that_do_not_do(
+    sqlite_environment: dict[str, str], setting: dict[str, str], words: str
+) -> None:
+    environment = {**sqlite_environment, **setting}
+    done = subprocess.run(COMMAND, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.timeout(300)  # starts two servers one after the other, on machines that may be busy
 def test_runs_outlive_a_killed_server_and_one_key_makes_one_run(environment: dict[str, str], tmp_path: Path) -> None:
     migrate(environment)

@@ -117,6 +117,17 @@ def test_only_who_may_change_a_run_may_extend_or_delete_it(shared: Service) -> N
     assert bob.delete(f"/v1/runs/{run_id}").status_code == 204
 
 
+def test_a_quotas_device_hours_are_not_had_back_by_deleting_runs(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, "[quotas.users.ada]\ndevice_hours = 8\n")
+    run_id = submit(service, "ada")
+    with transaction(engine) as session:
+        finish_claimed(session, run_id)
+    refused = client_of(service, "ada").delete(f"/v1/runs/{run_id}")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:ganclinic:problem:run-in-use")
+    assert "device_hours of the user 'ada'" in refused.json()["detail"]
+    assert service.client.delete(f"/v1/runs/{run_id}").status_code == 204  # an administrator's
+
+
 def finish_claimed(session: Session, run_id: str) -> None:
     """Brings the run, the only one that is queued, to its end."""
     claimed = take(session, run_id)

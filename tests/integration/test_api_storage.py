@@ -39,6 +39,18 @@ def test_the_storage_of_each_run_and_of_all_is_told(service: Service) -> None:
     assert [run["run_id"] for run in service.client.get("/v1/storage?limit=1").json()["runs"]] == [second]
 
 
+def test_what_all_and_each_user_store_is_measured_once_in_a_while(sqlite_engine: Engine, tmp_path: Path) -> None:
+    service = make_service(sqlite_engine, tmp_path)
+    run_id = record(service, 1).id
+    before = service.client.get("/v1/storage").json()
+    save_checkpoint(service, run_id, 1000)
+    told = service.client.get("/v1/storage").json()
+    assert (told["total"], told["users"]) == (before["total"], before["users"])
+    told = make_service(sqlite_engine, tmp_path).client.get("/v1/storage").json()  # has measured nothing yet
+    assert told["total"] == before["total"] + 1000
+    assert [user["checkpoints"] for user in told["users"]] == [1000]
+
+
 def test_a_service_without_files_takes_nothing(sqlite_service: Service) -> None:
     told = sqlite_service.client.get("/v1/storage").json()
     assert (told["total"], told["runs"]) == (0, [])

@@ -1,14 +1,21 @@
 """What users and teams may store: counted over their runs, comparisons and uploads, and refused beyond."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
 
+from store import storage
+from store.accounts import Quota, Sharing
 from store.db import transaction
 from store.models import Run
 from store.owners import Owner, ensure
+from store.settings import Settings
+from store.storage import StorageGauge
 from tests.integration.test_api_comparisons import FAKE, REAL
 from tests.integration.test_api_sharing import RUN, client_of, make_shared, submit
 from tests.integration.test_api_storage import save_checkpoint
@@ -17,6 +24,7 @@ from tests.support.api import PICTURE, STRIP, Service, record
 from tests.support.sharing import ADA, CYD
 
 QUOTAS = "[quotas.users.ada]\nstorage_bytes = 1000\n[quotas.teams.vision]\nstorage_bytes = 2000\n"
+SHARING = Sharing(user_quotas={"ada": Quota(storage_bytes=1000)})
 PICTURES = len(PICTURE % 1) + len(STRIP)
 
 
@@ -100,6 +108,30 @@ def test_a_team_is_limited_together(engine: Engine, tmp_path: Path) -> None:
     assert refused.status_code == 507
     assert refused.json()["detail"].startswith("The team 'vision' stores ")
     assert client_of(service, "cyd").post("/v1/runs", json=RUN).status_code == 202
+
+
+@pytest.mark.parametrize("measure", ["measure_usage", "list_stored"])
+def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
+    sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
+) -> None:
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}))
+    really, calls, askers = getattr(storage, measure), list[int](), 4
+    barrier = Barrier(askers)
+
+    def slowly(settings: Settings) -> Any:
+        calls.append(sqlite_engine.pool.checkedout())  # type: ignore[attr-defined]
+        time.sleep(0.2)
+        return really(settings)
+
+    def ask(_: int) -> None:
+        barrier.wait()
+        gauge.require_room() if measure == "measure_usage" else gauge.require_room_of(ADA, sqlite_engine, SHARING)
+
+    monkeypatch.setattr(storage, measure, slowly)
+    with ThreadPoolExecutor(askers) as pool:
+        list(pool.map(ask, range(askers)))
+    assert calls == [0]
 
 
 @pytest.mark.parametrize("value", ["-1", '"much"'])

@@ -240,6 +240,60 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
         back_up(settings, tmp_path / "backup")
 
 
+@pytest.mark.parametrize("damage", ["no database", "cut off"])
+def test_a_damaged_database_is_refused_and_leaves_nothing_behind(tmp_path: Path, damage: str) -> None:
+    clinic = make_clinic(tmp_path / "home", f"sqlite:///{tmp_path / 'first.db'}")
+    back_up(clinic.settings, tmp_path / "backup")
+    clinic.engine.dispose()
+    copy = tmp_path / "backup" / backup.SQLITE_COPY
+    content = copy.read_bytes()
+    copy.write_bytes(b"not this " * 1000 if damage == "no database" else content[: len(content) // 2])
+    target = tmp_path / "new" / "second.db"
+    new = Settings(home=tmp_path / "new", database_url=f"sqlite:///{target}")
+    with pytest.raises(
+        BackupFailed, match=r"ganclinic.db' cannot be copied to '.*second.db': (file is not|.* malformed)"
+    ):
+        restore(new, tmp_path / "backup")
+    assert list(target.parent.glob("*second.db*")) == []
+
+
+def other_pg_dump(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """This program is called instead; the mode of its file is in `mode`."""
+    program = folder / "pg_dump"
+    look = 'for argument; do case "$argument" in --file=*) file="${argument#--file=}";; esac; done\n'
+    program.write_text(f'#!/bin/sh\n{look}stat -c %a "$file" >"{folder}/mode"\n{script}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_only_its_owner_may_read_a_dump_from_its_first_byte_on(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (programs := tmp_path / "programs").mkdir()
+    clinic = make_clinic(tmp_path / "home", postgres_url)
+    other_pg_dump(programs, monkeypatch, 'echo dump >"$file"')
+    back_up(clinic.settings, tmp_path / "backup")
+    clinic.engine.dispose()
+    dump = tmp_path / "backup" / backup.POSTGRES_COPY
+    assert (programs / "mode").read_text() == "600\n"
+    assert (dump.read_text(), dump.stat().st_mode & 0o777) == ("dump\n", 0o600)
+
+
+def test_a_dump_that_fails_leaves_the_one_before_and_nothing_else(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (programs := tmp_path / "programs").mkdir()
+    clinic = make_clinic(tmp_path / "home", postgres_url)
+    other_pg_dump(programs, monkeypatch, 'echo dump >"$file"')
+    back_up(clinic.settings, tmp_path / "backup")
+    other_pg_dump(programs, monkeypatch, 'echo half >"$file"; echo no room >&2; exit 1')
+    with pytest.raises(BackupFailed, match="pg_dump failed: no room"):
+        back_up(clinic.settings, tmp_path / "backup")
+    clinic.engine.dispose()
+    assert [path.name for path in (tmp_path / "backup").iterdir() if path.is_file()] == [backup.POSTGRES_COPY]
+    assert (tmp_path / "backup" / backup.POSTGRES_COPY).read_text() == "dump\n"
+
+
 def test_without_the_programs_of_postgresql_one_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,17 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.label import LabelRequest
 from store import epochs, labels, leases, runs, treatments
+from store.accounts import Quota, Sharing
 from store.artifacts import LocalArtifacts, StoredArtifact
 from store.db import transaction
 from store.deletion import delete_files_of, delete_run
 from store.errors import RunInUse, RunNotFound
 from store.files import LocalFiles
-from store.models import Base, Run
+from store.models import Attempt, Base, Run
+from tests.support.sharing import ADA, submit
 from tests.support.store import claim_run, create_run, diagnosis, epoch_record
 from tests.support.treatment import last_try, make_run, treat
 
@@ -63,6 +65,32 @@ def test_a_run_that_is_not_over_stays(engine: Engine) -> None:
         running = claim_run(session)
         with pytest.raises(RunInUse, match="it is running"):
             delete_run(session, running.run_id)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "whose"),
+    [
+        (Sharing(user_quotas={"ada": Quota(device_hours=0)}), "user 'ada'"),
+        (Sharing(team_quotas={"vision": Quota(device_hours=8)}), "team 'vision'"),
+    ],
+)
+def test_a_run_that_a_quota_of_device_hours_counts_stays_for_a_day(
+    engine: Engine, sharing: Sharing, whose: str
+) -> None:
+    others = Sharing(user_quotas={"ada": Quota(running=1), "bob": Quota(device_hours=1)})
+    with transaction(engine) as session:
+        run_id, other = submit(session, ADA, 2)
+        for claimed in (claim_run(session), claim_run(session)):
+            leases.finish(session, claimed.run_id, claimed.token, "failed", error="no")
+        words = (
+            rf"the quota device_hours of the {whose} counts it; wait for 24 h after its end, or ask an administrator"
+        )
+        with pytest.raises(RunInUse, match=words):
+            delete_run(session, run_id, sharing=sharing)
+        ended = runs.clock(session) - 24 * 3600 - 1
+        session.execute(update(Attempt).where(Attempt.run_id == run_id).values(ended_at=ended))
+        delete_run(session, run_id, sharing=sharing)
+        delete_run(session, other, sharing=others)
 
 
 def test_labels_are_lost_only_where_that_is_said(engine: Engine) -> None:

@@ -123,7 +123,7 @@ def test_what_is_over_or_no_training_is_not_paused(engine: Engine) -> None:
         run_id = create_run(session).id
         runs.cancel(session, run_id)
         for change in (pauses.pause, pauses.resume):
-            with pytest.raises(NotPausable, match="is over: cancelled"):
+            with pytest.raises(NotPausable, match="is over: cancelled; it can neither be paused nor resumed"):
                 change(session, run_id)
             with pytest.raises(RunNotFound):
                 change(session, create_comparison(session).id)

@@ -178,6 +178,12 @@ def test_what_cannot_give_way_is_not_asked(engine: Engine) -> None:
         (80, {"gpu_memory_gb": 20}, {}, False),
         (80, {"device": "cpu"}, {}, False),
         (40, {}, {"gpu_memory_gb": 60}, False),
+        (80, {}, {"gpus": 2}, True),
+        (80, {}, {"gpus": 4}, False),
+        (80, {}, {"gpus": 4, "gpu_memory_gb": 20}, False),
+        (80, {"device": "cpu"}, {"gpus": 4, "device": "cpu"}, False),
+        (None, {}, {"gpus": 2}, True),  # in as many processes
+        (None, {}, {"gpus": 4}, False),
     ],
 )
 def test_a_run_gives_way_where_the_other_can_take_its_place(
@@ -187,11 +193,25 @@ def test_a_run_gives_way_where_the_other_can_take_its_place(
         low = run_one(session)
         urgent = get(session, wait_for(session))
         memory = None if gpu_gb is None else gpu_gb * GB
-        workers.describe(session, "worker-1", gpu_memory=memory, obstacle=None)
+        workers.describe(session, "worker-1", gpus=2, gpu_memory=memory)
+        workers.describe(session, "worker-2", gpus=8, gpu_memory=80 * GB)  # it has nothing to do with this place
         for run, resources in ((get(session, low.run_id), running), (urgent, waiting)):
             run.spec = {**run.spec, "resources": {"device": "auto", "gpu_memory_gb": None, **resources}}
         session.flush()
         assert (ask(session) is not None) is gives_way
+
+
+@pytest.mark.parametrize("resources", [{"gpus": 4}, {"gpu_memory_gb": 60}, {"labels": ["h100"]}])
+def test_one_that_no_worker_could_train_does_not_stand_in_the_way_of_its_users_next(
+    engine: Engine, resources: dict[str, Any]
+) -> None:
+    with transaction(engine) as session:
+        low = run_one(session)
+        impossible, urgent = get(session, wait_for(session, seconds=200)), wait_for(session)
+        workers.describe(session, "worker-1", gpus=2, gpu_memory=40 * GB)
+        impossible.spec = {**impossible.spec, "resources": {"device": "auto", "gpu_memory_gb": None, **resources}}
+        session.flush()
+        assert ask(session) == Asked(run_id=low.run_id, gives_way_to=urgent)
 
 
 def test_a_run_that_a_quota_holds_back_is_given_way_to_by_none(engine: Engine) -> None:
@@ -204,20 +224,31 @@ def test_a_run_that_a_quota_holds_back_is_given_way_to_by_none(engine: Engine) -
         assert ask(session) is not None
 
 
+@pytest.mark.parametrize("noticed", ["renew", "pause"])
 @pytest.mark.parametrize("what", ["claimed", "cancelled", "paused"])
-def test_a_run_goes_on_where_the_other_waits_no_longer(engine: Engine, what: str) -> None:
+def test_a_run_goes_on_where_the_other_waits_no_longer(engine: Engine, what: str, noticed: str) -> None:
     with transaction(engine) as session:
         low = run_one(session)
         urgent = wait_for(session)
         ask(session)
-        if what == "claimed":
-            claim_run(session, "worker-2")
-        else:
+        claimed = claim_run(session, "worker-2") if what == "claimed" else None
+        if what != "claimed":
             {"cancelled": runs.cancel, "paused": pauses.pause}[what](session, urgent)
+        if noticed == "renew":
+            assert not leases.renew(session, low.run_id, low.token, LEASE).pause_requested
+        else:
+            assert leases.pause(session, low.run_id, low.token) is None
+        if claimed is not None:
+            leases.hand_over(session, urgent, claimed.token)
+        elif what == "paused":
+            pauses.resume(session, urgent)
+        session.expire_all()  # though the other is queued again, it has to wait its patience anew
         assert not leases.renew(session, low.run_id, low.token, LEASE).pause_requested
         assert leases.pause(session, low.run_id, low.token) is None
         assert outcomes(session, low.run_id) == ["running"]
+        assert ask(session) is None
         other = wait_for(session)  # another may ask for the same
+        pauses.pause(session, urgent) if what != "cancelled" else None
         assert ask(session) == Asked(run_id=low.run_id, gives_way_to=other)
 
 

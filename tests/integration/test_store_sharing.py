@@ -6,6 +6,7 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
 from store import leases, quotas, workers
 from store.accounts import EQUAL, Quota, Sharing
@@ -30,6 +31,7 @@ from tests.support.sharing import (
 from tests.support.store import LEASE, claim_run, create_run, expire_lease
 
 HOUR = 3600.0
+HOURS_1 = Sharing(default_quota=Quota(device_hours=1))
 
 
 def test_one_run_of_a_user_comes_before_the_thousand_of_another(engine: Engine) -> None:
@@ -110,6 +112,27 @@ def test_however_an_attempt_ends_its_time_is_counted(engine: Engine, ending: str
                 expire_lease(session, run_id)
                 assert leases.requeue_expired(session, 3) == [run_id]
         assert used(session, CYD) == pytest.approx(0.5 * HOUR + 60, abs=5)
+
+
+def on_four_gpus(session: Session, run_id: str) -> None:
+    run = get(session, run_id)
+    run.spec = {**run.spec, "resources": {"gpus": 4}}
+    session.flush()
+
+
+def test_a_run_on_several_gpus_uses_as_many_devices(engine: Engine) -> None:
+    with transaction(engine) as session:
+        submit(session, ADA, 2, age_s=10)
+        claimed = claim_run(session)
+        on_four_gpus(session, claimed.run_id)
+        began_ago(session, claimed.run_id, 60)
+        have_used(session, CYD, 120)
+        submit(session, CYD)
+        assert quotas.limits(session, ADA, HOURS_1, lambda *_: 0)[0].used == pytest.approx(240 / HOUR, rel=0.1)
+        assert claim_users(session, 1) == ["cyd"]  # ada's four have used more, though it runs for half as long
+        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        assert used(session, ADA) == pytest.approx(240, rel=0.1)
+        assert quotas.limits(session, ADA, HOURS_1, lambda *_: 0)[0].used == pytest.approx(240 / HOUR, rel=0.1)
 
 
 def test_who_trains_now_gives_way_to_who_does_not(engine: Engine) -> None:

@@ -67,6 +67,39 @@ def test_as_runs_ahead_would_use_devices_too_two_users_alternate(engine: Engine)
         assert why(session, last).ahead == 7  # three of its own user, four of the other
 
 
+def test_runs_ahead_that_want_several_gpus_would_use_as_many(engine: Engine) -> None:
+    with transaction(engine) as session:
+        finish_one(session, 100)
+        for run_id in submit(session, ADA, 50, age_s=60):
+            run = get(session, run_id)
+            run.spec = {**run.spec, "resources": {"gpus": 4}}
+        *_, last = submit(session, CYD, 4)
+        assert why(session, last).ahead == 4  # three of its own user, one of the other
+
+
+def test_runs_ahead_that_no_worker_could_train_do_not_count(engine: Engine) -> None:
+    with transaction(engine) as session:
+        workers.describe(session, "worker-1", gpus=2)
+        for run_id in submit(session, CYD, 3):
+            run = get(session, run_id)
+            run.spec = {**run.spec, "resources": {"gpus": 4}}
+        (last,) = submit(session, CYD)
+        assert why(session, last).ahead == 0
+
+
+def test_a_run_whose_only_worker_is_drained_still_knows_its_place(engine: Engine) -> None:
+    with transaction(engine) as session:
+        workers.describe(session, "worker-1", gpus=2)
+        workers.describe(session, "worker-4", gpus=4)
+        workers.drain(session, "worker-4")
+        submit(session, CYD, age_s=60)
+        (last,) = submit(session, CYD)
+        run = get(session, last)
+        run.spec = {**run.spec, "resources": {"gpus": 4}}
+        session.flush()
+        assert why(session, last).ahead == 1
+
+
 def test_a_reached_quota_is_the_reason(engine: Engine) -> None:
     with transaction(engine) as session:
         workers.begin(session, "worker-1")

@@ -52,6 +52,21 @@ def test_a_device_that_does_not_exist_is_named(clinic: Clinic) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"GANCLINIC_STORE_URL": "s3://bucket"}, "store_url: a bucket needs a key"),
+        ({"GANCLINIC_HEARTBEAT_INTERVAL": "29"}, "lease_duration: 3 s is too short for a heartbeat every 29 s"),
+        ({"GANCLINIC_THREADS": "0"}, "threads: Input should be greater than or equal to 1"),
+    ],
+)
+def test_settings_that_do_not_do_are_named(clinic: Clinic, setting: dict[str, str], words: str) -> None:
+    done = run(clinic, COMMAND, **setting)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_training_that_its_diagnosis_halts_ends_for_good(clinic: Clinic) -> None:
     steps: dict[str, Any] = {"objective.name": "lsgan", "optimizer": {"name": "sgd", "learning_rate": 10}}
     halted = clinic.create_run(**steps, diagnosis={"halt_on": ["divergence"], "halt_after_epochs": 3})

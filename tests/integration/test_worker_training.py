@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 from sqlalchemy.orm import Session
 
 from ganlib.datasets.load import DatasetUnavailable
@@ -20,12 +20,14 @@ from store.diagnoses import rediagnose
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.models import DiagnosisRow
 from store.settings import Settings
+from tests.support.memory import LittleMemory
 from tests.support.servers import PostgresServer
 from tests.support.store import diagnosis, expire_lease
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
 from worker import training
 from worker.line import Stopped
 from worker.machine import DeviceUnavailable
+from worker.memory import OutOfMemory
 from worker.protocol import Ticket
 from worker.recorder import persist
 
@@ -96,6 +98,36 @@ def test_a_translation_of_images_records_how_like_their_targets_its_samples_are(
         [_, last] = epochs.artifacts(session, run_id, "samples")
     picture = Image.open(io.BytesIO(LocalArtifacts(scene.settings.artifacts).get(last.sha256)))
     assert picture.size == (2 * (3 * 56 + 2) + 2, 2 * (56 + 2) + 2)
+
+
+def test_only_what_is_written_takes_the_write_lock(scene: Scene) -> None:
+    scene.create_run()
+    ticket, begun = scene.claim(), list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        begun.extend([statement] if statement.startswith("BEGIN") else [])
+
+    event.listen(scene.engine, "before_cursor_execute", note)
+    scene.train(ticket)
+    assert begun.count("BEGIN IMMEDIATE") == 1 + 5  # the attempt's beginning, and each epoch
+
+
+@pytest.mark.parametrize("at_step", [None, 6])
+def test_an_evaluation_that_is_out_of_memory_is_not_blamed_on_the_batch_size(scene: Scene, at_step: int | None) -> None:
+    scene.create_run(
+        dataset={"name": "ring8", "size": 2000},
+        **{"discriminator.width": 64, "evaluation.space": "discriminator", "evaluation.num_samples": 500},
+    )
+    ticket, memory = scene.claim(), LittleMemory(10**9)
+
+    def shrink() -> None:
+        memory.limit_bytes = 64 * 1024  # half of the discriminator's features, and enough for all its steps
+
+    if at_step is None:
+        shrink()
+    advice = r"evaluation does not fit, whatever the batch size: set a smaller evaluation\.num_samples"
+    with memory, pytest.raises(OutOfMemory, match=advice):
+        scene.train(ticket, at_step=at_step, interrupt=shrink)
 
 
 def test_an_attempt_says_what_it_ran_on(scene: Scene) -> None:

@@ -1,7 +1,7 @@
 """`ganclinic logs` and the client's part of it, against a service that is a function."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
@@ -13,7 +13,7 @@ from ganclinic.cli.logs import for_people, logs
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
-from ganclinic.errors import NotFound, ServiceUnreachable
+from ganclinic.errors import NotFound, ServiceFailed, ServiceUnreachable
 from ganclinic.transport import Event, read_events
 
 RUN = "0123456789abcdef"
@@ -34,9 +34,13 @@ def run(status: str, attempt: int) -> httpx.Response:
     return httpx.Response(200, json={**document, "created_at": "2026-11-01T00:00:00Z"})
 
 
+def problem(status: int, title: str, detail: str) -> httpx.Response:
+    document = {"title": title, "status": status, "detail": detail}
+    return httpx.Response(status, json=document, headers={"Content-Type": "application/problem+json"})
+
+
 def missing() -> httpx.Response:
-    problem = {"title": "Not recorded", "status": 404, "detail": "The run has recorded no attempt."}
-    return httpx.Response(404, json=problem, headers={"Content-Type": "application/problem+json"})
+    return problem(404, "Not recorded", "The run has recorded no attempt.")
 
 
 class Script:
@@ -133,6 +137,45 @@ def test_an_outage_that_lasts_ends_the_following() -> None:
     now = iter(range(0, 10_000, 40))
     script = Script(log=[log("", end=0)], log_stream=[httpx.ConnectError("refused") for _ in range(5)])
     with pytest.raises(ServiceUnreachable), script.client(clock=lambda: float(next(now))) as client:
+        list(client.follow_log(RUN))
+
+
+class QuietMinutes(httpx.SyncByteStream):
+    """A stream in which keep-alives come for so long, and which then breaks."""
+
+    def __init__(self, clock: list[float], minutes: int) -> None:
+        self._clock, self._minutes = clock, minutes
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(4 * self._minutes):
+            self._clock[0] += 15
+            yield b": still here\n\n"
+        raise httpx.ReadError("gone")
+
+
+def test_a_connection_that_breaks_after_quiet_minutes_is_made_again() -> None:
+    now = [0.0]
+    quiet = httpx.Response(200, stream=QuietMinutes(now, minutes=2))
+    ends = stream("event: end\nid: 0\ndata: failed")
+    script = Script(log=[log("", end=0)], log_stream=[quiet, ends], run=[run("failed", 1)])
+    with script.client(clock=lambda: now[0]) as client:
+        assert "".join(client.follow_log(RUN)) == ""
+    assert [path for path, *_ in script.asked if path == "log/stream"] == ["log/stream"] * 2
+
+
+def test_an_answer_ends_an_outage_though_no_event_comes() -> None:
+    now = [0.0]
+    answers = [httpx.ConnectError("refused"), httpx.Response(200, stream=QuietMinutes(now, minutes=2))]
+    ends = stream("event: end\nid: 0\ndata: failed")
+    script = Script(log=[log("", end=0)], log_stream=[*answers, ends], run=[run("failed", 1)])
+    with script.client(clock=lambda: now[0]) as client:
+        assert "".join(client.follow_log(RUN)) == ""
+
+
+def test_a_fault_of_the_service_is_no_outage() -> None:
+    fault = problem(500, "Internal error", "It is in the service's log.")
+    script = Script(log=[log("", end=0)], log_stream=[fault, stream("event: end\nid: 0\ndata: failed")])
+    with pytest.raises(ServiceFailed), script.client() as client:
         list(client.follow_log(RUN))
 
 

@@ -1,5 +1,6 @@
 """Files of losses: what is read whatever the trainer, and what is refused with file, line, column and fix."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -184,3 +185,28 @@ def test_an_archive_that_is_encrypted_or_damaged_within_is_refused_with_the_fix(
             archive.writestr("g_loss.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
         with pytest.raises(InvalidHistory, match="holds no arrays that can be read"):
             read_table(path)
+
+
+def test_an_entry_packed_as_nobody_can_is_not_called_encrypted(tmp_path: Path) -> None:
+    path = tmp_path / "history.npz"
+    np.savez(path, g_loss=np.ones(3))
+    content = bytearray(path.read_bytes())
+    for place in (8, content.rindex(b"PK\1\2") + 10):  # of the method, in both headers
+        content[place] = 99
+    path.write_bytes(content)
+    with pytest.raises(InvalidHistory, match=r"holds no arrays that can be read \(That compression method is not supp"):
+        read_table(path)
+
+
+def test_a_damaged_entry_in_lzma_is_named_with_its_file(tmp_path: Path) -> None:
+    path, stored = tmp_path / "history.npz", io.BytesIO()
+    np.save(stored, np.arange(1000.0))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("g_loss.npy", stored.getvalue())
+    assert read_table(path).columns["g_loss"].values.shape == (1000,)
+    content = bytearray(path.read_bytes())
+    properties = content.index(b"g_loss.npy") + len(b"g_loss.npy") + 4  # after the version and their length
+    content[properties] = 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InvalidHistory, match="holds no arrays that can be read"):
+        read_table(path)

@@ -1,6 +1,7 @@
 """Out of memory: which smaller batches there are, and which of them fits."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from ganlib.request import RunRequest
 from ganlib.spec import RunSpec
 from tests.support.memory import LittleMemory
 from worker.line import Stopped
-from worker.memory import CONTEXT_BYTES, OutOfMemory, advise, explain, fraction_of, smaller_batches
+from worker.memory import CONTEXT_BYTES, OutOfMemory, advise, explain, fraction_of, limit_memory, smaller_batches
 
 CPU = torch.device("cpu")
 WIDTH = 64
@@ -39,6 +40,13 @@ def test_smaller_batches_are_powers_of_two_down_to_the_smallest_that_is_allowed(
     assert sizes(make_spec(**{"training.batch_size": 9})) == [(8, None), (4, None), (2, None), (1, None)]
     assert sizes(make_spec(**{"training.batch_size": 8})) == [(4, None), (2, None), (1, None)]
     assert sizes(make_spec(**{"training.batch_size": 1})) == []
+
+
+def test_each_of_several_gpus_has_a_power_of_two() -> None:
+    three = make_spec(**{"training.batch_size": 96, "resources.gpus": 3, "dataset.size": 6000})
+    assert [batch for batch, _ in sizes(three)] == [48, 24, 12, 6, 3]
+    uneven = make_spec(**{"training.batch_size": 99, "resources.gpus": 3, "dataset.size": 6000})
+    assert [batch for batch, _ in sizes(uneven)] == [96, 48, 24, 12, 6, 3]
 
 
 def test_only_what_is_too_large_becomes_smaller() -> None:
@@ -106,6 +114,20 @@ def test_the_context_of_a_process_is_part_of_its_budget() -> None:
     assert fraction_of(total // 2 + CONTEXT_BYTES, total) == 0.5
     assert fraction_of(2 * total, total) == 1
     assert 0 < fraction_of(1, total) < 1e-9
+
+
+@pytest.mark.parametrize(("name", "index"), [("cuda", 1), ("cuda:0", 0), ("cuda:2", 2)])
+def test_the_budget_is_that_of_the_gpu_that_trains(monkeypatch: pytest.MonkeyPatch, name: str, index: int) -> None:
+    limits: list[tuple[float, int]] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 10**9))
+    monkeypatch.setattr("torch.cuda.memory._lazy_init", lambda: None)
+    monkeypatch.setattr("torch._C._cuda_setMemoryFraction", lambda *limit: limits.append(limit), raising=False)
+    limit_memory(torch.device(name), 40 * 10**9)
+    assert limits == [(fraction_of(40 * 10**9, 80 * 10**9), index)]
+    limit_memory(torch.device(name), None)
+    limit_memory(CPU, 40 * 10**9)
+    assert len(limits) == 1
 
 
 def test_out_of_memory_is_final() -> None:

@@ -1,0 +1,38 @@
+"""How a training's processes end together: who died is told before all end."""
+
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from ganlib.request import RunRequest
+from tests.support.worker import TINY
+from worker.crew import Crew, may_mean_a_death
+from worker.line import Stopped
+from worker.memory import OutOfMemory
+
+SPEC = RunRequest(spec=TINY, set={"resources.gpus": 2}).resolve()
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, dist.DistBackendError])
+def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any) -> None:
+    died: list[tuple[int, int]] = []
+
+    def train() -> None:
+        with Crew(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as crew:
+            other = subprocess.Popen(["sh", "-c", "sleep 0.1; exit 3"], text=True)
+            crew._processes.append(other)
+            threading.Thread(target=crew._watch, args=[1, other]).start()
+            raise kind("gone")
+
+    with pytest.raises(kind):
+        train()
+    assert died == [(1, 3)]
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, OutOfMemory, Stopped, ValueError, KeyboardInterrupt])
+def test_an_end_of_its_own_waits_for_nobody(kind: type[BaseException]) -> None:
+    assert not may_mean_a_death(kind)
