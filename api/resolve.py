@@ -43,7 +43,9 @@ def _with_upload(session: Session, document: Document) -> Document:
     try:
         upload = uploads.get_locked(session, given["upload"], shared=True)
     except UploadNotFound as error:
-        raise InvalidRequest({"dataset.upload": f"{error}; GET /v1/uploads lists them"}) from None
+        raise InvalidRequest(
+            {"dataset.upload": f"{error}; `ganclinic uploads`, or GET /v1/uploads, lists them"}
+        ) from None
     known: dict[str, Any] = {"shape": upload.shape, "class_counts": upload.class_counts}
     if given["name"] == "upload-pairs":
         if upload.kind != "pairs":

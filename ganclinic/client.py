@@ -19,7 +19,7 @@ from ganclinic.answers import Answers, new_key
 from ganclinic.config import Surroundings, find_service
 from ganclinic.errors import GanClinicError, UnexpectedAnswer
 from ganclinic.log_following import LogFollower
-from ganclinic.patience import Patience
+from ganclinic.patience import Patience, WhenWaiting
 from ganclinic.transport import Query, Transport, document_of
 from ganclinic.views import (
     BatchView,
@@ -341,19 +341,24 @@ class Client:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
         return (run for [run] in self.watch_runs([run_id]))
 
-    def watch_runs(self, run_ids: Sequence[str]) -> Iterator[tuple[RunDetails, ...]]:
-        """The runs each time one of them has changed, until all are over."""
+    def watch_runs(
+        self, run_ids: Sequence[str], *, when_waiting: WhenWaiting | None = None
+    ) -> Iterator[tuple[RunDetails, ...]]:
+        """The runs each time one of them has changed, until all are over.
+
+        `when_waiting` is called once, with those that are queued, where none has begun within some seconds.
+        """
         seen: dict[str, RunDetails] = {}
 
         def look() -> tuple[RunDetails, ...]:
             seen.update({i: self.get_run(i) for i in run_ids if i not in seen or not seen[i].is_final})
             return tuple(seen[i] for i in run_ids)
 
-        return self._patience.changes(look, lambda runs: runs)
+        return self._patience.changes(look, lambda runs: runs, when_waiting)
 
-    def watch_batch(self, batch_id: str) -> Iterator[BatchView]:
-        """The batch each time one of its runs has changed, until all are over."""
-        return self._patience.changes(lambda: self.get_batch(batch_id), lambda batch: batch.runs)
+    def watch_batch(self, batch_id: str, *, when_waiting: WhenWaiting | None = None) -> Iterator[BatchView]:
+        """The batch each time one of its runs has changed, until all are over; `when_waiting` as in `watch_runs`."""
+        return self._patience.changes(lambda: self.get_batch(batch_id), lambda batch: batch.runs, when_waiting)
 
     def wait(self, run_id: str, *, timeout_s: float | None = None) -> RunDetails:
         """The run once it is over.

@@ -8,6 +8,7 @@ The first of these that names a URL wins, and a token goes only to the service t
 4. the service that `ganclinic up` runs from the state directory: GANCLINIC_HOME, or the nearest `.ganclinic` upward
 """
 
+import getpass
 import json
 import os
 import shutil
@@ -51,7 +52,13 @@ class Surroundings:
 
 def user_name(around: Surroundings) -> str | None:
     """Who is logged in; None where nothing says so."""
-    return next((name for key in ("LOGNAME", "USER", "USERNAME") if (name := around.environ.get(key))), None)
+    named = next((name for key in ("LOGNAME", "USER", "USERNAME") if (name := around.environ.get(key))), None)
+    if named is not None:
+        return named
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # this process's user has no account here
+        return None
 
 
 def find_home(around: Surroundings) -> Path:

@@ -26,6 +26,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
+NO_UPLOAD = "No such upload"  # the title of that problem
+
 
 class GanClinicError(Exception):
     """Base of all errors here."""
@@ -125,7 +127,10 @@ class NotFound(ApiError):
 
     def describe(self, problem: Problem) -> str:
         """Says how to find what exists."""
-        return f"{problem.detail or problem.title} `ganclinic ls` lists the runs, `ganclinic presets` the presets."
+        what = problem.detail or problem.title
+        if problem.title == NO_UPLOAD:
+            return f"{what.rstrip('.')}. `ganclinic uploads` lists them."
+        return f"{what} `ganclinic ls` lists the runs, `ganclinic presets` the presets."
 
 
 class Conflict(ApiError):

@@ -22,8 +22,12 @@ PRESET_NOTES = frozenset({"title", "reports", "deviations"})
 """What a preset's own file holds besides its spec: such a file may be copied, changed and run."""
 
 
-def read_document(file: Path) -> dict[str, Any]:
-    """The object in a TOML, YAML or JSON file.
+SPEC_FIELDS = "it needs the fields of a spec, or `preset` and `set`"
+BATCH_FIELDS = 'it needs a list `runs`, as in {"runs": [{"preset": "digit8-stable"}]}, in TOML one [[runs]] for each'
+
+
+def read_document(file: Path, needs: str = SPEC_FIELDS) -> dict[str, Any]:
+    """The object in a TOML, YAML or JSON file; `needs` says what it should hold.
 
     Raises:
         InvalidInput: it cannot be read; the message says why.
@@ -43,7 +47,7 @@ def read_document(file: Path) -> dict[str, Any]:
     except (ValueError, TypeError, yaml.YAMLError) as error:  # both decode errors are ValueErrors
         raise InvalidInput(f"{file} is not valid {file.suffix[1:].upper()}: {error}") from None
     if not isinstance(document, dict):
-        raise InvalidInput(f"{file} holds no object: it needs the fields of a spec, or `preset` and `set`.")
+        raise InvalidInput(f"{file} holds no object: {needs}.")
     return {str(key): value for key, value in cast("dict[Any, Any]", document).items()}
 
 
@@ -74,7 +78,7 @@ def batch_from(file: Path, priority: int | None = None) -> tuple[str | None, lis
     Raises:
         InvalidInput: it cannot be understood.
     """
-    name, requests = _batch(read_document(file), str(file))
+    name, requests = _batch(read_document(file, BATCH_FIELDS), str(file))
     if priority is not None:
         requests = [request.model_copy(update={"priority": priority}) for request in requests]
     return name, requests
@@ -124,7 +128,7 @@ def _document_of(source: str) -> dict[str, Any]:
 def _batch(document: dict[str, Any], source: str) -> tuple[str | None, list[RunRequest]]:
     runs = document.get("runs")
     if not isinstance(runs, list) or not runs:
-        raise InvalidInput(f"{source} holds no runs: it needs a list `runs`, in TOML one [[runs]] for each.")
+        raise InvalidInput(f"{source} holds no runs: {BATCH_FIELDS}.")
     unknown = sorted(set(document) - {"name", "runs"})
     if unknown:
         raise InvalidInput(f"{source}: '{unknown[0]}' is not a field of a batch; allowed: name, runs.")

@@ -17,6 +17,7 @@ from ganlib.part import Part
 MAX_CLASSES = 1000
 SMALLEST_SIDE, LARGEST_SIDE = 8, 256
 MAX_BYTES = 8 * 1024**3  # of all pixels: CelebA at 128 a side fits; evaluation needs four times as much, as float32
+FEWEST_PAIRS = 50  # to train on, and as many held out: fewer samples are not evaluated
 ImageSide = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
 """Pixels along each side of a square image."""
 
@@ -147,7 +148,7 @@ class UploadDataset(UploadChoice):
 class PairChoice(ImageChoice):
     """Which pairs are kept, and which of them are not trained on. Input and target are cut alike."""
 
-    held_out: int = Field(default=1000, ge=50, le=50_000)
+    held_out: int = Field(default=1000, ge=FEWEST_PAIRS, le=50_000)
     """Pairs, of those kept, that are never trained on: pictures and evaluation show what is made of their inputs. Drawn
     at random, the same ones under every seed."""
 
@@ -168,10 +169,19 @@ class PairChoice(ImageChoice):
     @model_validator(mode="after")
     def _some_are_trained_on(self) -> Self:
         kept = super().size
-        if kept - self.held_out < 2:
-            allowed = f"50 to {kept - 2}" if kept >= 52 else "with a larger limit"
-            raise ValueError(f"held_out: {self.held_out} of {kept} pairs leave none to train on; allowed: {allowed}")
+        if self.size < FEWEST_PAIRS:
+            raise ValueError(
+                f"held_out: {self.held_out} of {kept} pairs leave too few to train on, which takes {FEWEST_PAIRS}; "
+                f"allowed: {_allowed_of(kept)}"
+            )
         return self
+
+
+def _allowed_of(pairs: int) -> str:
+    """How many of so many pairs may be held out."""
+    if pairs < 2 * FEWEST_PAIRS:
+        return f"{FEWEST_PAIRS} or more, of {2 * FEWEST_PAIRS} pairs or more"
+    return f"{FEWEST_PAIRS} to {pairs - FEWEST_PAIRS}"
 
 
 class EdgesDataset(PairChoice):

@@ -1,5 +1,6 @@
 """What the API accepts: requests for a run (a preset or a spec, plus dotted changes) or a treatment, and options."""
 
+import json
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,6 +194,8 @@ def problems_of(error: ValidationError, root: type[BaseModel] = RunSpec) -> dict
             context = item.get("ctx", {})
             path = f"{path}.{str(context['discriminator']).strip(chr(39))}"
             message = f"'{context['tag']}' is not known; allowed: {context['expected_tags']}"
+        elif item["type"] in ("tuple_type", "list_type"):
+            message = f"is no list; write one, as in {json.dumps([item['input']], default=str):.80}"
         elif item["type"] != "missing":
             message = f"{message}, not {item['input']!r:.80}"
         problems[path or "spec"] = message

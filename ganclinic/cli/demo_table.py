@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ganclinic.cli.tables import fields
-from ganclinic.cli.words import NONE, ndb_words, remedy_words, status_text, verdict_text
+from ganclinic.cli.words import NONE, finding_words, ndb_words, remedy_words, status_text, verdict_text
 from ganclinic.demo import Outcome
 
 HEADS = ("preset", "status", "verdict", "severity", "first epoch seen", "NDB/K (null)")
+HEALTHY = "healthy"
 GAP = 2
 INDENT = 2
 
@@ -43,12 +44,13 @@ def shown_path(path: Path, cwd: Path) -> str:
 
 def _cells(outcome: Outcome) -> list[Text]:
     run = outcome.run
-    seen = str(run.first_epoch_seen) if run.first_epoch_seen is not None else NONE
+    is_healthy = run.verdict == HEALTHY  # what it has of findings is mild, and named below
+    seen = str(run.first_epoch_seen) if run.first_epoch_seen is not None and not is_healthy else NONE
     return [
         Text(run.label),
         status_text(run),
         verdict_text(run.verdict),
-        Text(run.severity or NONE),
+        Text(NONE if is_healthy else run.severity or NONE),
         Text(seen),
         Text(ndb_words(outcome.evaluation)),
     ]
@@ -64,8 +66,10 @@ def _line(cells: Sequence[Text], widths: Sequence[int]) -> Table:
 
 def _details(outcome: Outcome, cwd: Path) -> list[tuple[str, RenderableType]]:
     files = (("losses", outcome.loss_figure), ("samples", outcome.sample_grid))
+    findings = outcome.diagnosis.findings if outcome.diagnosis is not None and outcome.run.verdict == HEALTHY else ()
     return [
         ("evidence", Text(outcome.evidence or NONE)),
+        *(("finding", Text(finding_words(finding))) for finding in findings),
         ("remedy", Text(remedy_words(outcome.remedy))),
         *((name, Text(shown_path(path, cwd) if path is not None else NONE)) for name, path in files),
     ]

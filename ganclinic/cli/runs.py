@@ -28,9 +28,12 @@ def run(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic run`."""
     made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
     if options.watch:
-        return _watch(output, client.watch_runs([made.id]), single=True)
+        return _watch(output, client.watch_runs([made.id], when_waiting=_hint(output)), single=True)
     output.result(made.model_dump(mode="json"), made.id)
-    output.note(f"Queued. Look at it: ganclinic watch {made.id}   The verdict: ganclinic show {made.id}")
+    output.note(
+        f"Queued. Look at it: ganclinic watch {made.id}   The verdict: ganclinic show {made.id}   "
+        f"If it does not begin: ganclinic why {made.id}"
+    )
     return OK
 
 
@@ -39,9 +42,12 @@ def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
     name, requests = batch_from(Path(options.file), options.priority)
     made = client.create_batch(requests, name=options.name or name)
     if options.watch:
-        return _watch(output, (seen.runs for seen in client.watch_batch(made.id)))
+        return _watch(output, (seen.runs for seen in client.watch_batch(made.id, when_waiting=_hint(output))))
     output.result(made.model_dump(mode="json"), "\n".join(r.id for r in made.runs))
-    output.note(f"Queued {len(made.runs)} runs. Look at them: ganclinic ls --batch {made.id}")
+    output.note(
+        f"Queued {len(made.runs)} runs. Look at them: ganclinic ls --batch {made.id}   "
+        f"If none begins: ganclinic why {made.runs[0].id}"
+    )
     return OK
 
 
@@ -87,7 +93,7 @@ def watch(client: Client, output: Output, options: argparse.Namespace) -> int:
     if not ids:
         output.result([], "Nothing is queued or running. Make a run: ganclinic run digit8-stable --watch")
         return OK
-    return _watch(output, client.watch_runs(ids))
+    return _watch(output, client.watch_runs(ids, when_waiting=_hint(output)))
 
 
 def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
@@ -149,6 +155,11 @@ def _watch(output: Output, states: Iterator[Sequence[RunView]], *, single: bool 
         for over in runs:
             output.results.print(_outcome(over), soft_wrap=True)
     return OK if all(r.status == "succeeded" for r in runs) else RUN_FAILED
+
+
+def _hint(output: Output) -> Callable[[Sequence[RunView]], None]:
+    """Says where to learn why runs do not begin."""
+    return lambda queued: output.note(f"Still queued; what it waits for: ganclinic why {queued[0].id}")
 
 
 def _what_next(runs: Sequence[RunView]) -> str:

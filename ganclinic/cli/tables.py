@@ -13,7 +13,6 @@ from ganclinic.cli.words import (
     count_words,
     duration_words,
     episode_words,
-    evidence_words,
     ndb_words,
     null_words,
     number_words,
@@ -27,6 +26,7 @@ from ganclinic.cli.words import (
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
 from ganlib.diagnose.foreign import HistoryDiagnosis
 from ganlib.diagnose.verdict import Diagnosis, Finding
+from ganlib.diagnose.words import evidence_words
 from ganlib.preset import Preset
 from ganlib.report import Evaluation
 
@@ -93,6 +93,8 @@ def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evalua
     if run.user != "default":
         rows.append(("user", run.user + (f" (team {run.team})" if run.team else "")))
     rows += [("status", status_text(run)), ("epochs", progress_words(run)), ("made", age_words(run.created_at))]
+    if run.status == "queued":
+        rows.append(("waits for", Text(f"ganclinic why {run.id}", style="bold")))
     if run.priority != 0:
         rows.append(("priority", str(run.priority)))
     if run.started_at is not None and run.finished_at is not None:
@@ -196,13 +198,19 @@ def comparison_details(comparison: ComparisonView) -> RenderableType:
         ("comparison", comparison.id),
         ("status", comparison.status),
         ("samples", f"{comparison.n_fake} fakes, {comparison.n_real} reals of the shape {list(comparison.shape)}"),
-        ("space", str(comparison.options.get("space", NONE))),
+        ("space", _space_words(comparison)),
     ]
     if comparison.error:
         rows.append(("error", Text(comparison.error, style="red")))
     if comparison.evaluation is None:
         return fields(rows)
     return Group(fields(rows), Text(), figures_table(comparison.evaluation))
+
+
+def _space_words(comparison: ComparisonView) -> str:
+    """The feature space; what is called pixels of images are a point's coordinates."""
+    space = str(comparison.options.get("space", NONE))
+    return "coordinates" if space == "pixels" and len(comparison.shape) == 1 else space
 
 
 def figures_table(evaluation: Evaluation) -> RenderableType:

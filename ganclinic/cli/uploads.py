@@ -1,27 +1,45 @@
 """`ganclinic upload` and `ganclinic uploads`: sets of samples that runs train on."""
 
 import argparse
-import json
-import shlex
 
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import uploads_table
+from ganclinic.cli.words import settings_words
 from ganclinic.client import Client
 from ganclinic.views import UploadView
+from ganlib.dataset_specs import FEWEST_PAIRS
 
 OK = 0
 PAIRS = "pairs"
+PAIRS_PRESET = "pix2pix-edges"
+MANY_PAIRS = 2000
+"""From so many on, as many as are held out by default may be: half of them."""
+HELD_OUT_OF = 5
+"""Of fewer pairs, one of so many is held out."""
+IMAGE_DIMS = 3
 
 
 def upload(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic upload`."""
     made = client.upload(options.path, name=options.name, image_size=options.image_size, pairs=options.pairs)
     output.result(made.model_dump(mode="json"), made.id)
-    output.note(
-        f"{_words(made)}. Train on them: "
-        f"ganclinic run PRESET|FILE --set {shlex.quote('dataset=' + json.dumps(_dataset(made)))}"
-    )
+    output.note(f"{_words(made)}. {_how_to_train(made)}")
     return OK
+
+
+def _how_to_train(made: UploadView) -> str:
+    """The command, or why there is none."""
+    pairs = made.count // 2 if made.kind == PAIRS else None
+    if pairs is not None and pairs < 2 * FEWEST_PAIRS:
+        return f"Too few to train on: at least {FEWEST_PAIRS} pairs are held out, and as many have to be left."
+    dataset: dict[str, str | int | bool] = {**_dataset(made)}
+    settings = {}
+    if pairs is not None and pairs < MANY_PAIRS:
+        dataset["held_out"] = settings["evaluation.num_samples"] = max(FEWEST_PAIRS, pairs // HELD_OUT_OF)
+    if len(made.shape) == IMAGE_DIMS and made.shape[1] != made.shape[2]:
+        dataset["crop"] = True
+    preset = "PRESET|FILE" if pairs is None else PAIRS_PRESET
+    return f"Train on them: ganclinic run {preset} {settings_words({'dataset': dataset, **settings})}"
 
 
 def _words(made: UploadView) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from ganclinic.views import RunView
-from ganlib.diagnose.verdict import Episode, Evidence, Remedy
+from ganlib.diagnose.verdict import Episode, Finding, Remedy
+from ganlib.diagnose.words import bare, epochs_words
 from ganlib.report import Evaluation, Null
 
 NONE = "–"
@@ -74,8 +75,7 @@ def number_words(value: float | None) -> str:
     """Three significant digits, without a leading zero: `.08`, `1.07`, `1.2e+03`."""
     if value is None or value != value:
         return NONE
-    text = f"{value:.3g}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    return bare(f"{value:.3g}")
 
 
 def share_words(value: float | None) -> str:
@@ -99,17 +99,6 @@ def null_words(null: Null) -> str:
     return f"{number_words(null.mean)} ({number_words(null.q05)} to {number_words(null.q95)})"
 
 
-def evidence_words(evidence: Evidence) -> str:
-    """`coverage .008 < .1 (epochs 8–10)`."""
-    comparison = f"{number_words(evidence.value)} {evidence.comparison} {number_words(evidence.threshold)}"
-    return f"{evidence.signal} {comparison} ({epochs_words(evidence.first_epoch, evidence.last_epoch)})"
-
-
-def epochs_words(first: int, last: int) -> str:
-    """`epoch 8`, `epochs 8–10`."""
-    return f"epoch {last}" if first == last else f"epochs {first}–{last}"
-
-
 def percent_words(share: float) -> str:
     """`85 %` of a share in [0, 1]."""
     return f"{100 * share:.0f} %"
@@ -118,6 +107,11 @@ def percent_words(share: float) -> str:
 def episode_words(episode: Episode) -> str:
     """`mode collapse (severe), epochs 3–5`."""
     return f"{episode.name} ({episode.severity}), {epochs_words(episode.first_epoch, episode.last_epoch)}"
+
+
+def finding_words(finding: Finding) -> str:
+    """`slow convergence (mild), first seen in epoch 10`."""
+    return f"{finding.name} ({finding.severity}), first seen in epoch {finding.first_epoch}"
 
 
 def settings_words(patch: Mapping[str, Any]) -> str:

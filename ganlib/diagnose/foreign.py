@@ -252,7 +252,7 @@ class _Known:
         if self._has_both_losses():
             self.notes.append(f"'{column.name}' is not needed where both its parts are known")
             return
-        taken = "" if d_loss == "sum" else "; where it is their sum, as in DCGAN's tutorial, say that d_loss is the sum"
+        taken = "" if d_loss == "sum" else "; where it is their sum, as in DCGAN's tutorial, say so: --d-loss sum"
         self.notes.append(f"'{column.name}' was taken for the {d_loss} of its parts on reals and on fakes{taken}")
         for name in LOSSES:
             if name not in self.series:

@@ -12,7 +12,8 @@ from ganlib.diagnose import thresholds as at
 from ganlib.diagnose.history import History
 from ganlib.diagnose.signals import Signals, signals_of
 from ganlib.diagnose.thresholds import RULESET, WINDOW_UPDATES
-from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Episode, Evidence, Finding, Severity, Verdict
+from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Episode, Finding, Severity, Verdict
+from ganlib.diagnose.words import bare, evidence_words
 from ganlib.report import STEP_COLUMNS
 
 RULES: tuple[Callable[[Signals], Finding | None], ...] = (
@@ -94,7 +95,7 @@ def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, s
     if harmful := _harmful(findings):
         cause = harmful[0]
         verdict: Verdict = cause.name.split(":")[0]  # pyright: ignore[reportAssignmentType]
-        return verdict, _in_words(cause.evidence[0])
+        return verdict, evidence_words(cause.evidence[0])
     result, window = signals.outcome, signals.dynamics
     if window.updates < WINDOW_UPDATES or result is None:
         return (
@@ -103,16 +104,8 @@ def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, s
             if window.updates < WINDOW_UPDATES
             else "there is no evaluation with the measures ndb, prdc and repetition, which a verdict needs",
         )
-    quality = f"precision {result.precision:.2f} and coverage {result.coverage:.2f} of what real data scores"
+    precision, coverage = (bare(f"{value:.2f}") for value in (result.precision, result.coverage))
+    quality = f"precision {precision} and coverage {coverage} of what real data scores"
     if result.quality < at.POOR_QUALITY.value:
         return "undetermined", f"nothing is known to be wrong, but the samples are still poor: {quality}"
     return "healthy", quality
-
-
-def _in_words(evidence: Evidence) -> str:
-    epochs = (
-        f"epoch {evidence.last_epoch}"
-        if evidence.first_epoch == evidence.last_epoch
-        else f"epochs {evidence.first_epoch}-{evidence.last_epoch}"
-    )
-    return f"{evidence.signal} {evidence.value:.3g} {evidence.comparison} {evidence.threshold:g} ({epochs})"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganclinic.request import batch_from
 from tests.support.processes import running
 
 CHECKOUT = Path(__file__).parents[2]
@@ -68,14 +69,29 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 def test_the_commands_that_talk_to_a_service_do_what_they_say(served, tmp_path):
     (tmp_path / "ring8.toml").write_text(blocks("toml")[0])
-    said = [line for line in commands() if "ring8" in line or "presets" in line or " ls" in line or "curl" in line]
+    found = [line for line in commands() if "ring8" in line or "presets" in line or " ls" in line or "curl" in line]
+    said = [line.replace("http://127.0.0.1:8000", served) for line in found if "/ID/" not in line]
     assert len(said) == 4
     env = environ(tmp_path)
-    outputs = {line: shell(line.replace("http://127.0.0.1:8000", served), tmp_path, env) for line in said}
+    outputs = {line: shell(line, tmp_path, env) for line in said}
+    [run_id] = re.findall(r"ganclinic show ([0-9a-f]{16})", outputs[".venv/bin/ganclinic run ring8.toml --watch"])
+    for line in (line for line in found if "/ID/" in line):
+        shell(line.replace("http://127.0.0.1:8000", served).replace("/ID/", f"/{run_id}/"), tmp_path, env)
+    for picture in ("samples.png", "losses.png"):
+        Image.open(tmp_path / picture).verify()
     assert "digit8-latent-1" in outputs[".venv/bin/ganclinic presets"]
     assert "succeeded" in outputs[".venv/bin/ganclinic ls"]
     [preset_run] = [line for line in commands() if "run digit8" in line]
     shell(preset_run + QUICK, tmp_path, env)
+
+
+def test_both_examples_of_a_batch_are_batches(tmp_path):
+    [json_example] = re.findall(r'in JSON: `(\{"name".*?)`\.\n', README)
+    for name, text in (("two.toml", blocks("toml")[1]), ("two.json", json_example)):
+        (tmp_path / name).write_text(text)
+        batch, requests = batch_from(tmp_path / name)
+        assert batch == "two latents"
+        assert [request.resolve().dataset.name for request in requests] == ["mnist-5k"] * len(requests)
 
 
 def test_two_sets_of_samples_are_compared(served, tmp_path):

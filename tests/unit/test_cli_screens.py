@@ -14,12 +14,14 @@ from rich.console import Console, RenderableType
 from ganclinic.cli.bars import LiveBars, PlainLines, display_for
 from ganclinic.cli.demo_table import demo_table, shown_path
 from ganclinic.cli.output import Output
-from ganclinic.cli.tables import labels_table, run_details, runs_table, verdict_block
+from ganclinic.cli.tables import comparison_details, labels_table, run_details, runs_table, verdict_block
 from ganclinic.cli.words import age_words, duration_words, number_words, settings_words, share_words
 from ganclinic.demo import Outcome
-from ganclinic.views import LabelView, RunDetails, RunView
-from ganlib.diagnose.verdict import Episode
-from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, label_document, run_document
+from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView
+from ganlib.diagnose.prescribe import REMEDIES
+from ganlib.diagnose.verdict import Episode, Evidence, Remedy
+from ganlib.diagnose.words import evidence_words
+from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, comparison_document, label_document, run_document
 
 WIDTHS = (40, 60, 80, 100, 140)
 
@@ -74,6 +76,60 @@ def test_the_demo_table_says_everything_at_every_width(width: int) -> None:
     whole = "".join("".join(lines).split())
     assert ".ganclinic/demo/digit8-stable-losses.png" in whole
     assert "--setgenerator.latent_dim=50" in whole
+
+
+def test_the_readme_shows_a_verdict_as_it_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    block = re.findall(r"^    (.*first seen in epoch 5\n(?:    .*\n)+)", readme, re.MULTILINE)[0]
+    shown = Evidence(
+        signal="nearest fake-fake distance / null",
+        value=0.00541,
+        threshold=0.25,
+        comparison="<",
+        first_epoch=10,
+        last_epoch=10,
+        source="-",
+    )
+    larger = Remedy(name="larger latent", reason=REMEDIES["larger latent"][0], patch={"generator.latent_dim": 50})
+    finding = replace(COLLAPSE.findings[0], first_epoch=5, evidence=(shown,), remedies=(larger,))
+    diagnosis = replace(COLLAPSE, findings=(finding,), reason=evidence_words(shown))
+    lines = [line.rstrip() for line in drawn(verdict_block(view(**DONE), diagnosis, EVALUATION), 140)]
+    said = [line.removeprefix("    ") for line in block.splitlines() if line.strip() != "…"]
+    assert [line for line in lines if line in said] == said
+
+
+@pytest.mark.parametrize(("shape", "words"), [([1, 28, 28], "pixels"), ([2], "coordinates")])
+def test_a_comparison_of_points_is_made_by_their_coordinates(shape: list[int], words: str) -> None:
+    shown = drawn(comparison_details(ComparisonView.model_validate(comparison_document(shape=shape))), 80)
+    assert ["space", words] in [line.split() for line in shown]
+
+
+def test_evidence_that_is_no_number_says_so() -> None:
+    blown = replace(COLLAPSE.findings[0].evidence[0], signal="largest loss or gradient", value=float("inf"))
+    for value in (float("inf"), float("nan")):
+        assert evidence_words(replace(blown, value=value)) == "largest loss or gradient not finite (epochs 8–10)"
+    assert evidence_words(replace(blown, value=12345, threshold=10000, comparison=">=")).startswith(
+        "largest loss or gradient 1.23e+04 >= 10000 ("
+    )
+
+
+@pytest.mark.parametrize("width", [60, 140])
+def test_the_demo_table_names_what_is_mild_in_a_healthy_run(width: int) -> None:
+    mild = replace(COLLAPSE.findings[0], name="slow convergence", severity="mild", first_epoch=10, remedies=())
+    healthy = replace(COLLAPSE, verdict="healthy", severity="mild", findings=(mild,))
+    seen = {"verdict": "healthy", "severity": "mild", "first_epoch_seen": 10}
+    run = RunView.model_validate(run_document(**DONE) | seen)
+    outcome = replace(outcomes()[0], run=run, diagnosis=healthy)
+    lines = [line.split() for line in drawn(demo_table([outcome], width, Path("/srv")), width)]
+    if width == 140:
+        assert ["digit8-stable", "succeeded", "healthy", "–", "–", ".98", "(null", ".08)"] in lines
+    else:
+        assert ["severity", "–"] in lines
+    assert "finding slow convergence (mild), first seen in epoch 10" in " ".join(
+        word for line in lines for word in line
+    )
+    row = outcome.to_json()
+    assert (row["severity"], row["first_epoch_seen"]) == ("mild", 10)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -34,6 +34,35 @@ def test_run_writes_only_the_id_to_stdout(cli: Cli, capsys: pytest.CaptureFixtur
     written = capsys.readouterr()
     assert written.out == "0000000000000001\n"
     assert "ganclinic watch 0000000000000001" in written.err
+    assert "If it does not begin: ganclinic why 0000000000000001" in written.err
+
+
+@pytest.mark.parametrize("seconds", [4, 6, 600])
+def test_watching_a_run_that_does_not_begin_says_once_how_to_learn_why(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str], seconds: int
+) -> None:
+    service.add("a", *[{}] * (2 * seconds), DONE)  # looked at twice a second
+    assert cli("watch", "a") == 0
+    hints = [line for line in capsys.readouterr().err.splitlines() if "ganclinic why" in line]
+    assert hints == (["Still queued; what it waits for: ganclinic why a"] if seconds > 5 else [])
+
+
+def test_a_run_that_waits_behind_another_one_that_is_watched_needs_no_hint(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add("a", *[{"status": "running"}] * 40, DONE)
+    service.add("b", *[{}] * 44, DONE)
+    assert cli("watch", "a", "b") == 0
+    assert "ganclinic why" not in capsys.readouterr().err
+
+
+def test_show_of_a_queued_run_says_how_to_learn_what_it_waits_for(
+    cli: Cli, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run_id, status in (("a", "queued"), ("b", "running")):
+        service.add(run_id, {"status": status})
+        assert cli("show", run_id) == 0
+        assert ("ganclinic why" in capsys.readouterr().out) is (status == "queued")
 
 
 def test_run_with_json_writes_the_run(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +110,9 @@ def test_batch_writes_an_id_a_line(cli: Cli, tmp_path: Path, capsys: pytest.Capt
     file = tmp_path / "two.toml"
     file.write_text('[[runs]]\npreset = "digit8-stable"\n[[runs]]\npreset = "digit8-latent-1"\n')
     assert cli("batch", str(file)) == 0
-    assert capsys.readouterr().out == "0000000000000001\n0000000000000002\n"
+    written = capsys.readouterr()
+    assert written.out == "0000000000000001\n0000000000000002\n"
+    assert "If none begins: ganclinic why 0000000000000001" in written.err
 
 
 @pytest.mark.parametrize(("arguments", "sent"), [((), [None, 7]), (("--priority", "-3"), [-3, -3])])

@@ -1,6 +1,8 @@
 """Disputes, labels and diagnoses made again: the client and the command line."""
 
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +134,14 @@ def test_the_author_is_whoever_is_logged_in(
     assert sent(service)["author"] == "grace"
     for name in ("LOGNAME", "USER", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
+    assert cli("dispute", "a", "--finding", "healthy", "--present") == 0
+    assert sent(service)["author"] == pwd.getpwuid(os.getuid()).pw_name
+
+    def nobody() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    capsys.readouterr()
     assert cli("dispute", "a", "--finding", "healthy", "--present") == 2
     assert "--author NAME" in capsys.readouterr().err
 

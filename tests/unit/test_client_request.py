@@ -129,6 +129,17 @@ def test_a_batch_file_that_cannot_be_understood_is_named_with_the_reason(
         batch_from(tmp_path / "x.toml")
 
 
+@pytest.mark.parametrize("text", ['[{"preset": "digit8-stable"}]', '{"runs": {}}'])
+def test_a_batch_file_without_a_list_of_runs_is_told_what_it_needs(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InvalidInput) as caught:
+        batch_from(tmp_path / "x.json")
+    example = str(caught.value).partition("`runs`, as in ")[2].partition(", in TOML")[0]
+    (tmp_path / "x.json").write_text(example)
+    _, [request] = batch_from(tmp_path / "x.json")
+    assert request.preset == "digit8-stable"
+
+
 def test_the_demo_is_three_presets_on_digits_that_need_no_network() -> None:
     _, requests = demo_requests()
     assert [r.preset for r in requests] == ["digit8-stable", "digit8-latent-1", "digit8-combined-batch"]

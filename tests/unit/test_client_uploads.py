@@ -12,6 +12,8 @@ import pytest
 from ganclinic.cli import main
 from ganclinic.config import Surroundings
 from ganclinic.errors import Conflict, InvalidInput, InvalidSpec, NotFound
+from ganclinic.request import request_from
+from ganlib.dataset_specs import UploadPairsDataset
 from tests.support.fake_service import UPLOAD_ID, URL, FakeService, problem, upload_document
 
 
@@ -102,18 +104,59 @@ def test_upload_writes_only_the_id_to_stdout_and_how_to_train(
 def test_pairs_are_trained_on_as_such(
     cli: Callable[..., int], service: FakeService, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    facts = {"kind": "pairs", "count": 120, "class_names": ["A", "it's B"], "class_counts": [60, 60]}
-    service.next_answers.append(httpx.Response(201, json=upload_document(**facts)))
+    service.next_answers.append(httpx.Response(201, json=upload_document(**pairs_of(2000))))
     assert cli("upload", file, "--pairs") == 0
     assert b'name="pairs"\r\n\r\ntrue\r\n' in service.requests[0].content
     written = capsys.readouterr().err.replace("\n", " ")
-    assert "60 pairs of the shape [3, 32, 32] in the folders A and it's B" in written
+    assert "2000 pairs of the shape [3, 32, 32] in the folders A and it's B" in written
     command = shlex.split(written.partition("Train on them: ")[2])
     dataset = {"name": "upload-pairs", "upload": UPLOAD_ID, "input": "A", "target": "it's B"}
-    assert command[-1] == f"dataset={json.dumps(dataset)}"
+    assert command == ["ganclinic", "run", "pix2pix-edges", "--set", f"dataset={json.dumps(dataset)}"]
 
 
-def test_uploads_lists_and_deletes(cli: Callable[..., int], file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def pairs_of(count: int) -> dict[str, Any]:
+    """What an upload of so many pairs has of its own."""
+    names = ["A", "it's B"]
+    return {"kind": "pairs", "count": 2 * count, "class_names": names, "class_counts": [count, count]}
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(100, 50), (200, 50), (1050, 210), (1999, 399), (2000, 1000)])
+@pytest.mark.parametrize("shape", [[3, 32, 32], [1, 32, 48]])
+def test_the_printed_command_trains_on_the_pairs(
+    cli: Callable[..., int],
+    service: FakeService,
+    file: str,
+    capsys: pytest.CaptureFixture[str],
+    count: int,
+    held_out: int,
+    shape: list[int],
+) -> None:
+    facts = pairs_of(count)
+    service.next_answers.append(httpx.Response(201, json=upload_document(**facts, shape=shape)))
+    assert cli("upload", file, "--pairs") == 0
+    _, _, source, *settings = shlex.split(capsys.readouterr().err.partition("Train on them: ")[2])
+    known = {"shape": shape, "class_counts": facts["class_counts"], "folders": facts["class_names"]}
+
+    def complete(document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "dataset": document["dataset"] | known}
+
+    spec = request_from(source, [setting for setting in settings if setting != "--set"]).resolve(complete)
+    assert isinstance(spec.dataset, UploadPairsDataset)
+    assert (spec.dataset.held_out, spec.evaluation.num_samples) == (held_out, held_out)
+    assert spec.dataset.size == count - held_out
+
+
+def test_too_few_pairs_are_said_to_be_too_few(
+    cli: Callable[..., int], service: FakeService, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.next_answers.append(httpx.Response(201, json=upload_document(**pairs_of(99))))
+    assert cli("upload", file, "--pairs") == 0
+    assert "at least 50 pairs are held out, and as many have to be left" in capsys.readouterr().err
+
+
+def test_uploads_lists_and_deletes(
+    cli: Callable[..., int], service: FakeService, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli("uploads") == 0
     assert "ganclinic upload PATH" in capsys.readouterr().out
     cli("upload", file)
@@ -127,7 +170,11 @@ def test_uploads_lists_and_deletes(cli: Callable[..., int], file: str, capsys: p
     assert [document["id"] for document in documents] == [UPLOAD_ID]
     assert cli("uploads", "--delete", UPLOAD_ID) == 0
     assert f"Deleted {UPLOAD_ID}" in capsys.readouterr().err
+    service.next_answers.append(problem(404, "No such upload", f"There is no upload '{UPLOAD_ID}'"))
     assert cli("uploads", "--delete", UPLOAD_ID) == 2
+    error = capsys.readouterr().err
+    assert f"There is no upload '{UPLOAD_ID}'. `ganclinic uploads` lists them." in error.replace("\n", " ")
+    assert "ganclinic ls" not in error
 
 
 def test_a_size_that_is_no_number_is_refused(cli: Callable[..., int], file: str) -> None:

@@ -58,11 +58,10 @@ def test_kept_classes_rise() -> None:
         ({"name": "celeba", "crop": True}, "limit: 162,770 images of 178 x 178 pixels take 14.4 GiB of memory"),
         ({"name": "celeba", "crop": True, "classes": [0]}, "classes: this data set has none"),
         ({"name": "edges", "of": "celeba"}, "crop: images of 178 x 218 pixels are not square"),
-        ({"name": "edges", "limit": 60}, "held_out: 1000 of 60 pairs leave none to train on; allowed: 50 to 58"),
-        (
-            {"name": "edges", "limit": 51, "held_out": 50},
-            "held_out: 50 of 51 pairs leave none to train on; allowed: with",
-        ),
+        ({"name": "edges", "limit": 200}, "held_out: 1000 of 200 pairs leave too few to train on, which takes 50"),
+        ({"name": "edges", "limit": 200, "held_out": 151}, "which takes 50; allowed: 50 to 150"),
+        ({"name": "edges", "limit": 100, "held_out": 51}, "which takes 50; allowed: 50 to 50"),
+        ({"name": "edges", "limit": 99, "held_out": 50}, "allowed: 50 or more, of 100 pairs or more"),
         ({"name": "cifar10", "classes": [10]}, "classes: there is no class 10; allowed: 0 to 9"),
         ({"name": "cifar10", "image_size": 4}, "greater than or equal to 8"),
         ({"name": "cifar10", "image_size": 300}, "less than or equal to 256"),
@@ -80,6 +79,11 @@ def test_what_cannot_be_is_refused(document: dict[str, Any], words: str) -> None
     with pytest.raises(ValidationError) as refused:
         ADAPTER.validate_python(document)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(("limit", "held_out"), [(200, 150), (100, 50)])
+def test_as_many_pairs_may_be_held_out_as_leave_fifty(limit: int, held_out: int) -> None:
+    assert ADAPTER.validate_python({"name": "edges", "limit": limit, "held_out": held_out}).size == 50
 
 
 def test_points_that_were_uploaded_train_the_networks_for_points() -> None:

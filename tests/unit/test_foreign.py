@@ -148,7 +148,7 @@ def test_a_loss_of_both_parts_is_their_mean_or_their_sum_as_one_says() -> None:
     assert mean.history.steps[0, parts] == pytest.approx([1.2, 1.2])
     assert total.history.steps[0, parts] == pytest.approx([0.6, 0.6])
     assert mean.missing[:2] == ("d_loss_real", "d_loss_fake")
-    assert any("d_loss is the sum" in note for note in mean.notes)
+    assert any("say so: --d-loss sum" in note for note in mean.notes)
 
 
 def test_one_part_follows_from_the_mean_and_the_other() -> None:

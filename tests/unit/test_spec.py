@@ -209,6 +209,12 @@ def test_memory_that_is_none_is_refused_with_its_field(gb: float | str):
     assert list(refused.value.problems) == ["resources.gpu_memory_gb"]
 
 
+def test_one_label_alone_is_told_to_be_written_as_a_list():
+    with pytest.raises(InvalidRequest) as refused:
+        RunRequest(preset="digit8-stable", set={"resources.labels": "h100"}).resolve()
+    assert refused.value.problems == {"resources.labels": 'is no list; write one, as in ["h100"]'}
+
+
 def test_labels_are_sorted_and_change_no_hash():
     plain = get_preset("digit8-stable").spec
     labelled = RunRequest(preset="digit8-stable", set={"resources.labels": ["h100", "Big_1-x", "h100"]}).resolve()

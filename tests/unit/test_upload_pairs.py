@@ -190,21 +190,21 @@ def test_grey_pairs_count_as_grey_against_what_is_allowed() -> None:
 
 
 def dataset(**changes: Any) -> UploadPairsDataset:
-    facts: dict[str, Any] = {"upload": ID, "shape": (3, 12, 20), "class_counts": (70, 70), "folders": ("A", "B")}
+    facts: dict[str, Any] = {"upload": ID, "shape": (3, 12, 20), "class_counts": (120, 120), "folders": ("A", "B")}
     return UploadPairsDataset.model_validate({**facts, "held_out": 50, "crop": True, **changes})
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> UploadedFiles:
-    """Seventy pairs; a target is its input's negative."""
-    inputs = bytes_of(0, 70, 3, 12, 20)
+    """120 pairs; a target is its input's negative."""
+    inputs = bytes_of(0, 120, 3, 12, 20)
     np.save(tmp_path / "samples.npy", np.concatenate([inputs, 255 - inputs]))
-    np.save(tmp_path / "labels.npy", np.repeat([0, 1], 70))
+    np.save(tmp_path / "labels.npy", np.repeat([0, 1], 120))
     return UploadedFiles(samples=tmp_path / "samples.npy", labels=tmp_path / "labels.npy")
 
 
 @pytest.mark.parametrize("direction", [{}, {"input": "B", "target": "A"}])
-@pytest.mark.parametrize("choice", [{}, {"image_size": 16}, {"limit": 60}])
+@pytest.mark.parametrize("choice", [{}, {"image_size": 16}, {"limit": 110}])
 def test_every_target_keeps_its_input_and_is_cut_like_it(
     stored: UploadedFiles, direction: dict[str, str], choice: dict[str, int]
 ) -> None:
@@ -218,7 +218,7 @@ def test_every_target_keeps_its_input_and_is_cut_like_it(
     assert data.samples.shape[1:] == data.inputs.shape[1:] == chosen.info.shape
     for inputs, targets in ((data.inputs, data.samples), (apart.inputs, apart.samples)):
         assert np.abs(255 - inputs.astype(int) - targets).max() <= 1  # a resize rounds
-    everything = np.load(stored.samples)[70 if direction else 0 :][: choice.get("limit", 70)]
+    everything = np.load(stored.samples)[120 if direction else 0 :][: choice.get("limit", 120)]
     whole = cut(everything, crop=True, side=choice.get("image_size"))
     seen = {image.tobytes() for image in (*data.inputs, *apart.inputs)}
     assert seen == {image.tobytes() for image in whole}
@@ -232,18 +232,18 @@ def test_the_same_pairs_are_held_out_under_every_seed(stored: UploadedFiles) -> 
 
 
 def test_edges_are_drawn_from_any_upload_after_it_was_cut(stored: UploadedFiles) -> None:
-    facts: dict[str, Any] = {"upload": ID, "shape": (3, 12, 20), "class_counts": (70, 70), "classes": (1,)}
+    facts: dict[str, Any] = {"upload": ID, "shape": (3, 12, 20), "class_counts": (120, 120), "classes": (1,)}
     chosen = UploadEdgesDataset(**facts, held_out=50, crop=True, image_size=16)
-    assert (chosen.size, chosen.info.shape, chosen.input_channels) == (20, (3, 16, 16), 1)
+    assert (chosen.size, chosen.info.shape, chosen.input_channels) == (70, (3, 16, 16), 1)
     data = load_dataset(chosen, Path(), 0, upload=stored)
     assert data.inputs is not None
     assert data.held_out is not None
     assert (data.inputs == edges_of(data.samples.astype(np.uint8))).all()
-    assert (len(data.samples), len(data.held_out.samples)) == (20, 50)
+    assert (len(data.samples), len(data.held_out.samples)) == (70, 50)
 
 
 def test_pairs_that_are_gone_are_named() -> None:
-    for chosen in (dataset(), UploadEdgesDataset(upload=ID, shape=(1, 8, 8), class_counts=(70,), held_out=50)):
+    for chosen in (dataset(), UploadEdgesDataset(upload=ID, shape=(1, 8, 8), class_counts=(120,), held_out=50)):
         with pytest.raises(DatasetUnavailable, match=f"the upload '{ID}' is not here any more"):
             load_dataset(chosen, Path(), 0)
 
@@ -255,9 +255,9 @@ def test_pairs_that_are_gone_are_named() -> None:
         ({"target": "C"}, "target: there is no folder 'C'; the upload has 'A' and 'B'"),
         ({"target": "A"}, "target: 'A' has the inputs; the upload has 'A' and 'B'"),
         ({"classes": (1,)}, "classes: this data set has none; set it to null"),
-        ({"held_out": 69}, "held_out: 69 of 70 pairs leave none to train on; allowed: 50 to 68"),
+        ({"held_out": 71}, "held_out: 71 of 120 pairs leave too few to train on, which takes 50; allowed: 50 to 70"),
         ({"crop": False}, "crop: images of 20 x 12 pixels are not square"),
-        ({"class_counts": (70, 69)}, "class_counts: pairs are as many images in either folder"),
+        ({"class_counts": (120, 119)}, "class_counts: pairs are as many images in either folder"),
         (
             {"class_counts": (40_000, 40_000), "image_size": 256},
             "limit: 39,950 images of 256 x 256 pixels take 14.6 GiB",
