@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-verdicts bench-verdicts-record bench-verdicts-cure bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-full-size bench-verdicts bench-verdicts-record bench-verdicts-cure bench-foreign bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 
 bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
 	$(BIN)/python -m bench.published $(BENCH_DATA)
 
+bench-full-size: $(VENV)/installed ## judge the presets' runs at full size anew: seconds
+	$(BIN)/python -m bench.full_size
+
 bench-remedies: $(VENV)/installed ## whether each remedy helps against what it was published for: two hours, resumable
 	$(BIN)/python -m bench.remedies
 
@@ -64,6 +67,9 @@ bench-verdicts-record: $(VENV)/installed-dev ## train what the suite has not rec
 
 bench-verdicts-cure: $(VENV)/installed-dev ## treat the suite's sick runs with their first remedy: hours, resumable
 	$(BIN)/python -m bench.verdicts.cure $(BENCH_DATA)
+
+bench-foreign: $(VENV)/installed-dev ## judge trainings of loops that are not ours, by their logs alone and with fakes: 15 minutes, resumable
+	$(BIN)/python -m bench.foreign.score $(BENCH_DATA)
 
 bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 minutes
 	$(BIN)/python -m bench.evaluate $(BENCH_DATA)

@@ -2,6 +2,7 @@
 """What watching a run costs: the series of every step, the evaluation and the diagnosis after every epoch.
 
     make bench-overhead   # minutes; writes bench/results/overhead.json
+    python -m bench.overhead --device cuda --preset mnist-stable --results overhead-mnist-stable-cuda   # on a GPU
 
 One training; both sides of the ratio are its own. What watches is timed call by call and taken off the rest.
 """
@@ -28,8 +29,8 @@ from ganlib.preset import get_preset
 from ganlib.report import STEP_COLUMNS
 from ganlib.train import Training
 
-CPU = torch.device("cpu")
 PRESET = "digit8-stable"
+CACHE = Path(".ganclinic/cache")
 
 
 class Watch:
@@ -55,9 +56,12 @@ class Watch:
         setattr(owner, attribute, self.timed("series", getattr(owner, attribute)))
 
 
-def measure(data_dir: Path, epochs: int) -> dict[str, Any]:
-    """Shares of the training time."""
-    spec = get_preset(PRESET).spec
+def measure(preset: str, data_dir: Path, epochs: int, device: torch.device) -> dict[str, Any]:
+    """Shares of the training time.
+
+    A GPU works while the process goes on: what a step's series cost there is in the training's time, uncounted.
+    """
+    spec = get_preset(preset).spec
     data = load_dataset(spec.dataset, data_dir, spec.seed)
     watch = Watch()
     watch.wrap(step, "area_under_curve")
@@ -65,7 +69,7 @@ def measure(data_dir: Path, epochs: int) -> dict[str, Any]:
     for method in ("take", "weights"):
         watch.wrap(gradients.LayerNorms, method)
     watch.wrap(gradients.GradientTrace, "measured")
-    reference = run_reference(spec, data, data_dir, device=CPU, cache=Cache(None))
+    reference = run_reference(spec, data, data_dir, device=device, cache=Cache(CACHE))
     history = History(
         objective=spec.objective.name,
         steps_per_epoch=spec.steps_per_epoch,
@@ -74,7 +78,7 @@ def measure(data_dir: Path, epochs: int) -> dict[str, Any]:
     )
     evaluations: list[Any] = []
     total, started = 0.0, time.perf_counter()
-    for report in Training(spec, data, device=CPU).epochs():
+    for report in Training(spec, data, device=device).epochs():
         total += time.perf_counter() - started
         assert report.fakes is not None
         evaluations.append(watch.timed("evaluation", evaluate)(reference, report.fakes, report.epoch))
@@ -87,7 +91,8 @@ def measure(data_dir: Path, epochs: int) -> dict[str, Any]:
     training = total - watch.seconds["series"]
     shares = {name: round(seconds / training, 5) for name, seconds in watch.seconds.items()}
     return {
-        "preset": PRESET,
+        "preset": preset,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "epochs": epochs,
         "seconds_training": round(training, 1),
         "shares": shares,
@@ -100,10 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--preset", default=PRESET)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--results", default="overhead", help="name of the file in bench/results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = measure(options.data_dir, options.epochs)
-    print(found, results.write("overhead", found))
+    found = measure(options.preset, options.data_dir, options.epochs, options.device)
+    print(found, results.write(options.results, found))
 
 
 if __name__ == "__main__":

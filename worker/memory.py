@@ -12,8 +12,8 @@ from ganlib.datasets.load import DataArrays
 from ganlib.spec import RunSpec, with_settings
 from ganlib.train import Training
 
-CONTEXT_BYTES = 512 * 1024**2
-"""What the driver takes for a process, outside of what torch counts. Not measured."""
+CONTEXT_BYTES = 768 * 1024**2
+"""What the driver takes for a process, outside of what torch counts: 742 to 758 MiB on an H200 (docs/scheduling.md)."""
 TRIAL_STEPS = 2  # an optimizer makes its state in its first step, beside the gradients of the second
 MORE_MEMORY = "train with more memory (a larger resources.gpu_memory_gb where the spec has one, else another GPU)"
 

@@ -9,7 +9,7 @@
 
 The networks end in a sigmoid, the loss is `BCELoss`, and the log has a row a step: `Loss_D`, the sum of the
 discriminator's losses on reals and fakes; `Loss_G`; `D(x)`, and `D(G(z1))` and `D(G(z2))` before and after the
-discriminator's update, which are mean probabilities.
+discriminator's update, which are mean probabilities. What such a log leaves out is kept apart, for `truth`.
 """
 
 import csv
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ganlib.datasets.load import load_dataset
 from ganlib.datasets.mixtures import draw_mixture
 from ganlib.preset import get_preset
+from ganlib.report import STEP_COLUMNS
 
 NUM_FAKES = 1000
 NUM_POINTS = 5000
@@ -44,6 +45,11 @@ class Kind:
     beta1: float = 0.5
     width: int = 128
     batch: int = 128
+    loss: type[nn.Module] = nn.BCELoss
+    labels: tuple[float, float] = (1.0, 0.0)
+    """What the discriminator is taught of reals and of fakes."""
+    scaled: bool = True
+    """Whether the reals' pixels were taken from [0, 1] to [-1, 1], where the generator's lie."""
 
 
 DIGITS = Kind(data="eights", latent_dim=100, generator_rate=2e-4, discriminator_rate=2e-4, width=16, batch=64)
@@ -53,8 +59,17 @@ KINDS: dict[str, Kind] = {
     "points": Kind(),
     "discriminator wins": Kind(generator_rate=1e-6),
     "large rate": Kind(generator_rate=1e3, discriminator_rate=1e3),
+    "fast generator": Kind(generator_rate=1e-2),
+    "swapped labels": Kind(labels=(0.0, 1.0)),
+    "squashed twice": Kind(loss=nn.BCEWithLogitsLoss),
+    "unscaled reals": replace(DIGITS, scaled=False),
 }
-"""`points` is balanced, and takes thousands of steps before its samples lie in the narrow modes."""
+"""`points` is balanced, and takes thousands of steps before its samples lie in the narrow modes.
+
+Mistakes of such loops: `swapped labels` teaches the discriminator that reals are 0 and fakes 1, and the generator still
+wants 1; `squashed twice` has a sigmoid in the network and another in the loss; `unscaled reals` leaves out what
+takes pixels from [0, 1] to [-1, 1].
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +81,9 @@ class Trained:
     fakes: dict[int, NDArray[np.float32]]
     """Epoch → NUM_FAKES fakes; 0 is the untrained generator."""
     real: NDArray[np.float32]
-    """[n, d] points, or [n, 1, 28, 28] images in [-1, 1]."""
+    """[n, d] points, or [n, 1, 28, 28] images in [-1, 1], or as the kind has them."""
+    unlogged: NDArray[np.float32]
+    """[steps, len(STEP_COLUMNS)] what the log does not have; accuracies by the labels that are taught."""
 
     def save(self, folder: Path) -> None:
         """Writes history.csv, fakes.npz and real.npz."""
@@ -92,12 +109,13 @@ def train(kind: str, seed: int, steps: int, epochs: int = 8) -> Trained:
 
 
 def _train(kind: Kind, seed: int, steps: int, per_epoch: int) -> Trained:
-    real = torch.from_numpy(_load(kind.data, seed))
+    real = torch.from_numpy(_load(kind, seed))
     generator, discriminator = (_points if kind.data == "ring8" else _images)(kind)
     betas = (kind.beta1, 0.999)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=kind.discriminator_rate, betas=betas)
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=kind.generator_rate, betas=betas)
     history: dict[str, list[float]] = {name: [] for name in COLUMNS}
+    unlogged: list[list[float]] = []
 
     def noise(count: int) -> Tensor:
         return torch.randn(count, kind.latent_dim)
@@ -105,33 +123,39 @@ def _train(kind: Kind, seed: int, steps: int, per_epoch: int) -> Trained:
     fakes = {0: _draw(generator, noise)}
     for step in range(steps):
         batch = real[torch.randint(len(real), (kind.batch,))]
-        row = _update(generator, discriminator, optimizer_g, optimizer_d, batch, noise(kind.batch))
+        row, unseen = _update(kind, generator, discriminator, optimizer_g, optimizer_d, batch, noise(kind.batch))
+        unlogged.append([unseen[name] for name in STEP_COLUMNS])
         for name, value in zip(COLUMNS, (step // per_epoch, step % per_epoch, *row), strict=True):
             history[name].append(value)
         if (step + 1) % per_epoch == 0:
             fakes[(step + 1) // per_epoch] = _draw(generator, noise)
-    return Trained(history=history, fakes=fakes, real=real.numpy())
+    return Trained(
+        history=history, fakes=fakes, real=real.numpy(), unlogged=np.array(unlogged, np.float32).reshape(steps, -1)
+    )
 
 
 def _update(
+    kind: Kind,
     generator: nn.Module,
     discriminator: nn.Module,
     optimizer_g: torch.optim.Optimizer,
     optimizer_d: torch.optim.Optimizer,
     batch: Tensor,
     latents: Tensor,
-) -> tuple[float, ...]:
-    """One step of each network; what the log says of it."""
-    loss = nn.BCELoss()
-    ones, zeros = torch.ones(len(batch)), torch.zeros(len(batch))
+) -> tuple[tuple[float, ...], dict[str, float]]:
+    """One step of each network; what the log says of it, and what it does not, by STEP_COLUMNS."""
+    loss = kind.loss()
+    ones = torch.ones(len(batch))
+    label_real, label_fake = (label * ones for label in kind.labels)
     optimizer_d.zero_grad()
     on_real = discriminator(batch).flatten()
-    loss_real = _loss(loss, on_real, ones)
+    loss_real = _loss(loss, on_real, label_real)
     loss_real.backward()
     fake = generator(latents)
     on_fake = discriminator(fake.detach()).flatten()
-    loss_fake = _loss(loss, on_fake, zeros)
+    loss_fake = _loss(loss, on_fake, label_fake)
     loss_fake.backward()
+    norm_d = _norm(discriminator)
     optimizer_d.step()
     optimizer_g.zero_grad()
     again = discriminator(fake).flatten()
@@ -139,7 +163,34 @@ def _update(
     loss_g.backward()
     optimizer_g.step()
     seen = (loss_real + loss_fake, loss_g, on_real.mean(), on_fake.mean(), again.mean())
-    return tuple(float(value.detach()) for value in seen)
+    unseen = {
+        "d_loss_real": loss_real,
+        "d_loss_fake": loss_fake,
+        "g_loss": loss_g,
+        "d_acc_real": _accuracy(on_real, label_real),
+        "d_acc_fake": _accuracy(on_fake, label_fake),
+        "d_grad_norm": norm_d,
+        "g_grad_norm": _norm(generator),
+        "d_auc": _area(on_real, on_fake),
+    }
+    return tuple(map(_number, seen)), {name: _number(value) for name, value in unseen.items()}
+
+
+def _number(value: Tensor) -> float:
+    return float(value.detach())
+
+
+def _accuracy(given: Tensor, labels: Tensor) -> Tensor:
+    return ((given > 0.5) == (labels > 0.5)).float().mean()
+
+
+def _area(on_real: Tensor, on_fake: Tensor) -> Tensor:
+    """The chance that a real is given more than a fake; ties count half."""
+    return (torch.sign(on_real[:, None] - on_fake[None]).mean() + 1) / 2
+
+
+def _norm(network: nn.Module) -> Tensor:
+    return torch.stack([p.grad.norm() for p in network.parameters() if p.grad is not None]).norm()
 
 
 def _loss(loss: Callable[[Tensor, Tensor], Tensor], given: Tensor, wanted: Tensor) -> Tensor:
@@ -152,12 +203,13 @@ def _draw(generator: nn.Module, noise: Callable[[int], Tensor]) -> NDArray[np.fl
     return torch.cat([generator(noise(250)) for _ in range(NUM_FAKES // 250)]).numpy()
 
 
-def _load(data: str, seed: int) -> NDArray[np.float32]:
-    if data == "ring8":
+def _load(kind: Kind, seed: int) -> NDArray[np.float32]:
+    if kind.data == "ring8":
         return draw_mixture("ring8", NUM_POINTS, np.random.default_rng(seed))[0]
     spec = get_preset("digit8-stable").spec.dataset
     images = load_dataset(spec.model_copy(update={"name": "mnist-5k"}), Path(), seed).samples
-    return images.astype(np.float32) / np.float32(127.5) - 1
+    pixels = images.astype(np.float32) / np.float32(127.5) - 1
+    return pixels if kind.scaled else (pixels + 1) / 2
 
 
 def _points(settings: Kind) -> tuple[nn.Module, nn.Module]:

@@ -49,6 +49,15 @@ MEMORISED = 0.25  # share of fakes nearer than 95 % of other reals: five times w
 GAIN = 0.05  # of quality, from two thirds of the budget to its end
 RISING = 0.05
 FINISHED = 0.9
+MARGIN = 0.025
+OF_POOR_SAMPLES: tuple[FindingName, ...] = (
+    "convergence failure: discriminator wins",
+    "convergence failure: no equilibrium",
+    "vanishing gradients",
+    "deceptive loss",
+    "stalled",
+)
+"""Findings that good samples deny."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,8 @@ class Truth:
     """Updates after which the discriminator had won for a whole window, and did to the end."""
     argued: tuple[str, ...] = field(default=())
     """Why the label is not beyond doubt."""
+    near: dict[FindingName, str] = field(default_factory=dict[FindingName, str])
+    """Where the oracle's own figure lies so near its cut-off that other fakes of the same run might turn the label."""
 
 
 def truth(run: Planned, recording: Recording) -> Truth:
@@ -85,6 +96,7 @@ def truth(run: Planned, recording: Recording) -> Truth:
         onset={name: epoch for name, epoch in onset.items() if name in found},
         won_since=_won_since(recording),
         argued=tuple(argued),
+        near=_near(recording),
     )
 
 
@@ -165,6 +177,32 @@ def _argued(recording: Recording) -> list[str]:
     return [f"modes with {missing:.0%} of the data are left out"] if low < missing < high else []
 
 
+def _near(recording: Recording) -> dict[FindingName, str]:
+    """By finding: an oracle's figure within MARGIN of its cut-off, two standard errors of a quality of .2."""
+    quality, gain = median_at_end(recording.figure("quality")), _gain(recording)
+    missing, copied = median_at_end(recording.figure("missing")), median_at_end(recording.figure("copied"))
+    found: dict[FindingName, str] = {}
+    if abs(quality - POOR) <= MARGIN:
+        words = f"the oracle's quality is {quality:.2f}, and poor below {POOR:.2f}"
+        found.update(dict.fromkeys(OF_POOR_SAMPLES, words))
+    if abs(gain - GAIN) <= MARGIN:
+        found["slow convergence"] = f"the oracle's quality rose by {gain:.2f}, and rises from {GAIN:.2f}"
+        found.setdefault("stalled", found["slow convergence"])
+    low, high = BARELY_LEFT_OUT
+    if low < missing < high:
+        words = f"the oracle misses modes with {missing:.0%} of the data, and calls {LEFT_OUT:.0%} a collapse"
+        found["mode collapse"] = words
+        found.setdefault("deceptive loss", words)
+    pulled = _pull(recording)
+    if EXPLODED / 2 <= pulled <= 2 * EXPLODED:
+        found["exploding gradients"] = (
+            f"the generator's gradient grew to {pulled:.0f} times, and explodes from {EXPLODED:.0f}"
+        )
+    if abs(copied - MEMORISED) <= MARGIN:
+        found["memorisation"] = f"the oracle calls {copied:.2f} of the fakes copies, and {MEMORISED:.2f} memorisation"
+    return found
+
+
 def _is_good(recording: Recording) -> bool:
     figures = {name: median_at_end(recording.figure(name)) for name in ("missing", "quality", "spread", "finite")}
     return (
@@ -187,6 +225,7 @@ def _losses_look_healthy(recording: Recording) -> bool:
 # --- dynamics ---------------------------------------------------------------------------------------------------
 
 WON_UPDATES = 100
+VANISHED, EXPLODED = 1e-3, 1e3
 JOINED = "joined batches"  # the published cause of both losses vanishing
 
 
@@ -209,9 +248,9 @@ def _dynamics(run: Planned, recording: Recording) -> set[FindingName]:
     elif bce and area > 0.95 and g_loss > 2.5 and poor:
         found.add("convergence failure: no equilibrium")
     pulled = _pull(recording)
-    if pulled < 1e-3 and poor:
+    if pulled < VANISHED and poor:
         found.add("vanishing gradients")
-    if pulled > 1e3:
+    if pulled > EXPLODED:
         found.add("exploding gradients")
     return found
 

@@ -11,7 +11,7 @@ import argparse
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,44 +25,48 @@ from bench.verdicts.oracle import CACHE, CPU, oracle_figures
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import RECORDINGS, Recording, save
 from bench.verdicts.suite import Planned, planned
+from ganlib.datasets.load import DataArrays
 from ganlib.diagnose.history import History
 from ganlib.evaluate.cache import Cache
 from ganlib.evaluate.evaluation import evaluate
 from ganlib.evaluate.run import run_reference
 from ganlib.report import STEP_COLUMNS, EpochReport
 from ganlib.request import RunRequest
-from ganlib.spec import MixtureDataset
+from ganlib.spec import MixtureDataset, RunSpec
 from ganlib.train import Training, untrained_fakes
 
-PICTURED = 64  # images kept of the last epoch
+PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400
 LOCKS = Path(".ganclinic/bench/verdicts-locks")
 
 
-def record(request: RunRequest, data_dir: Path) -> Recording:
+Ask = Callable[[RunSpec, DataArrays, NDArray[np.float32], Path], dict[str, float]]
+
+
+def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, ask: Ask = oracle_figures) -> Recording:
     """Train a run, evaluate it as the service would, and ask the oracle."""
     spec = request.resolve()
     data = training_data(spec.dataset, data_dir, spec.seed)
     cache = Cache(None) if isinstance(spec.dataset, MixtureDataset) else CACHE
-    reference = run_reference(spec, data, data_dir, device=CPU, cache=cache)
+    reference = run_reference(spec, data, data_dir, device=device, cache=cache)
     history = History(
         objective=spec.objective.name,
         steps_per_epoch=spec.steps_per_epoch,
         epochs_total=spec.training.epochs,
         steps=np.empty((0, len(STEP_COLUMNS)), np.float32),
     )
-    first = untrained_fakes(spec, CPU, data)
-    oracle = [oracle_figures(spec, data, first, data_dir)]
+    first = untrained_fakes(spec, device, data)
+    oracle = [ask(spec, data, first, data_dir)]
     evaluations = [evaluate(reference, first, 0)]
     pictures: dict[int, NDArray[np.uint8] | NDArray[np.float32]] = {}
     training, evaluating, started = 0.0, 0.0, time.perf_counter()
-    for report in Training(spec, data, device=CPU).epochs():
+    for report in Training(spec, data, device=device).epochs():
         training += time.perf_counter() - started
         started = time.perf_counter()
         assert report.fakes is not None
         evaluations.append(evaluate(reference, report.fakes, report.epoch))
         evaluating += time.perf_counter() - started
-        oracle.append(oracle_figures(spec, data, report.fakes, data_dir))
+        oracle.append(ask(spec, data, report.fakes, data_dir))
         history = history.after(report, ())
         if report.epoch == spec.training.epochs:
             pictures[report.epoch] = _picture(report)
@@ -74,6 +78,7 @@ def record(request: RunRequest, data_dir: Path) -> Recording:
         pictures=pictures,
         seconds=training,
         evaluation_seconds=evaluating,
+        bins=np.array([[b.real, b.fake] for b in evaluations[-1].bins], np.float32).reshape(-1, 2),
     )
 
 
@@ -91,13 +96,13 @@ def path_of(run: Planned) -> Path:
 
 
 @contextmanager
-def _claimed(run: Planned) -> Iterator[bool]:
-    """Whether this process has the run to itself; the claim ends with the process."""
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether this process has that recording to make to itself; the claim ends with the process."""
     LOCKS.mkdir(parents=True, exist_ok=True)
-    handle = os.open(LOCKS / run.id, os.O_CREAT | os.O_RDWR)
+    handle = os.open(LOCKS / path.stem, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield not path_of(run).exists()
+        yield not path.exists()
     except BlockingIOError:
         yield False
     finally:
@@ -119,7 +124,7 @@ def main() -> None:
             continue
         if run.configuration.data == "colour" and options.colour is None:
             continue
-        with _claimed(run) as mine:
+        with claimed(path_of(run)) as mine:
             if not mine:
                 continue
             started = time.perf_counter()

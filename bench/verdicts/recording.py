@@ -1,7 +1,7 @@
 """What is kept of a run: enough to diagnose it anew and to see what the oracle saw, in a few tens of kilobytes."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Recording:
     seconds: float
     """Of training alone, on one thread."""
     evaluation_seconds: float
+    bins: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    """[K, 2] shares of the training data and of the last fakes, NDB bin by bin; [0, 2] where they were not kept."""
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -61,6 +63,7 @@ def save(recording: Recording, path: Path) -> None:
         "gradient_steps": np.array([g.step for g in history.gradients], np.int32),
         "gradients": np.array([[g.ratios[layer] for layer in layers] for g in history.gradients], np.float32),
         "oracle": recording.oracle.astype(np.float32),
+        "bins": recording.bins.astype(np.float16),
         **{f"picture_{epoch}": picture for epoch, picture in recording.pictures.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,7 @@ def load(path: Path) -> Recording:
             pictures={int(n[8:]): arrays[n] for n in arrays.files if n.startswith("picture_")},
             seconds=seconds,
             evaluation_seconds=evaluation_seconds,
+            **({"bins": arrays["bins"].astype(np.float32)} if "bins" in arrays.files else {}),
         )
 
 

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import Recording, load
@@ -26,8 +27,9 @@ PAGES = {
     "both-losses-vanish": "eights-bce-joined-batches-0",
     "discriminator-wins": "digits-bce-Adam-defaults-0",
     "discriminator-inert": "eights-bce-tiny-discriminator-1",
+    "exploding-gradients": "ring8-bce-unclipped-critic-1",
     "vanishing-gradients": "eights-bce-saturating-loss-slow-generator-0",
-    "no-equilibrium": "fashion-bce-tiny-generator-0",
+    "no-equilibrium": "colour-bce-Adam-defaults-0",
     "mode-collapse": "digits-hinge-latent-of-1-0",
     "memorisation": "eights-bce-60-images-0",
     "oscillation": "grid25-wgan-gp-latent-of-1-1",
@@ -46,7 +48,11 @@ mpl.use("Agg")
 
 def draw(recording: Recording, title: str, path: Path) -> None:
     """Write the sheet of a run."""
-    figure, (losses, close, oracle, samples) = plt.subplots(1, 4, figsize=(15, 3.9), width_ratios=[3, 3, 2.2, 2.6])
+    has_bins = len(recording.bins) > 0
+    widths = [3, 3, 2.2, 2.6, 2.2] if has_bins else [3, 3, 2.2, 2.6]
+    figure, (losses, close, oracle, samples, *bins) = plt.subplots(
+        1, len(widths), figsize=(18 if has_bins else 15, 3.9), width_ratios=widths
+    )
     steps = recording.history.steps
     _curves(losses, steps, 0)
     _curves(close, steps, max(0, len(steps) - 300), from_zero=False)
@@ -61,10 +67,13 @@ def draw(recording: Recording, title: str, path: Path) -> None:
     oracle.set_ylim(-0.05, 1.3)
     oracle.set_title("what the oracle saw", loc="left", fontsize=11)
     _samples(samples, recording)
-    for axes, unit in ((losses, "step"), (close, "step"), (oracle, "epoch")):
+    for axes in bins:
+        _bins(axes, recording.bins)
+    units = ((losses, "step"), (close, "step"), (oracle, "epoch"), *((axes, "NDB bin, largest first") for axes in bins))
+    for axes, unit in units:
         axes.tick_params(labelsize=NOTES)
         axes.set_xlabel(unit, fontsize=9)
-    for axes in (losses, oracle):  # below the plot: no place in it is free in every run
+    for axes in (losses, oracle, *bins):  # below the plot: no place in it is free in every run
         axes.legend(fontsize=NOTES, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +93,20 @@ def _curves(axes: Axes, steps: np.ndarray, first: int, *, from_zero: bool = True
         axes.set_ylim(min(0, low) if from_zero else low - margin, high + margin)
     else:
         axes.text(0.5, 0.5, "no finite loss", ha="center", transform=axes.transAxes, fontsize=8)
+
+
+def _bins(axes: Axes, bins: np.ndarray) -> None:
+    """Shares of the training data, and of the fakes beside them; what is cut off is written above its bar."""
+    real, fake = bins[np.argsort(-bins[:, 0])].T
+    places, top = np.arange(len(real)), min(3 * real.max(), max(real.max(), fake.max()))
+    axes.bar(places, real, width=1.0, color="#bbbbbb", label="training data")
+    axes.plot(places, np.minimum(fake, top), ".", ms=4, color="#d55e00", label="samples")
+    for place in np.flatnonzero(fake > top)[:3]:
+        at = {"xytext": (0, 3), "textcoords": "offset points"}
+        axes.annotate(f"{fake[place]:.0%}", (place, top), fontsize=7, ha="center", va="bottom", **at)
+    axes.set_ylim(0, 1.15 * top)
+    axes.set_title("bins at the end", loc="left", fontsize=11)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _samples(axes: Axes, recording: Recording) -> None:

@@ -179,7 +179,8 @@ def _outcome(run: RunView) -> Text:
     if run.verdict and run.status in {"succeeded", "halted"}:
         line.append(": ").append_text(verdict_text(run.verdict))
         if run.severity not in (None, "none"):
-            line.append(f", {run.severity}, first seen in epoch {run.first_epoch_seen}")
+            which = "with a mild finding" if run.severity == "mild" else run.severity
+            line.append(f", {which}, first seen in epoch {run.first_epoch_seen}")
     elif run.error:
         line.append(f": {run.error}")
     return line.append(f"   (ganclinic show {run.id})", style="dim")

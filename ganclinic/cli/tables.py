@@ -136,7 +136,9 @@ def verdict_block(run: RunView | None, diagnosis: Diagnosis | None, evaluation: 
         return Text("No verdict yet: the first one comes after the first epoch.")
     title = Text.assemble(verdict_text(diagnosis.verdict))
     if diagnosis.findings:
-        title.append(f", {diagnosis.severity}, first seen in epoch {diagnosis.findings[0].first_epoch}")
+        first = diagnosis.findings[0]
+        which = f"; {first.name}, mild" if diagnosis.severity == "mild" else f", {diagnosis.severity}"
+        title.append(f"{which}, first seen in epoch {first.first_epoch}")
     rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
     rows += [("recovered", episode_words(episode)) for episode in diagnosis.recovered]
     parts: list[RenderableType] = [title, Padding(fields(rows), (0, 0, 0, 2))]

@@ -9,6 +9,9 @@ from ganlib.diagnose.verdict import Evidence, Finding
 
 SMALLEST_LOSS = 1e-30
 """Below it, single precision has rounded a loss to 0."""
+FAR_BEYOND = 10.0
+"""Times its threshold: a gradient is then severe, on either side."""
+WHOLE_GENERATOR = "gradient of the whole generator, over the same in the first ten updates"
 
 
 def divergence(signals: Signals) -> Finding | None:
@@ -107,16 +110,20 @@ def discriminator_inert(signals: Signals) -> Finding | None:
 
 
 def exploding_gradients(signals: Signals) -> Finding | None:
-    """A layer's gradient has grown by orders of magnitude against its weight."""
-    pull = signals.strongest
-    if pull is None or pull.ratio < at.EXPLODED_PULL.value or not signals.is_full:
+    """The generator's gradient has grown by orders of magnitude.
+
+    A layer's alone is no sign: one that began near 0 grows as much in good runs.
+    """
+    if not signals.is_full or not signals.pull >= at.EXPLODED.value:
         return None
+    evidence = [of_window(signals.dynamics, WHOLE_GENERATOR, signals.pull, ">=", at.EXPLODED)]
+    if signals.strongest is not None and signals.strongest.ratio >= at.EXPLODED_PULL.value:
+        evidence.append(_of_pull(signals, signals.strongest, ">=", at.EXPLODED_PULL))
     return finding(
         "exploding gradients",
-        "severe" if pull.ratio >= at.EXPLODED_PULL.value**2 else "moderate",
-        f"The gradient of {pull.layer} has grown to {pull.ratio:,.0f} times what it was at the start: its steps throw "
-        "away what was learnt.",
-        _of_pull(signals, pull, ">=", at.EXPLODED_PULL),
+        "severe" if signals.pull >= FAR_BEYOND * at.EXPLODED.value else "moderate",
+        f"The {WHOLE_GENERATOR}, has grown to {signals.pull:,.0f}: its steps throw away what was learnt.",
+        *evidence,
     )
 
 
@@ -129,15 +136,14 @@ def vanishing_gradients(signals: Signals) -> Finding | None:
     evidence: list[Evidence] = []
     if pull is not None and pull.ratio <= at.VANISHED_PULL.value:
         evidence.append(_of_pull(signals, pull, "<=", at.VANISHED_PULL))
-    if signals.faded <= at.FADED.value:
-        signal = "gradient of the whole generator, over the same in the first ten updates"
-        evidence.append(of_window(signals.dynamics, signal, signals.faded, "<=", at.FADED))
+    if signals.pull <= at.FADED.value:
+        evidence.append(of_window(signals.dynamics, WHOLE_GENERATOR, signals.pull, "<=", at.FADED))
     if not evidence:
         return None
     least = min(sign.value for sign in evidence)
     return finding(
         "vanishing gradients",
-        "severe" if least <= at.VANISHED_PULL.value / 10 else "moderate",
+        "severe" if least <= at.VANISHED_PULL.value / FAR_BEYOND else "moderate",
         f"The {evidence[0].signal}, has shrunk to {evidence[0].value:.1g}: the generator hardly learns any more, "
         "though its samples are poor.",
         *evidence,
@@ -145,15 +151,19 @@ def vanishing_gradients(signals: Signals) -> Finding | None:
 
 
 def oscillation(signals: Signals) -> Finding | None:
-    """The generator's loss swings at one period."""
+    """The generator's loss swings at one period. In the first half of the budget that is no alarm yet.
+
+    Good runs swing, too, while their networks settle.
+    """
     peak, window = signals.peak, signals.dynamics
     if peak is None or not signals.is_full or peak.p >= at.PERIODIC.value or peak.share < at.SWINGING.value:
         return None
+    is_settling = signals.epoch < at.SETTLED_SHARE * signals.epochs_total
     return finding(
         "oscillation",
-        "moderate",
+        "mild" if is_settling else "moderate",
         f"The generator's loss swings with a period of about {peak.period:.0f} steps: the two networks chase each "
-        "other and do not come to rest.",
+        + ("other, as they may while they settle." if is_settling else "other and do not come to rest."),
         of_window(window, "p of the spectral peak of g_loss", peak.p, "<", at.PERIODIC),
         of_window(window, "share of the variance in the peak", peak.share, ">=", at.SWINGING),
     )

@@ -42,6 +42,8 @@ DLoss = Literal["mean", "sum"]
 MAX_EPOCHS = 10_000
 BLOCKS = 50
 """Parts that a history without epochs is looked at in, at most."""
+CONTRADICTION = 0.05
+"""By how much bounds of an accuracy may exclude each other before it is said: logs round to a few digits."""
 SUGGESTIONS = 4
 """Remedies that are named for a finding: its most likely ones."""
 
@@ -52,8 +54,8 @@ NEEDS: dict[FindingName, tuple[str, ...]] = {
     "convergence failure: both losses vanish": (*ACCURACIES, "g_loss"),
     "convergence failure: discriminator wins": (*ACCURACIES, *LOSSES, "g_loss"),
     "convergence failure: discriminator inert": ACCURACIES,
-    "exploding gradients": (LAYERS,),
-    "vanishing gradients": (LAYERS,),
+    "exploding gradients": ("g_grad_norm",),
+    "vanishing gradients": ("g_grad_norm", LAYERS),
     "convergence failure: no equilibrium": (*ACCURACIES, "g_loss", EVALUATION),
     "mode collapse": (EVALUATION,),
     "memorisation": (EVALUATION,),
@@ -268,6 +270,18 @@ class _Known:
                 self.series[name] = _estimate(*np.asarray(bounds))
                 self.bounded.append(name)
                 self.notes.append(f"{name} was not recorded; {' and '.join(map(repr, used))} bound it")
+                self._say_contradiction(name, *bounds, used)
+
+    def _say_contradiction(self, name: str, low: Floats, high: Floats, used: Sequence[str]) -> None:
+        """A loss that only a discriminator that is right can have, and probabilities of one that is wrong."""
+        wrong = low > high + CONTRADICTION
+        if wrong.any():
+            first = self.table.at(int(np.argmax(wrong)))
+            self.notes.append(
+                f"{first}: the first of {wrong.sum()} rows in which {' and '.join(map(repr, used))} contradict each "
+                f"other ({name} at least {low[wrong][0]:.2f} by one, at most {high[wrong][0]:.2f} by another). Are "
+                "labels of reals and fakes swapped, or values of one row from different batches?"
+            )
 
     def _bounds(self, loss: str, probability: str) -> tuple[tuple[Floats, Floats], list[str]]:
         """Lower and upper bounds of an accuracy at each step, and the columns that they come from.

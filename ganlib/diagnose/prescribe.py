@@ -145,6 +145,12 @@ def _clipped_gradients(spec: RunSpec) -> Patch:
     return {f"{field}.clip_norm": 1.0 for field, o in _optimizers(spec).items() if o.clip_norm is None}
 
 
+def _no_critic_of_points(spec: RunSpec) -> Patch:
+    """A critic is to be trained to its optimum at every step, and has no time for it in runs as short as of points."""
+    of_points = len(spec.data.shape) == 1
+    return {"objective": {"name": "bce"}} if of_points and spec.objective.name in CRITICS else {}
+
+
 def _non_saturating(spec: RunSpec) -> Patch:
     return {"objective": {"name": "bce"}} if spec.objective.name in ("saturating-bce", "clamped-bce") else {}
 
@@ -224,7 +230,7 @@ def _no_norms(spec: RunSpec) -> Patch:
 
 
 def _usual_settings(spec: RunSpec) -> Patch:
-    """What is usual in every respect but the data, the objective (if it does not saturate) and the epochs."""
+    """What is usual in every respect but the data, the objective (if it learns in time) and the epochs."""
     patch = _fitting(spec, _usual_but_for_optimizers(spec))
     return patch | _usual_optimizers(spec, _patched(spec, patch) or spec)
 
@@ -235,10 +241,12 @@ def _usual_but_for_optimizers(spec: RunSpec) -> Patch:
         **_larger_latent(spec),
         **_enough_latent_of_points(spec),
         **_non_saturating(spec),
+        **_no_critic_of_points(spec),
         **_usual_kernels(spec),
     }
     if len(spec.data.shape) == 1:
-        patch |= _no_norms(spec) | _gradient_penalty_on_reals(spec) | {"training.discriminator_steps": 2}
+        penalty = _gradient_penalty_on_reals(_patched(spec, patch) or spec)
+        patch |= _no_norms(spec) | penalty | {"training.discriminator_steps": 2}
     else:
         patch |= _one_discriminator_step(spec)
     return patch | _enough_capacity(spec) | _averaged_generator(spec)
@@ -250,7 +258,7 @@ def _usual_optimizers(spec: RunSpec, patched: RunSpec) -> Patch:
     usual: Patch = {
         "name": "adam",
         "learning_rate": _usual_rate(patched),
-        "beta1": 0.0 if spec.objective.name in CRITICS else USUAL_BETA1,
+        "beta1": 0.0 if patched.objective.name in CRITICS else USUAL_BETA1,
         "schedule": {"kind": "linear", "start": 0.0} if of_points else {"kind": "constant"},
     }
     of_discriminator = usual | {"learning_rate": 2 * usual["learning_rate"]} if of_points else usual

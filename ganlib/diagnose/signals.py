@@ -126,7 +126,7 @@ class Signals:
     """Of the generator's layers, the one whose gradient shrank most."""
     strongest: Pull | None
     """Of all layers, the one whose gradient grew most."""
-    faded: float
+    pull: float
     """The generator's gradient in the last window over that of the first FIRST_UPDATES updates; NaN where unknown."""
     peak: Peak | None
     """Of the spectrum of the generator's loss."""
@@ -181,7 +181,7 @@ def signals_of(history: History) -> Signals:
         outcomes=tuple(outcome(e, untrained) for e in evaluations if e.epoch > 0),
         weakest=weakest,
         strongest=strongest,
-        faded=_faded(history),
+        pull=_pull(history),
         peak=spectral_peak(history.steps[SETTLED_UPDATES:, COLUMN["g_loss"]]),
     )
 
@@ -260,7 +260,7 @@ def _pulls(history: History) -> tuple[Pull | None, Pull | None]:
     return min(of_generator, key=_ratio, default=None), max(pulls, key=_ratio, default=None)
 
 
-def _faded(history: History) -> float:
+def _pull(history: History) -> float:
     norm = history.steps[:, COLUMN["g_grad_norm"]].astype(np.float64)
     first = float(np.median(norm[:FIRST_UPDATES])) if len(norm) > FIRST_UPDATES else 0.0
     return float(np.median(norm[-WINDOW_UPDATES:])) / first if first > 0 else float("nan")

@@ -191,6 +191,13 @@ def test_a_halted_run_shows_how_far_it_came_and_why() -> None:
     assert "halted after epoch 4 of 10, by diagnosis.halt_on (mode collapse, divergence)" in shown
 
 
+def test_a_healthy_verdict_names_what_is_mild() -> None:
+    mild = replace(COLLAPSE.findings[0], name="slow convergence", severity="mild", first_epoch=10)
+    healthy = replace(COLLAPSE, verdict="healthy", severity="mild", findings=(mild,))
+    [title, *_] = drawn(verdict_block(view(**DONE), healthy, EVALUATION), 100)
+    assert title == "healthy; slow convergence, mild, first seen in epoch 10"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_diagnosis_says_how_sure_it_is_what_to_look_at_and_what_is_over(width: int) -> None:
     finding = replace(COLLAPSE.findings[0], confidence=0.847, check="Look whether the samples of epoch 10 are alike.")

@@ -96,6 +96,14 @@ def pulled(name: str, ratio: float, **changes: Any) -> History:
     return replace(history(**changes), gradients=(first, last))
 
 
+def grown(factor: float) -> History:
+    """A history in which the generator's gradient grows by that factor after its first hundred updates."""
+    past = history()
+    steps = past.steps.copy()
+    steps[100:, STEP_COLUMNS.index("g_grad_norm")] *= factor
+    return replace(past, steps=steps)
+
+
 def swinging(period: float) -> History:
     """A history whose g_loss swings about 1 under the noise of batches."""
     past = history(epochs=40)
@@ -214,7 +222,8 @@ GOLDEN = {
     ),
     "not a number": (history(dynamics={"g_loss": float("nan")}), "divergence", "divergence"),
     "exploded": (history(dynamics={"g_loss": 1e6}), "divergence", "divergence"),
-    "a layer explodes": (pulled("discriminator.0.weight", 1e5), "exploding gradients", "exploding gradients"),
+    "the generator's gradient explodes": (grown(2e3), "exploding gradients", "exploding gradients"),
+    "a layer alone grows": (pulled("discriminator.0.weight", 1e5), "healthy", None),
     "a layer starves": (
         pulled("generator.0.weight", 1e-5, outcome=POOR),
         "vanishing gradients",
@@ -272,10 +281,24 @@ def test_every_finding_has_a_golden_history():
     assert {f.name for past, *_ in GOLDEN.values() for f in diagnose(past).findings} == set(FINDING_NAMES)
 
 
-def test_a_layer_that_explodes_is_named():
-    [finding] = diagnose(GOLDEN["a layer explodes"][0]).findings
-    assert "discriminator.0.weight" in finding.summary
-    assert finding.evidence[0].value == pytest.approx(1e5)
+def test_where_gradients_explode_the_layer_that_grew_most_is_named():
+    past = replace(pulled("generator.0.weight", 1e5), steps=grown(2e3).steps)
+    [finding] = diagnose(past).findings
+    assert finding.severity == "moderate"
+    whole, layer = finding.evidence
+    assert whole.value == pytest.approx(2e3)
+    assert "generator.0.weight" in layer.signal
+    assert layer.value == pytest.approx(1e5)
+    [far] = diagnose(grown(2e4)).findings
+    assert far.severity == "severe"
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.45, "mild"), (0.5, "moderate")])
+def test_an_oscillation_in_the_first_half_of_the_budget_is_no_alarm_yet(share: float, severity: str):
+    past = swinging(25)
+    found = diagnose(replace(past, epochs_total=round(past.epoch / share)))
+    assert [(f.name, f.severity) for f in found.findings] == [("oscillation", severity)]
+    assert found.verdict == ("healthy" if severity == "mild" else "oscillation")
 
 
 def test_an_oscillation_is_given_its_period():

@@ -157,6 +157,27 @@ def test_one_part_follows_from_the_mean_and_the_other() -> None:
     assert "d_loss_fake" not in reading.missing
 
 
+def test_a_loss_and_probabilities_that_contradict_each_other_are_named() -> None:
+    swapped = held({"errD": 0.01, "errG": 0.01, "D(x)": 0.02, "D(G(z))": 0.98})
+    said = [note for note in read_history(swapped, d_loss="sum").notes if "contradict each other" in note]
+    assert len(said) == 2
+    assert said[0].startswith("the history, row 1: the first of 300 rows in which 'errD' and 'D(x)' contradict")
+    assert "d_acc_real at least 0.99 by one, at most 0.04 by another). Are labels" in said[0]
+    assert "'errD' and 'D(G(z))'" in said[1]
+    rounded = held({"errD": 0.01 * math.log(2), "D(x)": 0.48, "D(G(z))": 0.0})  # at least .98 right, at most .96
+    assert not any("contradict" in note for note in read_history(rounded).notes)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60))
+@settings(deadline=None, max_examples=30)
+def test_what_one_discriminator_gives_never_contradicts_itself(seed: int, samples: int) -> None:
+    rng = np.random.default_rng(seed)
+    p, q = (1 / (1 + np.exp(rng.normal(0, 3, (20, samples)) + rng.normal(0, 6))) for _ in range(2))
+    loss = -np.log(p).mean(axis=1) - np.log1p(-q).mean(axis=1)
+    history = {"Loss_D": loss.round(4), "D(x)": p.mean(axis=1).round(4), "D(G(z))": q.mean(axis=1).round(4)}
+    assert not any("contradict" in note for note in read_history(history, d_loss="sum").notes)
+
+
 def test_percents_and_scores_are_not_taken_for_shares() -> None:
     with pytest.raises(InvalidHistory, match=r"row 1, column 'd_acc': 63 is no share.*divide percents by 100"):
         read_history(constant(d_acc=63.0, g_loss=1.0))

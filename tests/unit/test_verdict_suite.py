@@ -85,6 +85,7 @@ def test_a_recording_survives_its_file(tmp_path):
         pictures={1: np.zeros((3, 1, 2, 2), np.uint8)},
         seconds=3.0,
         evaluation_seconds=1.0,
+        bins=np.array([[0.75, 0.25], [0.25, 0.75]], np.float32),
     )
     save(kept, tmp_path / "run.npz")
     found = load(tmp_path / "run.npz")
@@ -98,6 +99,7 @@ def test_a_recording_survives_its_file(tmp_path):
     assert np.isfinite(found.history.steps[5, 0])
     np.testing.assert_allclose(found.history.steps[:3], steps[:3], rtol=1e-3)
     assert found.pictures[1].shape == (3, 1, 2, 2)
+    assert found.bins.tolist() == [[0.75, 0.25], [0.25, 0.75]]
 
 
 def diagnosis(epoch: int, *names: Any, severity: Any = "severe") -> Diagnosis:
