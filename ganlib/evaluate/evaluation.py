@@ -258,10 +258,11 @@ class _Fit:
         if "memorisation" not in self.context.options.measures:
             return None
         features, chosen = self.reals.features, _chosen(len(self.reals), self.num_samples, 3)
-        parts = (self.key, self.num_samples)
-        return self.cache.arrays("unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen)})[
-            "distances"
-        ]
+        parts, metric = (self.key, self.num_samples), self.context.metric
+        found = self.cache.arrays(
+            "unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen, metric)}
+        )
+        return found["distances"]
 
     def draws(self) -> dict[str, NDArray[np.float64]]:
         def make() -> Arrays:
@@ -360,7 +361,7 @@ def _subset_figures(reference: Reference, fakes: SampleSet) -> Figures:
 def _memorisation_figures(reference: Reference, fakes: SampleSet) -> Figures:
     if reference.unseen is None:
         return {}, {}
-    distances = nearest_distances(fakes.features, reference.reals.features)
+    distances = nearest_distances(fakes.features, reference.reals.features, reference.context.metric)
     found = memorisation(distances, reference.unseen)
     values = {"memorisation": found.score, "copies": found.copies}
     counts = len(distances), len(reference.unseen)

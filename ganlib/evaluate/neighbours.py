@@ -7,6 +7,7 @@ noise makes balls so large that they hold every real, and scores 1.
 Where all features are equal, every ball has the radius 0 and is empty, and all four figures are 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from ganlib.evaluate.blocks import map_blocks
 BLOCK = 1024
 Features = NDArray[np.float32]
 Distances = NDArray[np.float64]
+Metric = Callable[[Features, Features], Distances]
+"""[n, d] and [m, d] to [n, m] squared distances: `squared_distances`, or the same on a GPU (`gpu_distances`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,22 @@ class Prdc:
     """Share of reals with a fake in their ball, in [0, 1]."""
 
 
-def prdc(reals: Features, fakes: Features, k: int) -> Prdc:
+def squared_distances(a: Features, b: Features) -> Distances:
+    """[len(a), len(b)] squared Euclidean distances, never negative.
+
+    In float64: the expanded square loses half of the digits where points are near each other.
+    """
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    squares = (x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T
+    return np.maximum(squares, 0, out=squares)
+
+
+def prdc(reals: Features, fakes: Features, k: int, metric: Metric = squared_distances) -> Prdc:
     """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each."""
-    real_radii, fake_radii = squared_radii(reals, k), squared_radii(fakes, k)
+    real_radii, fake_radii = squared_radii(reals, k, metric), squared_radii(fakes, k, metric)
 
     def work(rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
-        squares = squared_distances(reals[rows], fakes)
+        squares = metric(reals[rows], fakes)
         inside = squares < real_radii[rows, None]
         return np.any(inside, 1), inside.sum(0), np.any(squares < fake_radii, 1)
 
@@ -52,27 +65,17 @@ def prdc(reals: Features, fakes: Features, k: int) -> Prdc:
     )
 
 
-def squared_distances(a: Features, b: Features) -> Distances:
-    """[len(a), len(b)] squared Euclidean distances, never negative.
-
-    In float64: the expanded square loses half of the digits where points are near each other.
-    """
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    squares = (x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T
-    return np.maximum(squares, 0, out=squares)
-
-
-def squared_radii(features: Features, k: int) -> Distances:
+def squared_radii(features: Features, k: int, metric: Metric = squared_distances) -> Distances:
     """[n] squared distance of each of features [n, d] to its k-th nearest other one."""
 
     def work(rows: slice) -> Distances:
-        squares = squared_distances(features[rows], features)
+        squares = metric(features[rows], features)
         squares[np.arange(len(squares)), np.arange(rows.start, rows.start + len(squares))] = 0  # itself, exactly
         return np.partition(squares, k, axis=1)[:, k]
 
     return np.concatenate(list(map_blocks(work, len(features), BLOCK)))
 
 
-def median_nearest_distance(features: Features) -> float:
+def median_nearest_distance(features: Features, metric: Metric = squared_distances) -> float:
     """Median over features [n, d] of the distance to the nearest other one; about 0 where samples repeat."""
-    return float(np.median(np.sqrt(squared_radii(features, 1))))
+    return float(np.median(np.sqrt(squared_radii(features, 1, metric))))

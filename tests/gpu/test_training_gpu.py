@@ -8,6 +8,9 @@ import torch
 
 from ganlib import checkpoint
 from ganlib.datasets.load import load_dataset
+from ganlib.evaluate.cache import Cache
+from ganlib.evaluate.evaluation import evaluate
+from ganlib.evaluate.run import run_reference
 from ganlib.request import RunRequest
 from ganlib.train import Training
 from store.settings import visible_gpus
@@ -68,3 +71,14 @@ def test_the_driver_lists_a_process_that_computes():
     assert use is not None
     assert use.memory_used > 0
     assert use.memory_total >= torch.cuda.get_device_properties(0).total_memory
+
+
+def test_an_evaluation_on_the_gpu_says_what_the_cpu_says():
+    data, rng = load_dataset(SPEC.dataset, Path(), SPEC.seed), np.random.default_rng(0)
+    fakes = rng.uniform(-1, 1, (50, 1, 28, 28)).astype(np.float32)
+    on_cpu, on_gpu = (
+        evaluate(run_reference(SPEC, data, Path(), device=torch.device(d), cache=Cache(None)), fakes, 1)
+        for d in ("cpu", "cuda")
+    )
+    for name, value in on_cpu.values.items():
+        assert on_gpu.values[name] == pytest.approx(value, rel=1e-3, abs=1e-3, nan_ok=True), name

@@ -1,0 +1,49 @@
+"""What a GPU computes, with the same calls on the CPU's own device: the figures are those of NumPy up to rounding."""
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib.evaluate.gpu_distances import squared_distances_on
+from ganlib.evaluate.measures import Context
+from ganlib.evaluate.memorisation import leave_one_out_distances, nearest_distances
+from ganlib.evaluate.neighbours import median_nearest_distance, prdc, squared_distances
+from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
+from ganlib.spec import Comparison
+
+METRIC = squared_distances_on(torch.device("cpu"))
+
+
+@pytest.fixture
+def sets() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    reals, fakes = (rng.normal(size=(n, 30)).astype(np.float32) for n in (120, 90))
+    fakes[10:20] = fakes[:10]
+    return reals, fakes
+
+
+def test_squared_distances_are_equal_up_to_rounding_and_never_negative(sets: tuple[np.ndarray, np.ndarray]):
+    for a, b in (sets, (sets[1], sets[1]), (sets[0][::2], sets[1][:, :].copy(order="F"))):
+        found = METRIC(a, b)
+        np.testing.assert_allclose(found, squared_distances(a, b), rtol=1e-12, atol=1e-12)
+        assert found.dtype == np.float64
+        assert found.min() >= 0
+        found[0, 0] = np.inf  # callers write into it
+
+
+def test_every_figure_that_uses_distances_is_the_same(sets: tuple[np.ndarray, np.ndarray]):
+    reals, fakes = sets
+    assert prdc(reals, fakes, 5, METRIC) == prdc(reals, fakes, 5)
+    assert median_nearest_distance(fakes, METRIC) == pytest.approx(median_nearest_distance(fakes))
+    radius = duplicate_radius(reals)
+    assert duplicate_radius(reals, metric=METRIC) == pytest.approx(radius)
+    assert near_duplicate_rate(fakes, 1e-3, METRIC) == near_duplicate_rate(fakes, 1e-3) == pytest.approx(20 / 90)
+    assert support_size(fakes, radius, METRIC) == support_size(fakes, radius)
+    assert nearest_distances(fakes, reals, METRIC) == pytest.approx(nearest_distances(fakes, reals))
+    chosen = np.arange(50)
+    assert leave_one_out_distances(reals, chosen, METRIC) == pytest.approx(leave_one_out_distances(reals, chosen))
+
+
+def test_the_cpu_keeps_numpys_and_a_gpu_has_its_own():
+    assert Context(options=Comparison()).metric is squared_distances
+    assert Context(options=Comparison(), device=torch.device("cuda")).metric is not squared_distances
