@@ -140,18 +140,27 @@ def slow_convergence(signals: Signals) -> Finding | None:
 
 
 def _is_collapsed(result: Outcome, updates: int) -> bool:
-    above_noise = result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
     alike = result.distance < at.REPEATING_COMPLETELY.value or result.spread < at.NARROW.value
     if alike and updates >= at.REPEATING_UPDATES:
         return True
-    return above_noise and (result.distance < at.REPEATING.value or _leaves_out(result))
+    return _show_something(result) and (result.distance < at.REPEATING.value or _leaves_out(result))
+
+
+def _show_something(result: Outcome) -> bool:
+    """Whether the fakes are more than noise: by the classes where they are known.
+
+    Blank images are precise where reals are dark, so that the untrained generator's precision may be that of real data.
+    """
+    if np.isfinite(result.recognised):
+        return result.recognised >= at.RECOGNISED.value
+    return result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
 
 
 def _leaves_out(result: Outcome) -> bool:
     """By the classes where they are known, else by the bins, of which samples of little quality reach few."""
     if not np.isfinite(result.recognised):
         return result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
-    return result.recognised >= at.RECOGNISED.value and result.unevenness > _uneven(result).value
+    return result.unevenness > _uneven(result).value
 
 
 def _uneven(result: Outcome) -> at.Threshold:

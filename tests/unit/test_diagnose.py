@@ -281,6 +281,15 @@ def test_every_finding_has_a_golden_history():
     assert {f.name for past, *_ in GOLDEN.values() for f in diagnose(past).findings} == set(FINDING_NAMES)
 
 
+@pytest.mark.parametrize(("recognised", "found"), [(0.3, True), (0.05, False)])
+def test_samples_that_a_classifier_recognises_are_more_than_noise_however_precise_noise_is(recognised, found):
+    repeating = {"precision": 0.3, "coverage": 0.02, "recall": 0.0, "fake_distance": 0.1 * NULLS["fake_distance"]}
+    past = history(outcome={**repeating, "high_quality": recognised, "mode_kl": 2.0, **CLASSES})
+    blank = evaluation(0, **{**NOISE, "precision": 1.0})
+    names = [f.name for f in diagnose(replace(past, evaluations=(blank, *past.evaluations[1:]))).findings]
+    assert ("mode collapse" in names) is found
+
+
 def test_where_gradients_explode_the_layer_that_grew_most_is_named():
     past = replace(pulled("generator.0.weight", 1e5), steps=grown(2e3).steps)
     [finding] = diagnose(past).findings
