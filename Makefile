@@ -14,7 +14,7 @@ PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-full-size bench-verdicts bench-verdicts-record bench-verdicts-cure bench-foreign bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
+.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-full-size bench-gpu-sharing bench-verdicts bench-verdicts-record bench-verdicts-cure bench-foreign bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 
 
 bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
 	$(BIN)/python -m bench.published $(BENCH_DATA)
+
+bench-gpu-sharing: $(VENV)/installed ## what sharing a GPU costs, and its memory beside torch: minutes, needs a GPU
+	$(BIN)/python -m bench.gpu_sharing $(BENCH_DATA)
 
 bench-full-size: $(VENV)/installed ## judge the presets' runs at full size anew: seconds
 	$(BIN)/python -m bench.full_size

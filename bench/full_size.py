@@ -1,7 +1,7 @@
 # pyright: standard
 """Do the presets get the verdicts that their experiments were published for?
 
-    make bench-full-size                                         # judge what is recorded: seconds
+    make bench-full-size                             # judge what is recorded: seconds
     python -m bench.full_size record --device cuda   # train what is not recorded; several processes share it
 
 The presets of the eights as they are, 10 seeds each, on the 5,851 eights of MNIST. Those of all digits cut to what a

@@ -1,7 +1,7 @@
 # pyright: standard
 """What sharing a GPU costs in speed, and what memory a training takes there beside what torch counts.
 
-    python -m bench.gpu_sharing   # on a machine with a GPU: two minutes; writes bench/results/gpu_sharing.json
+    make bench-gpu-sharing   # on a machine with a GPU: minutes; writes bench/results/gpu_sharing.json
 
 So many processes as said train the same at once, for the same seconds; the speed is that of all together.
 """

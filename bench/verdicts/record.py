@@ -39,8 +39,8 @@ PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400
 LOCKS = Path(".ganclinic/bench/verdicts-locks")
 
-
 Ask = Callable[[RunSpec, DataArrays, NDArray[np.float32], Path], dict[str, float]]
+"""FIGURES of a spec's data and fakes [n, *shape], as `oracle_figures`."""
 
 
 def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, ask: Ask = oracle_figures) -> Recording:

@@ -258,9 +258,9 @@ class _Fit:
         if "memorisation" not in self.context.options.measures:
             return None
         features, chosen = self.reals.features, _chosen(len(self.reals), self.num_samples, 3)
-        parts, metric = (self.key, self.num_samples), self.context.metric
+        parts, pairwise = (self.key, self.num_samples, *self._elsewhere()), self.context.pairwise
         found = self.cache.arrays(
-            "unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen, metric)}
+            "unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen, pairwise)}
         )
         return found["distances"]
 
@@ -283,6 +283,11 @@ class _Fit:
         found = self.cache.arrays("shift", (*self._everything(), test), make)
         return {name: float(value) for name, value in found.items()}
 
+    def _elsewhere(self) -> tuple[str, ...]:
+        """The kind of device, but for the CPU: what others round otherwise must not reach it through the cache."""
+        kind = self.context.device.type
+        return () if kind == "cpu" else (kind,)
+
     def _everything(self) -> tuple[object, ...]:
         """All that figures depend on besides the fakes."""
         return (
@@ -291,6 +296,7 @@ class _Fit:
             self.context.options.model_dump_json(),
             self.context.modes is None,
             self.null_splits,
+            *self._elsewhere(),
         )
 
 
@@ -361,7 +367,7 @@ def _subset_figures(reference: Reference, fakes: SampleSet) -> Figures:
 def _memorisation_figures(reference: Reference, fakes: SampleSet) -> Figures:
     if reference.unseen is None:
         return {}, {}
-    distances = nearest_distances(fakes.features, reference.reals.features, reference.context.metric)
+    distances = nearest_distances(fakes.features, reference.reals.features, reference.context.pairwise)
     found = memorisation(distances, reference.unseen)
     values = {"memorisation": found.score, "copies": found.copies}
     counts = len(distances), len(reference.unseen)

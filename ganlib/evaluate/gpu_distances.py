@@ -4,10 +4,10 @@
 import numpy as np
 import torch
 
-from ganlib.evaluate.neighbours import Distances, Features, Metric
+from ganlib.evaluate.neighbours import Distances, Features, Pairwise
 
 
-def squared_distances_on(device: torch.device) -> Metric:
+def squared_distances_on(device: torch.device) -> Pairwise:
     """The squared distances as that device computes them, in float64 as well: equal up to rounding."""
 
     def squared_distances(a: Features, b: Features) -> Distances:

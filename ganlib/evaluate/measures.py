@@ -17,7 +17,7 @@ from ganlib.evaluate.extractors import Extractor, load_extractor
 from ganlib.evaluate.frechet import frechet_distance, kernel_distance
 from ganlib.evaluate.gpu_distances import squared_distances_on
 from ganlib.evaluate.modes import ModeCounter
-from ganlib.evaluate.neighbours import Metric, median_nearest_distance, prdc, squared_distances
+from ganlib.evaluate.neighbours import Pairwise, median_nearest_distance, prdc, squared_distances
 from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.evaluate.vendi import vendi_score
 from ganlib.pair_checks import SSIM_WINDOW
@@ -59,7 +59,7 @@ class Context:
     """Counts the modes of the data set; None where it has none that are known."""
 
     @property
-    def metric(self) -> Metric:
+    def pairwise(self) -> Pairwise:
         """How the distances between samples are computed on the device."""
         return squared_distances_on(self.device) if self.device.type == "cuda" else squared_distances
 
@@ -68,7 +68,7 @@ Measure = Callable[[SampleSet, SampleSet, Context], dict[str, float]]
 
 
 def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    found = prdc(reals.features, fakes.features, context.options.neighbours, context.metric)
+    found = prdc(reals.features, fakes.features, context.options.neighbours, context.pairwise)
     return {
         "precision": found.precision,
         "recall": found.recall,
@@ -78,12 +78,12 @@ def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, flo
 
 
 def _repetition(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    metric = context.metric
-    radius = duplicate_radius(reals.features, metric=metric)
+    pairwise = context.pairwise
+    radius = duplicate_radius(reals.features, pairwise=pairwise)
     return {
-        "fake_distance": median_nearest_distance(fakes.features, metric),
-        "near_duplicates": near_duplicate_rate(fakes.features, radius, metric),
-        "support_size": support_size(fakes.features, radius, metric),
+        "fake_distance": median_nearest_distance(fakes.features, pairwise),
+        "near_duplicates": near_duplicate_rate(fakes.features, radius, pairwise),
+        "support_size": support_size(fakes.features, radius, pairwise),
         "spread": float(fakes.features.std(axis=0, dtype=np.float64).mean()),
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.evaluate.neighbours import Metric, squared_distances
+from ganlib.evaluate.neighbours import Pairwise, squared_distances
 
 QUERY_BLOCK, TRAIN_BLOCK = 1024, 4096  # 60,000 images of 784 pixels and 1,000 fakes: 2 s on one core
 COPY_QUANTILE = 0.01  # nearer than this share of unseen reals: a copy
@@ -25,20 +25,20 @@ class Memorisation:
     """Share, in [0, 1], of fakes nearer than 1 % of unseen reals are: about .01 for real data."""
 
 
-def nearest_distances(queries: Features, train: Features, metric: Metric = squared_distances) -> Distances:
+def nearest_distances(queries: Features, train: Features, pairwise: Pairwise = squared_distances) -> Distances:
     """[m] distance of each query [m, d] to the nearest of the training samples [n, d]; exactly 0 for a copy."""
-    return _nearest(queries, train, np.full(len(queries), -1), metric)
+    return _nearest(queries, train, np.full(len(queries), -1), pairwise)
 
 
 def leave_one_out_distances(
-    train: Features, indices: NDArray[np.int64], metric: Metric = squared_distances
+    train: Features, indices: NDArray[np.int64], pairwise: Pairwise = squared_distances
 ) -> Distances:
     """[len(indices)] distance of these training samples to the nearest other one of [n, d]; infinite for n = 1.
 
     It stands in for the distance of unseen reals where there is no held-out data: it is distributed alike, only
     that it looks at n - 1 training samples instead of n. Copies within the training data give 0.
     """
-    return _nearest(train[indices], train, indices, metric)
+    return _nearest(train[indices], train, indices, pairwise)
 
 
 def memorisation(fake_distances: Distances, unseen_distances: Distances) -> Memorisation:
@@ -87,19 +87,19 @@ def copies_null(n: int, m: int) -> tuple[float, float, float]:
     return rank / (m + 1), float(low), float(high)
 
 
-def _nearest(queries: Features, train: Features, own: NDArray[np.int64], metric: Metric) -> Distances:
+def _nearest(queries: Features, train: Features, own: NDArray[np.int64], pairwise: Pairwise) -> Distances:
     """Distances [m] to the nearest training sample other than one's own (-1: none)."""
     nearest = np.full(len(queries), np.inf)
     for first in range(0, len(queries), QUERY_BLOCK):
         rows = slice(first, first + QUERY_BLOCK)
         for start in range(0, len(train), TRAIN_BLOCK):
-            block = _nearest_of_block(queries[rows], train[start : start + TRAIN_BLOCK], own[rows] - start, metric)
+            block = _nearest_of_block(queries[rows], train[start : start + TRAIN_BLOCK], own[rows] - start, pairwise)
             nearest[rows] = np.minimum(nearest[rows], block)
     return np.sqrt(nearest)
 
 
-def _nearest_of_block(queries: Features, train: Features, own: NDArray[np.int64], metric: Metric) -> Distances:
-    squares = metric(queries, train)
+def _nearest_of_block(queries: Features, train: Features, own: NDArray[np.int64], pairwise: Pairwise) -> Distances:
+    squares = pairwise(queries, train)
     (excluded,) = np.nonzero((own >= 0) & (own < len(train)))
     squares[excluded, own[excluded]] = np.inf
     winners = squares.argmin(1)

@@ -18,7 +18,7 @@ from ganlib.evaluate.blocks import map_blocks
 BLOCK = 1024
 Features = NDArray[np.float32]
 Distances = NDArray[np.float64]
-Metric = Callable[[Features, Features], Distances]
+Pairwise = Callable[[Features, Features], Distances]
 """[n, d] and [m, d] to [n, m] squared distances: `squared_distances`, or the same on a GPU (`gpu_distances`)."""
 
 
@@ -46,12 +46,12 @@ def squared_distances(a: Features, b: Features) -> Distances:
     return np.maximum(squares, 0, out=squares)
 
 
-def prdc(reals: Features, fakes: Features, k: int, metric: Metric = squared_distances) -> Prdc:
+def prdc(reals: Features, fakes: Features, k: int, pairwise: Pairwise = squared_distances) -> Prdc:
     """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each."""
-    real_radii, fake_radii = squared_radii(reals, k, metric), squared_radii(fakes, k, metric)
+    real_radii, fake_radii = squared_radii(reals, k, pairwise), squared_radii(fakes, k, pairwise)
 
     def work(rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
-        squares = metric(reals[rows], fakes)
+        squares = pairwise(reals[rows], fakes)
         inside = squares < real_radii[rows, None]
         return np.any(inside, 1), inside.sum(0), np.any(squares < fake_radii, 1)
 
@@ -65,17 +65,17 @@ def prdc(reals: Features, fakes: Features, k: int, metric: Metric = squared_dist
     )
 
 
-def squared_radii(features: Features, k: int, metric: Metric = squared_distances) -> Distances:
+def squared_radii(features: Features, k: int, pairwise: Pairwise = squared_distances) -> Distances:
     """[n] squared distance of each of features [n, d] to its k-th nearest other one."""
 
     def work(rows: slice) -> Distances:
-        squares = metric(features[rows], features)
+        squares = pairwise(features[rows], features)
         squares[np.arange(len(squares)), np.arange(rows.start, rows.start + len(squares))] = 0  # itself, exactly
         return np.partition(squares, k, axis=1)[:, k]
 
     return np.concatenate(list(map_blocks(work, len(features), BLOCK)))
 
 
-def median_nearest_distance(features: Features, metric: Metric = squared_distances) -> float:
+def median_nearest_distance(features: Features, pairwise: Pairwise = squared_distances) -> float:
     """Median over features [n, d] of the distance to the nearest other one; about 0 where samples repeat."""
-    return float(np.median(np.sqrt(squared_radii(features, 1, metric))))
+    return float(np.median(np.sqrt(squared_radii(features, 1, pairwise))))

@@ -17,10 +17,19 @@ import pytest
 
 from store import runs, workers
 from store.bell import ring
-from store.db import make_engine, transaction, upgrade
+from store.db import transaction
 from store.models import FINAL_STATUSES
 from store.settings import Settings
-from tests.support.worker import EPOCHS, LOOK_INTERVAL_S, SPEC, Clinic, is_alive, training_of, wait_for_listeners
+from tests.support.worker import (
+    EPOCHS,
+    LOOK_INTERVAL_S,
+    SPEC,
+    Clinic,
+    clinic_at,
+    is_alive,
+    training_of,
+    wait_for_listeners,
+)
 
 pytestmark = pytest.mark.slow
 POLL_S = 15  # the longest that a worker may have
@@ -35,13 +44,6 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 @pytest.fixture
 def postgres_clinic(tmp_path: Path, postgres_url: str) -> Iterator[Clinic]:
     yield from clinic_at(tmp_path, postgres_url)
-
-
-def clinic_at(home: Path, database_url: str) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=home, engine=engine, database_url=database_url)
-    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from store import gpu_readings, workers
-from store.db import make_engine, reading, upgrade
+from store.db import reading
 from store.settings import visible_gpus
 from tests.support.processes import running
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 from worker.gpus import read_use
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(90)]
@@ -30,10 +30,7 @@ time.sleep(1000)
 
 @pytest.fixture
 def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(sqlite_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=sqlite_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, sqlite_url)
 
 
 def log_of(clinic: Clinic) -> str:

@@ -7,18 +7,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from store.db import make_engine, upgrade
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 
 AT_ONCE = 150  # beyond threads (40) and connections (40) together
 
 
 @pytest.fixture
 def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=database_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, database_url)
 
 
 async def get_all(client: httpx.Client, path: str) -> list[int]:

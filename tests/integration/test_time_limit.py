@@ -21,7 +21,7 @@ from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.sharing import began_ago
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, outcomes, request
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 
 HOUR = 3600.0
 SECOND_H = 1 / 3600
@@ -222,10 +222,7 @@ def test_a_training_past_its_time_may_end_its_epoch(engine: Engine, tmp_path: Pa
 
 @pytest.fixture
 def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=database_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, database_url)
 
 
 def test_a_run_fails_at_the_end_of_its_time_keeps_its_files_and_goes_on(clinic: Clinic) -> None:

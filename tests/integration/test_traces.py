@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from store import tracing
-from store.db import make_engine, transaction, upgrade
+from store.db import transaction
 from store.models import Run
 from store.settings import Settings
 from tests.support.images import CHECKOUT
 from tests.support.otlp import Collector, collecting
-from tests.support.worker import SPEC, Clinic
+from tests.support.worker import SPEC, Clinic, clinic_at
 from worker.slot import Slot
 from worker.supervise import supervise
 
@@ -34,10 +34,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 @pytest.fixture
 def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(sqlite_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=sqlite_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, sqlite_url)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

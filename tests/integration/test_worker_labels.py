@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from store import leases, preemption, workers
 from store.accounts import EQUAL, Sharing
-from store.db import make_engine, reading, transaction, upgrade
+from store.db import reading, transaction
 from store.models import Run
 from store.needs import Needs
 from store.owners import Owner
@@ -23,7 +23,7 @@ from tests.support.images import CHECKOUT
 from tests.support.processes import running
 from tests.support.sharing import ADA, BOB, CYD, RUNNING_1, have_used
 from tests.support.store import LEASE, claim_run, request
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,10 +251,7 @@ def test_an_older_run_of_lower_priority_keeps_none_of_its_user_from_being_given_
 
 @pytest.fixture
 def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=database_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, database_url)
 
 
 def test_a_worker_process_trains_what_its_labels_allow_and_says_them(clinic: Clinic) -> None:

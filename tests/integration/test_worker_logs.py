@@ -11,9 +11,9 @@ from celery import Celery
 
 from ganclinic.client import Client
 from store import run_logs
-from store.db import make_engine, reading, upgrade
+from store.db import reading
 from tests.support.images import CHECKOUT
-from tests.support.worker import Clinic, wait_for_listeners
+from tests.support.worker import Clinic, clinic_at, wait_for_listeners
 from worker.app import HEARTBEAT_INTERVAL_S
 
 CRASHING = """
@@ -27,10 +27,7 @@ if sys.argv[1:] == [] and sys.orig_argv[-1] == "worker.training":
 
 @pytest.fixture
 def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(sqlite_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=sqlite_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, sqlite_url)
 
 
 def stored_log(clinic: Clinic, run_id: str, attempt: int) -> str:

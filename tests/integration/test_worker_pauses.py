@@ -14,7 +14,7 @@ from store.db import make_engine, transaction, upgrade
 from store.workers import EVERY_WORKER
 from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 
 LONG = {"training.epochs": 2000, "training.checkpoint_every_epochs": 1000}
 
@@ -122,10 +122,7 @@ def test_a_cancel_ends_a_training_that_is_to_pause(engine: Engine, tmp_path: Pat
 
 @pytest.fixture
 def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=database_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, database_url)
 
 
 def test_a_paused_run_frees_its_worker_for_another_and_goes_on_later(clinic: Clinic) -> None:

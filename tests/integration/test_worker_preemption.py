@@ -16,7 +16,7 @@ from store.settings import Settings
 from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.store import claim_run, create_run, request
-from tests.support.worker import Clinic, claim_next, train_here
+from tests.support.worker import Clinic, claim_next, clinic_at, train_here
 from worker.preemption import Preemption
 
 HOUR = timedelta(hours=1)
@@ -79,10 +79,7 @@ def test_an_epoch_that_is_too_long_is_not_waited_for(engine: Engine, tmp_path: P
 
 @pytest.fixture
 def clinic(database_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(database_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=database_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, database_url)
 
 
 def test_a_worker_lets_a_run_give_way_and_takes_it_up_again(clinic: Clinic) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from store.db import make_engine, upgrade
 from tests.support.images import CHECKOUT
-from tests.support.worker import Clinic, wait_for_listeners
+from tests.support.worker import Clinic, clinic_at, wait_for_listeners
 from worker import health
 
 COMMAND = [sys.executable, "-m", "worker"]
@@ -21,10 +20,7 @@ HEALTH = [sys.executable, "-m", "worker.health"]
 
 @pytest.fixture
 def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(sqlite_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=sqlite_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, sqlite_url)
 
 
 def run(clinic: Clinic, command: list[str], **changes: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from store import leases, runs, workers
 from store.accounts import EQUAL
-from store.db import make_engine, reading, transaction, upgrade
+from store.db import reading, transaction
 from store.leases import Claim
 from store.needs import GB
 from store.settings import Settings
@@ -22,7 +22,7 @@ from store.waiting import why_waiting
 from tests.support.images import CHECKOUT
 from tests.support.processes import running
 from tests.support.store import request
-from tests.support.worker import Clinic
+from tests.support.worker import Clinic, clinic_at
 from worker.gpus import GpuUse, Process
 from worker.room import Room, Share
 from worker.slot import Slot, Slots, slot_names
@@ -188,10 +188,7 @@ sys.exit(main())
 
 @pytest.fixture
 def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    engine = make_engine(sqlite_url)
-    upgrade(engine)
-    yield Clinic(home=tmp_path, engine=engine, database_url=sqlite_url)
-    engine.dispose()
+    yield from clinic_at(tmp_path, sqlite_url)
 
 
 def test_a_worker_waits_for_its_gpu_and_then_trains_two_runs_on_it_at_once(clinic: Clinic) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from ganlib.request import RunRequest
 from store import epochs, leases, runs
-from store.db import reading, transaction
+from store.db import make_engine, reading, transaction, upgrade
 from store.models import FINAL_STATUSES, Attempt, Epoch, Run
 from store.series import read_steps
 from store.settings import Settings
@@ -144,6 +144,14 @@ class Clinic:
                 "diagnoses": [d.to_json() for d in epochs.diagnoses(session, run_id)],
                 "samples": [(a.epoch, a.sha256) for a in epochs.artifacts(session, run_id, "samples")],
             }
+
+
+def clinic_at(home: Path, database_url: str) -> Iterator[Clinic]:
+    """A clinic on a new database; for fixtures to yield from."""
+    engine = make_engine(database_url)
+    upgrade(engine)
+    yield Clinic(home=home, engine=engine, database_url=database_url)
+    engine.dispose()
 
 
 # --- attempts in this process -----------------------------------------------------------------------------------

@@ -99,6 +99,20 @@ def test_an_evaluation_survives_json(reference, ring):
     assert again.bins == result.bins
 
 
+def test_what_another_device_has_computed_does_not_reach_the_cpu_through_the_cache(ring, tmp_path):
+    def kept() -> set[str]:
+        return {path.name for path in tmp_path.glob("*.npz")}
+
+    options = Comparison(measures=("prdc", "memorisation"))
+    found: list[set[str]] = []
+    for kind in ("cpu", "cpu", "meta"):  # a kind that is there on every machine; its distances are NumPy's
+        context = Context(options=options, device=torch.device(kind))
+        prepare_reference(ring, context, flat, num_samples=200, cache=Cache(tmp_path))
+        found.append(kept())
+    assert found[1] == found[0]
+    assert {name.partition("-")[0] for name in found[2] - found[0]} == {"draws", "unseen"}
+
+
 def test_an_evaluation_is_bit_identical_when_made_again_or_from_the_cache(ring, reference, tmp_path):
     cached = [reference_of(ring, cache=Cache(tmp_path)) for _ in range(2)]
     one, two = (evaluate(r, ring[:400] * 0.9, epoch=1) for r in cached)

@@ -11,7 +11,7 @@ from ganlib.evaluate.neighbours import median_nearest_distance, prdc, squared_di
 from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.spec import Comparison
 
-METRIC = squared_distances_on(torch.device("cpu"))
+ON_DEVICE = squared_distances_on(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def sets() -> tuple[np.ndarray, np.ndarray]:
 
 def test_squared_distances_are_equal_up_to_rounding_and_never_negative(sets: tuple[np.ndarray, np.ndarray]):
     for a, b in (sets, (sets[1], sets[1]), (sets[0][::2], sets[1][:, :].copy(order="F"))):
-        found = METRIC(a, b)
+        found = ON_DEVICE(a, b)
         np.testing.assert_allclose(found, squared_distances(a, b), rtol=1e-12, atol=1e-12)
         assert found.dtype == np.float64
         assert found.min() >= 0
@@ -33,17 +33,17 @@ def test_squared_distances_are_equal_up_to_rounding_and_never_negative(sets: tup
 
 def test_every_figure_that_uses_distances_is_the_same(sets: tuple[np.ndarray, np.ndarray]):
     reals, fakes = sets
-    assert prdc(reals, fakes, 5, METRIC) == prdc(reals, fakes, 5)
-    assert median_nearest_distance(fakes, METRIC) == pytest.approx(median_nearest_distance(fakes))
+    assert prdc(reals, fakes, 5, ON_DEVICE) == prdc(reals, fakes, 5)
+    assert median_nearest_distance(fakes, ON_DEVICE) == pytest.approx(median_nearest_distance(fakes))
     radius = duplicate_radius(reals)
-    assert duplicate_radius(reals, metric=METRIC) == pytest.approx(radius)
-    assert near_duplicate_rate(fakes, 1e-3, METRIC) == near_duplicate_rate(fakes, 1e-3) == pytest.approx(20 / 90)
-    assert support_size(fakes, radius, METRIC) == support_size(fakes, radius)
-    assert nearest_distances(fakes, reals, METRIC) == pytest.approx(nearest_distances(fakes, reals))
+    assert duplicate_radius(reals, pairwise=ON_DEVICE) == pytest.approx(radius)
+    assert near_duplicate_rate(fakes, 1e-3, ON_DEVICE) == near_duplicate_rate(fakes, 1e-3) == pytest.approx(20 / 90)
+    assert support_size(fakes, radius, ON_DEVICE) == support_size(fakes, radius)
+    assert nearest_distances(fakes, reals, ON_DEVICE) == pytest.approx(nearest_distances(fakes, reals))
     chosen = np.arange(50)
-    assert leave_one_out_distances(reals, chosen, METRIC) == pytest.approx(leave_one_out_distances(reals, chosen))
+    assert leave_one_out_distances(reals, chosen, ON_DEVICE) == pytest.approx(leave_one_out_distances(reals, chosen))
 
 
 def test_the_cpu_keeps_numpys_and_a_gpu_has_its_own():
-    assert Context(options=Comparison()).metric is squared_distances
-    assert Context(options=Comparison(), device=torch.device("cuda")).metric is not squared_distances
+    assert Context(options=Comparison()).pairwise is squared_distances
+    assert Context(options=Comparison(), device=torch.device("cuda")).pairwise is not squared_distances

@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from bench.results import RESULTS
 from bench.verdicts import suite
 from bench.verdicts.cure import effects
 from bench.verdicts.fit import values
-from bench.verdicts.labels import Truth
+from bench.verdicts.labels import Truth, truth
+from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import RECORDINGS, Recording, load, save
-from bench.verdicts.score import Judged, confusion, counts, f1, macro_f1, report
+from bench.verdicts.score import Judged, cause_of, clear_macro_f1, confusion, counts, f1, macro_f1, report
 from ganlib.diagnose.effects import EFFECTS
 from ganlib.diagnose.history import History
 from ganlib.diagnose.thresholds import CONFIDENCE
 from ganlib.diagnose.verdict import Diagnosis, Finding
 from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_suite_is_as_large_as_it_says():
@@ -133,6 +137,82 @@ def test_figures_on_literal_cases():
     assert found["median_alarm_fraction"] == pytest.approx(0.25)  # delays of 1 and 0 epochs of 2
     assert confusion(runs)["healthy"] == {"undetermined": 2}
     assert [miss["run"] for miss in found["misses"]] == [missed.run.id, false.run.id]
+
+
+def oracle_saw(**figures: list[float]) -> Recording:
+    """A recording of the suite's first run, of which the oracle saw that, evaluation by evaluation."""
+    count = len(next(iter(figures.values())))
+    steps = np.ones((100 * (count - 1), len(STEP_COLUMNS)), np.float32)
+    rows = {"missing": [0.0] * count, "quality": [0.8] * count, "spread": [1.0] * count, "copied": [0.0] * count}
+    seen = {**rows, "finite": [1.0] * count, **figures}
+    return Recording(
+        request=suite.planned()[0].request,
+        history=History(
+            objective="bce",
+            steps_per_epoch=100,
+            epochs_total=count - 1,
+            steps=steps,
+            evaluations=tuple(evaluation(epoch) for epoch in range(count)),
+        ),
+        oracle=np.array([[seen[name][at] for name in FIGURES] for at in range(count)], np.float32),
+        pictures={},
+        seconds=1.0,
+        evaluation_seconds=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "near"),
+    [
+        ({"quality": [0.21] * 10}, {"deceptive loss", "stalled", "vanishing gradients"}),
+        ({"quality": [0.3] * 7 + [0.34] * 3}, {"slow convergence", "stalled"}),
+        ({"missing": [0.25] * 10}, {"mode collapse", "deceptive loss"}),
+        ({"copied": [0.24] * 10}, {"memorisation"}),
+        ({"quality": [0.5] * 10, "missing": [0.1] * 10}, set()),
+    ],
+)
+def test_a_label_is_near_where_the_oracles_figure_is_by_its_cut_off(figures, near):
+    found = truth(suite.planned()[0], oracle_saw(**figures)).near
+    assert near <= set(found)
+    assert bool(near) == bool(found)
+
+
+def test_a_run_at_the_oracles_limit_counts_for_other_findings_alone():
+    right = judged(0, {"mode collapse", "stalled"}, ("mode collapse", "stalled"))
+    missed = judged(1, {"mode collapse", "stalled"}, ("stalled",))
+    assert clear_macro_f1([right, missed]) == pytest.approx((2 / 3 + 1) / 2)
+    near = replace(missed, truth=replace(missed.truth, near={"mode collapse": "by a hair"}))
+    assert clear_macro_f1([right, near]) == 1
+    assert macro_f1([right, near], ("mode collapse", "stalled")) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_every_miss_has_its_cause():
+    near = judged(0, {"mode collapse"}, ())
+    near = replace(near, truth=replace(near.truth, near={"mode collapse": "by a hair"}))
+    assert cause_of(near, "mode collapse") == "at the oracle's limit: by a hair"
+    gone = judged(1, {"mode collapse"}, ("mode collapse",), ("mode collapse",), ())
+    assert cause_of(gone, "mode collapse") == "found in 2 epochs, the last of them 2 of 3"
+    assert "eye" in cause_of(judged(2, {"oscillation"}, ()), "oscillation")
+    assert cause_of(judged(3, {"mode collapse"}, ("stalled",)), "mode collapse").endswith("found instead: stalled")
+
+
+def test_the_docs_have_the_figures_of_the_file():
+    found, docs = json.loads((RESULTS / "verdicts.json").read_text()), (DOCS / "findings.md").read_text("utf-8")
+    assert f"ruleset {found['ruleset']} (`bench/results/verdicts.json`" in docs
+    low, high = found["macro_f1_interval"]
+    for words in (
+        f"| {found['macro_f1']} ({low} to {high}) |",
+        f"| {found['macro_f1_outcomes']} / {found['macro_f1_dynamics']} |",
+        f"| {found['macro_f1_clear_labels']} |",
+        f"| {found['false_alarm_runs']} of {found['healthy_runs']} (at most {found['false_alarm_bound']:.1%} with",
+        f"| {found['median_alarm_fraction']} of the budget |",
+        f"of {found['cases_treated']} treated | {found['first_remedy_cure_rate']} |",
+        f"median | {found['cure_time_ratio']} |",
+    ):
+        assert words in docs, words
+    for name, row in found["findings"].items():
+        cells = (row["kind"], row["true"], row["found"], row["precision"], row["recall"], row["f1"])
+        assert f"| {name} | {' | '.join(map(str, cells))} |" in docs, name
 
 
 def test_a_mild_finding_is_no_alarm():
