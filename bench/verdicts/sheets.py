@@ -37,7 +37,8 @@ PAGES = {
     "stalled": "grid25-bce-saturating-loss-1",
     "slow-convergence": "digits-bce-cut-short-1",
 }
-"""Runs that show their finding alone, and are labelled and diagnosed so, by the names of the pictures."""
+"""By the names of the pictures: runs that are labelled with their finding and diagnosed so. What causes it, or follows
+from it, may stand beside it: few runs have one finding alone."""
 ROWS = 6
 COLOURS = {"g_loss": "#d55e00", "d_loss_real": "#0072b2", "d_loss_fake": "#009e73"}
 """The generator's first, so that it hides neither of the others."""
