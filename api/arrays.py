@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from numpy.typing import NDArray
 
-from ganlib.datasets.archives import ACCEPTED, save_npy
+from ganlib.data.archives import ACCEPTED, save_npy
 
 FILE: dict[str, Any] = {
     "type": "string",

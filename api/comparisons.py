@@ -25,10 +25,10 @@ from api.images import REVALIDATE, image_response
 from api.record_schemas import EvaluationView
 from api.requests import ComparisonQuery
 from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
-from ganlib.datasets.archives import InvalidUpload, Limits, Samples, read_samples
-from ganlib.figures.bins import ndb_figure
-from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
-from ganlib.request import ComparisonOptions, InvalidRequest, StoredSamples
+from ganlib.data.archives import InvalidUpload, Limits, Samples, read_samples
+from ganlib.plots.bins import ndb_figure
+from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
 from store import comparisons, epochs, runs
 from store.db import reading, transaction
 from store.files import hash_file

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.schemas import DatasetList, DatasetView
-from ganlib.datasets.catalog import DATASETS
+from ganlib.spec.catalog import DATASETS
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 

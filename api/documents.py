@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from ganlib.spec import RunSpec
+from ganlib.spec.run import RunSpec
 
 router = APIRouter(tags=["documents"])
 

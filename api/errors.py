@@ -16,8 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from ganlib.preset import UnknownPreset
-from ganlib.request import InvalidRequest
+from ganlib.spec.preset import UnknownPreset
+from ganlib.spec.request import InvalidRequest
 from store.errors import (
     ArtifactNotFound,
     BatchNotFound,
@@ -249,7 +249,7 @@ async def _answer_unexpected(request: Request, error: Exception) -> Response:
 
 
 def _field_problem(item: dict[str, Any]) -> FieldProblem:
-    """One of pydantic's errors, in the words of `ganlib.request`."""
+    """One of pydantic's errors, in the words of `ganlib.spec.request`."""
     path, message = field_path(item["loc"][1:]), str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "value_error" and ": " in message:  # its text names the field first
         inner, _, message = message.partition(": ")

@@ -10,9 +10,9 @@ from api.errors import NotRecorded, documented
 from api.images import REVALIDATE, image_response, image_responses
 from api.ndb import find_ndb
 from api.requests import EpochQuery
-from ganlib.figures.bins import ndb_figure
-from ganlib.figures.drawing import FIGURES_VERSION, FigureFormat
-from ganlib.figures.losses import loss_figure
+from ganlib.plots.bins import ndb_figure
+from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.plots.losses import loss_figure
 from store import epochs
 from store.models import Run
 from store.series import read_steps

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.errors import NotMultipart
-from ganlib.request import InvalidRequest
+from ganlib.spec.request import InvalidRequest
 from store.files import room_in
 
 MAX_TEXT_BYTES = 64 * 1024  # of a field that is no file

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from api.views import View, fields_of
-from ganlib.diagnose.verdict import Verdict
-from ganlib.label import Labelled
+from ganlib.diagnosis.annotation import Labelled
+from ganlib.diagnosis.verdict import Verdict
 from store.models import Label, Run
 
 

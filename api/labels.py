@@ -9,9 +9,9 @@ from api.deps import FoundRun, IdempotencyKey, JsonBody, Reader, RunId, Writer
 from api.errors import NotRecorded, documented
 from api.label_schemas import LabelledRun, LabelList, LabelPage, LabelView
 from api.requests import PageQuery
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.label import LabelRequest
-from ganlib.request import InvalidRequest
+from ganlib.diagnosis.annotation import LabelRequest
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.spec.request import InvalidRequest
 from store import epochs, labels, runs
 from store.models import Run
 

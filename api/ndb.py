@@ -9,7 +9,7 @@ from api.deps import FoundRun, Reader
 from api.errors import NotRecorded, documented
 from api.record_schemas import NdbView
 from api.requests import EpochQuery
-from ganlib.report import Evaluation
+from ganlib.records import Evaluation
 from store import epochs
 
 router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.errors import documented
 from api.schemas import PresetList, PresetSummary, PresetView
-from ganlib.preset import get_preset, preset_names
+from ganlib.spec.preset import get_preset, preset_names
 
 router = APIRouter(prefix="/presets", tags=["presets"])
 

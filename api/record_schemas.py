@@ -4,8 +4,8 @@ from typing import Any, Literal, Self
 
 from api.schemas import run_path
 from api.views import View
-from ganlib.diagnose.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
-from ganlib.report import ALPHA, NDB_FIGURES, Evaluation
+from ganlib.diagnosis.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
+from ganlib.records import ALPHA, NDB_FIGURES, Evaluation
 from store.models import Artifact
 
 

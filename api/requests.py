@@ -1,13 +1,13 @@
-"""What the API takes, besides the run requests of `ganlib.request`."""
+"""What the API takes, besides the run requests of `ganlib.spec.request`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganlib.dataset_specs import ImageSide
-from ganlib.diagnose.verdict import Verdict
-from ganlib.request import InvalidRequest, Name, RunRequest, problems_of
+from ganlib.diagnosis.verdict import Verdict
+from ganlib.spec.data import ImageSide
+from ganlib.spec.request import InvalidRequest, Name, RunRequest, problems_of
 from store.models import Status
 from store.runs import MAX_PAGE
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 from sqlalchemy.orm import Session
 
 from api.errors import MAX_FIELD_PROBLEMS
-from ganlib.request import Document, InvalidRequest, RunRequest
-from ganlib.spec import RunSpec
+from ganlib.spec.request import Document, InvalidRequest, RunRequest
+from ganlib.spec.run import RunSpec
 from store import uploads
 from store.errors import UploadNotFound
 

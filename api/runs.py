@@ -24,7 +24,7 @@ from api.errors import documented
 from api.requests import Extension, RunQuery
 from api.resolve import resolve
 from api.schemas import RunDetail, RunPage, RunView, run_path
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store import deletion, extensions, pauses, runs
 from store.accounts import EQUAL
 from store.db import reading

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from api.views import View, fields_of
-from ganlib.datasets.catalog import DatasetInfo
-from ganlib.diagnose.verdict import Severity, Verdict
-from ganlib.preset import Preset
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.verdict import Severity, Verdict
+from ganlib.spec.catalog import DatasetInfo
+from ganlib.spec.preset import Preset
+from ganlib.spec.run import RunSpec
 from store.models import Attempt, AttemptOutcome, Batch, Run, Status
 
 DatabaseState = Literal["ok", "unavailable", "not migrated"]

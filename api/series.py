@@ -11,7 +11,7 @@ from api.deps import FoundRun, Reader
 from api.errors import documented
 from api.record_schemas import ColumnView, SeriesView
 from api.requests import SeriesQuery
-from ganlib.report import STEP_COLUMNS
+from ganlib.records import STEP_COLUMNS
 from store import epochs
 from store.models import Run
 from store.series import Buckets, downsample, read_steps

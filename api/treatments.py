@@ -21,7 +21,7 @@ from api.deps import (
 )
 from api.errors import documented
 from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
-from ganlib.request import TreatmentRequest
+from ganlib.spec.request import TreatmentRequest
 from store import runs, treatments
 from store.family import family
 from store.models import Treatment

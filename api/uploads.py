@@ -13,10 +13,10 @@ from api.errors import documented
 from api.forms import Form, receive_form
 from api.requests import UploadOptions
 from api.upload_schemas import UploadList, UploadView, upload_path
-from ganlib.dataset_specs import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
-from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
-from ganlib.datasets.samples import blocks
-from ganlib.request import InvalidRequest
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
+from ganlib.data.samples import blocks
+from ganlib.spec.data import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
+from ganlib.spec.request import InvalidRequest
 from store import uploads
 from store.artifacts import StoredArtifact
 from store.db import transaction

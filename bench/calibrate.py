@@ -18,13 +18,13 @@ import torch
 from bench import results
 from bench.record import Planned, record_all
 from bench.replay import Recording
-from ganlib.datasets.load import load_dataset, load_test_split, scaled
-from ganlib.evaluate import ndb
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import embedding, flat
-from ganlib.request import RunRequest
-from ganlib.spec import ImageDataset
-from ganlib.train import Training
+from ganlib.data.load import load_dataset, load_test_split, scaled
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.measures import ndb
+from ganlib.evaluation.reference import embedding, flat
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import ImageDataset
+from ganlib.training.loop import Training
 
 CACHE = Cache(Path(".ganclinic/cache"))
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from typing import Any
 from bench import results
 from bench.record import Planned, record_all
 from bench.replay import Recording
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 
 UNSEEN_SEEDS = range(100, 110)
 EXPECTED = {

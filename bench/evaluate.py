@@ -22,16 +22,16 @@ import torch
 from prdc import compute_prdc  # pyright: ignore[reportUnknownVariableType]
 
 from bench import results
-from ganlib.datasets.load import load_dataset, load_test_split, scaled
-from ganlib.evaluate import ndb
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate, flat
-from ganlib.evaluate.kmeans import fit_clusters
-from ganlib.evaluate.neighbours import prdc
-from ganlib.evaluate.run import run_reference
-from ganlib.preset import get_preset
-from ganlib.spec import ImageDataset
-from ganlib.train import Training, untrained_fakes
+from ganlib.data.load import load_dataset, load_test_split, scaled
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.kmeans import fit_clusters
+from ganlib.evaluation.measures import ndb
+from ganlib.evaluation.measures.neighbours import prdc
+from ganlib.evaluation.reference import evaluate, flat
+from ganlib.spec.preset import get_preset
+from ganlib.spec.run import ImageDataset
+from ganlib.training.loop import Training, untrained_fakes
 
 CPU = torch.device("cpu")
 PRESETS = ("digit8-stable", "mnist-stable")

@@ -23,8 +23,8 @@ from bench import results
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.record import claimed, record
 from bench.verdicts.recording import Recording, load, save
-from ganlib.diagnose.replay import replay
-from ganlib.request import RunRequest
+from ganlib.diagnosis.replay import replay
+from ganlib.spec.request import RunRequest
 
 RECORDINGS = Path(__file__).parent / "recordings"
 RECORDED_ON = {

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from bench import results
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.train import Training
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.training.loop import Training
 from store.settings import visible_gpus
 from worker.gpus import read_use
 

@@ -22,9 +22,9 @@ from scipy.signal import lfilter  # pyright: ignore[reportUnknownVariableType]
 from scipy.stats import beta
 
 from bench import results
-from ganlib.diagnose.oscillation import spectral_peak
-from ganlib.diagnose.thresholds import PERIODIC, SWINGING
-from ganlib.diagnose.trend import trend
+from ganlib.diagnosis.statistics.oscillation import spectral_peak
+from ganlib.diagnosis.statistics.trend import trend
+from ganlib.diagnosis.thresholds import PERIODIC, SWINGING
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Array]

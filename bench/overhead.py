@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from bench import results
-from ganlib import gradients, step
-from ganlib.datasets.load import load_dataset
-from ganlib.diagnose.history import History
-from ganlib.diagnose.rules import diagnose
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate
-from ganlib.evaluate.run import run_reference
-from ganlib.preset import get_preset
-from ganlib.report import STEP_COLUMNS
-from ganlib.train import Training
+from ganlib.data.load import load_dataset
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.rules import diagnose
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.reference import evaluate
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.preset import get_preset
+from ganlib.training import gradient_norms, step
+from ganlib.training.loop import Training
 
 PRESET = "digit8-stable"
 CACHE = Path(".ganclinic/cache")
@@ -67,8 +67,8 @@ def measure(preset: str, data_dir: Path, epochs: int, device: torch.device) -> d
     watch.wrap(step, "area_under_curve")
     watch.wrap(step, "_outcome")
     for method in ("take", "weights"):
-        watch.wrap(gradients.LayerNorms, method)
-    watch.wrap(gradients.GradientTrace, "measured")
+        watch.wrap(gradient_norms.LayerNorms, method)
+    watch.wrap(gradient_norms.GradientTrace, "measured")
     reference = run_reference(spec, data, data_dir, device=device, cache=Cache(CACHE))
     history = History(
         objective=spec.objective.name,

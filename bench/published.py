@@ -16,8 +16,8 @@ import numpy as np
 from bench import results
 from bench.record import Planned, record_all
 from bench.replay import Recording
-from ganlib.report import STEP_COLUMNS
-from ganlib.request import RunRequest
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.request import RunRequest
 
 COLUMNS = ("d_loss_real", "d_loss_fake", "g_loss", "d_acc_real", "d_acc_fake")
 REFERENCE = {

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.train import Training, untrained_fakes
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.training.loop import Training, untrained_fakes
 
 RECORDINGS = Path(".ganclinic/bench")
 

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from bench import results
-from ganlib.datasets.load import load_dataset, scaled
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import flat
-from ganlib.evaluate.modes import mode_counter
-from ganlib.evaluate.neighbours import prdc
-from ganlib.request import RunRequest
-from ganlib.spec import ImageDataset, RunSpec, spec_hash
-from ganlib.train import Training
+from ganlib.data.load import load_dataset, scaled
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.measures.modes import mode_counter
+from ganlib.evaluation.measures.neighbours import prdc
+from ganlib.evaluation.reference import flat
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import ImageDataset, RunSpec, spec_hash
+from ganlib.training.loop import Training
 
 RUNS = Path(".ganclinic/bench/remedies")
 CPU = torch.device("cpu")

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganlib.datasets.load import load_dataset
-from ganlib.diagnose.history import History
-from ganlib.diagnose.prescribe import with_remedies
-from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import Reference, evaluate
-from ganlib.evaluate.run import run_reference
-from ganlib.report import Evaluation
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.data.load import load_dataset
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.prescribe import with_remedies
+from ganlib.diagnosis.rules import diagnose
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.reference import Reference, evaluate
+from ganlib.records import Evaluation
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 
 
 class Recording:

@@ -31,7 +31,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from bench import results
 from bench.scaling_streams import measure_streams
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store import epochs, leases, run_logs, runs, workers
 from store.artifacts import StoredArtifact
 from store.db import make_engine, reading, transaction, upgrade

@@ -28,8 +28,8 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from bench import results
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from store import leases, runs
 from store.accounts import EQUAL, Quota, Sharing
 from store.db import make_engine, transaction, upgrade

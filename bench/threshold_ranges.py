@@ -15,14 +15,14 @@ import numpy as np
 from bench import demo_verdicts, published, results
 from bench.record import Planned, record_all
 from bench.replay import Recording
-from ganlib.diagnose.thresholds import WINDOW_UPDATES
-from ganlib.report import Evaluation
+from ganlib.diagnosis.thresholds import WINDOW_UPDATES
+from ganlib.records import Evaluation
 
 TUNED_SEEDS = range(3)
 
 
 def signals(evaluation: Evaluation) -> dict[str, float]:
-    """The outcome signals of an evaluation, as `ganlib.diagnose` makes them."""
+    """The outcome signals of an evaluation, as `ganlib.diagnosis` makes them."""
     share = {
         name: evaluation.values[name] / evaluation.nulls[name].mean
         for name in ("precision", "coverage", "fake_distance")

@@ -7,6 +7,6 @@ from ganclinic.client import Client
 from ganclinic.errors import GanClinicError
 from ganclinic.foreign import diagnose
 from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 
 __all__ = ["BatchView", "Client", "ComparisonView", "GanClinicError", "RunDetails", "RunRequest", "RunView", "diagnose"]

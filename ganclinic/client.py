@@ -35,10 +35,10 @@ from ganclinic.views import (
     WaitingView,
     WorkerView,
 )
-from ganlib.diagnose.verdict import Diagnosis, FindingName
-from ganlib.label import Labelled
-from ganlib.report import Evaluation
-from ganlib.request import RunRequest
+from ganlib.diagnosis.annotation import Labelled
+from ganlib.diagnosis.verdict import Diagnosis, FindingName
+from ganlib.records import Evaluation
+from ganlib.spec.request import RunRequest
 
 REPLAY_TIMEOUT_S = 600.0  # the service answers when it has gone through every epoch
 COMPARISONS = "/v1/evaluations"

@@ -11,9 +11,9 @@ from ganclinic.client import Client
 from ganclinic.errors import NotFound
 from ganclinic.request import batch_from_toml
 from ganclinic.views import RunView
-from ganlib.diagnose.verdict import Diagnosis, Remedy
-from ganlib.report import Evaluation, finite_json
-from ganlib.request import RunRequest
+from ganlib.diagnosis.verdict import Diagnosis, Remedy
+from ganlib.records import Evaluation, finite_json
+from ganlib.spec.request import RunRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

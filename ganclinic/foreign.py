@@ -15,11 +15,11 @@ from typing import Any
 
 from ganclinic.errors import InvalidInput
 from ganclinic.history_files import read_table
-from ganlib.diagnose.columns import InvalidHistory
-from ganlib.diagnose.foreign import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
-from ganlib.report import Evaluation
+from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.history import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
+from ganlib.records import Evaluation
 
-EVALUATOR = "ganlib.evaluate.files"
+EVALUATOR = "ganlib.evaluation.for_files"
 NEEDED = ("torch", "torchvision", "scipy", "sklearn")
 NO_TORCH = (
     "the fakes were not looked at: comparing them with reals needs {missing}. Install them with "

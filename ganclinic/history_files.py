@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import numpy as np
 
-from ganlib.diagnose.columns import InvalidHistory, assign, signal_of
-from ganlib.diagnose.table import MAX_ROWS, Column, Table, table_of
+from ganlib.foreign_logs.column_names import InvalidHistory, assign, signal_of
+from ganlib.foreign_logs.table import MAX_ROWS, Column, Table, table_of
 
 MAX_BYTES = 200 * 1024**2
 DELIMITERS = (",", ";", "\t", "|")

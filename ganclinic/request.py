@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from ganclinic.errors import InvalidInput
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 
 READERS: dict[str, Callable[[str], Any]] = {
     ".toml": tomllib.loads,

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ganlib.report import Evaluation
+from ganlib.records import Evaluation
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled", "halted"})
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from store.errors import BatchNotFound, IdempotencyConflict
 from store.models import Batch
 from store.owners import NOBODY_ELSE, Owner, ensure

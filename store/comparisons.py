@@ -5,8 +5,8 @@ Each is a row of `runs` of its own kind, with one epoch of one step: a worker cl
 
 from sqlalchemy.orm import Session
 
-from ganlib.report import Evaluation
-from ganlib.spec import ComparisonSpec, spec_hash
+from ganlib.records import Evaluation
+from ganlib.spec.run import ComparisonSpec, spec_hash
 from store.epochs import evaluations
 from store.errors import ComparisonNotFound
 from store.models import Run, Status

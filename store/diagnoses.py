@@ -4,10 +4,10 @@ from pydantic import ValidationError
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.replay import replay
-from ganlib.diagnose.thresholds import RULESET
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.replay import replay
+from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.spec.run import RunSpec
 from store import epochs, runs
 from store.db import reading, transaction
 from store.errors import RunNotOver

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.history import History
-from ganlib.diagnose.ruleset import ruleset_order
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, finite_json
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.ruleset import ruleset_order
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, finite_json
 from store.artifacts import StoredArtifact
 from store.db import now
 from store.errors import EpochOutOfOrder

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ganlib.request import InvalidRequest
-from ganlib.spec import RunSpec, UploadChoice, spec_hash
+from ganlib.spec.request import InvalidRequest
+from ganlib.spec.run import RunSpec, UploadChoice, spec_hash
 from store import uploads
 from store.attempts import TIME_LIMIT
 from store.errors import IdempotencyConflict, NotExtendable, UploadNotFound

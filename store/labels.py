@@ -8,8 +8,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.label import LabelRequest
+from ganlib.diagnosis.annotation import LabelRequest
+from ganlib.diagnosis.verdict import Diagnosis
 from store.cursors import decode_cursor, encode_cursor
 from store.errors import IdempotencyConflict, RunNotFound
 from store.models import Label, Run

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.spec import ComparisonSpec, RunSpec
+from ganlib.spec.run import ComparisonSpec, RunSpec
 from store import owners, preemption, quotas, share, workers
 from store.accounts import EQUAL, Sharing
 from store.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended

@@ -15,8 +15,8 @@ from sqlalchemy import case, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.request import Document, RunRequest
-from ganlib.spec import RunSpec, spec_hash
+from ganlib.spec.request import Document, RunRequest
+from ganlib.spec.run import RunSpec, spec_hash
 from store import tracing
 from store.cursors import decode_cursor, encode_cursor
 from store.db import now

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ganlib.report import STEP_COLUMNS
+from ganlib.records import STEP_COLUMNS
 from store.models import SeriesBlock
 
 COLUMNS_VERSION = 2

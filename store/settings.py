@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from ganlib.worker_labels import Labels
+from ganlib.spec.worker_tags import Labels
 from store.workers import ALIVE_FOR
 
 

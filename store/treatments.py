@@ -1,7 +1,7 @@
 """Treatments: the search for a cure of a run that is over. Create, look up, cancel, and go on when a try ends.
 
 A treatment makes one run at a time, a try. No process drives it: the transaction that ends a try also stores what
-`ganlib.diagnose.treat` decides, the next try or the end of the treatment. Workers find the new run as any other.
+`ganlib.diagnosis.treatment` decides, the next try or the end of the treatment. Workers find the new run as any other.
 """
 
 from dataclasses import asdict
@@ -11,9 +11,9 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.ruleset import ruleset_order
-from ganlib.diagnose.signals import quality_of
-from ganlib.diagnose.treat import (
+from ganlib.diagnosis.ruleset import ruleset_order
+from ganlib.diagnosis.signals import quality_of
+from ganlib.diagnosis.treatment import (
     Budget,
     Case,
     Ending,
@@ -24,10 +24,10 @@ from ganlib.diagnose.treat import (
     harmful,
     is_harmless,
 )
-from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, FindingName
-from ganlib.report import Evaluation
-from ganlib.request import InvalidRequest, RunRequest, TreatmentRequest
-from ganlib.spec import RunSpec, UploadChoice
+from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, FindingName
+from ganlib.records import Evaluation
+from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
+from ganlib.spec.run import RunSpec, UploadChoice
 from store import uploads
 from store.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
 from store.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment

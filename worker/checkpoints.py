@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from ganlib import checkpoint
-from ganlib.checkpoint import CheckpointUnreadable
-from ganlib.train import TrainingState
+from ganlib.training import checkpoint
+from ganlib.training.checkpoint import CheckpointUnreadable
+from ganlib.training.loop import TrainingState
 from store.errors import FileDamaged, FileMissing
 from store.files import Files, hash_of_file, room_in
 from store.models import Epoch

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import compare
-from ganlib.spec import ComparisonSpec
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.reference import compare
+from ganlib.spec.run import ComparisonSpec
 from store import comparisons, epochs, leases, runs
 from store.artifacts import Artifacts
 from store.models import Attempt

@@ -24,11 +24,11 @@ import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from ganlib import checkpoint
-from ganlib.datasets.load import UploadedFiles, load_dataset
-from ganlib.ranks import ALONE, Ranks
-from ganlib.spec import RunSpec
-from ganlib.train import Training
+from ganlib.data.load import UploadedFiles, load_dataset
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training
+from ganlib.training.ranks import ALONE, Ranks
 from store.log_lines import configure_logging
 from store.settings import Settings
 from worker.line import ORPHANED

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 from pydantic import ValidationError
 
-from ganlib.datasets.load import DataArrays
-from ganlib.spec import RunSpec, with_settings
-from ganlib.train import Training
+from ganlib.data.load import DataArrays
+from ganlib.spec.run import RunSpec, with_settings
+from ganlib.training.loop import Training
 
 CONTEXT_BYTES = 768 * 1024**2
 """What the driver takes for a process, outside of what torch counts: 742 to 758 MiB on an H200 (docs/scheduling.md)."""

@@ -9,20 +9,20 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.datasets.load import DataArrays
-from ganlib.diagnose.halt import should_halt
-from ganlib.diagnose.history import History
-from ganlib.diagnose.prescribe import with_remedies
-from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.treat import is_harmless
-from ganlib.diagnose.verdict import Diagnosis, Finding
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import Embed, Reference, evaluate
-from ganlib.evaluate.run import run_reference
-from ganlib.pictures import bin_strip, pair_grid, sample_grid
-from ganlib.report import EpochReport, Evaluation
-from ganlib.spec import RunSpec
-from ganlib.train import TrainingState, untrained_fakes
+from ganlib.data.load import DataArrays
+from ganlib.diagnosis.halt import should_halt
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.prescribe import with_remedies
+from ganlib.diagnosis.rules import diagnose
+from ganlib.diagnosis.treatment import is_harmless
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.reference import Embed, Reference, evaluate
+from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
+from ganlib.records import EpochReport, Evaluation
+from ganlib.spec.run import RunSpec
+from ganlib.training.loop import TrainingState, untrained_fakes
 from store import epochs, leases, runs
 from store.artifacts import Artifacts, StoredArtifact
 from store.db import reading, transaction

@@ -19,15 +19,15 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.checkpoint import CheckpointUnreadable
-from ganlib.datasets.load import DataArrays, DatasetUnavailable, UploadedFiles, load_dataset
-from ganlib.diagnose.history import History
-from ganlib.diagnose.treat import WarmStart
-from ganlib.evaluate.evaluation import InvalidComparison
-from ganlib.evaluate.extractors import ExtractorUnavailable
-from ganlib.network_plugins import NetworkUnavailable
-from ganlib.spec import Dataset, RunSpec, UploadChoice
-from ganlib.train import Training, TrainingState
+from ganlib.data.load import DataArrays, DatasetUnavailable, UploadedFiles, load_dataset
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.treatment import WarmStart
+from ganlib.evaluation.extractors import ExtractorUnavailable
+from ganlib.evaluation.reference import InvalidComparison
+from ganlib.spec.network_plugins import NetworkUnavailable
+from ganlib.spec.run import Dataset, RunSpec, UploadChoice
+from ganlib.training.checkpoint import CheckpointUnreadable
+from ganlib.training.loop import Training, TrainingState
 from store import epochs, leases, runs, treatments, uploads
 from store.artifacts import Artifacts
 from store.db import make_engine

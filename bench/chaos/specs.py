@@ -26,8 +26,8 @@ _METADATA = "Metadata-Version: 2.1\nName: chaos-crash\nVersion: 1.0\n"
 _ENTRY_POINTS = "[ganlib.networks]\ncrash = chaos_crash:FAMILY\n"
 _SCHEMA = '''
 from typing import Literal
-from ganlib.network_plugins import NetworkFamily, PublishedNetwork
-from ganlib.part import Part
+from ganlib.spec.network_plugins import NetworkFamily, PublishedNetwork
+from ganlib.spec.part import Part
 
 class Crash(Part):
     """Builds nothing."""

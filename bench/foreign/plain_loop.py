@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ganlib.datasets.load import load_dataset
-from ganlib.datasets.mixtures import draw_mixture
-from ganlib.preset import get_preset
-from ganlib.report import STEP_COLUMNS
+from ganlib.data.load import load_dataset
+from ganlib.data.mixtures import draw_mixture
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.preset import get_preset
 
 NUM_FAKES = 1000
 NUM_POINTS = 5000

@@ -24,8 +24,8 @@ import ganclinic
 from bench import results
 from bench.foreign.plain_loop import KINDS, train
 from bench.foreign.truth import NOTHING_WRONG, Known, known
-from ganlib.diagnose.thresholds import RULESET
-from ganlib.diagnose.verdict import Diagnosis, FindingName
+from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.verdict import Diagnosis, FindingName
 
 SEEDS = range(4)
 STEPS = {"ring8": 2000, "eights": 1200}

@@ -20,10 +20,10 @@ from bench.verdicts.oracle import oracle_figures
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import Recording
 from bench.verdicts.suite import BASES, Configuration, Planned
-from ganlib.datasets.load import load_dataset
-from ganlib.diagnose.history import History
-from ganlib.diagnose.verdict import FINDING_NAMES, FindingName
-from ganlib.report import Evaluation
+from ganlib.data.load import load_dataset
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.verdict import FINDING_NAMES, FindingName
+from ganlib.records import Evaluation
 
 NOTHING_WRONG = "nothing wrong"
 """Nothing harmful, samples neither plainly good nor poor: no verdict without a harmful finding is wrong."""

@@ -17,9 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ganlib.diagnose.verdict import FINDING_NAMES
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import MixtureDataset, RunSpec
+from ganlib.diagnosis.verdict import FINDING_NAMES
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import MixtureDataset, RunSpec
 
 ADOPTED = Path(__file__).parent / "adopted.jsonl"
 JUDGED = ("mnist-5k", "fashion-mnist")

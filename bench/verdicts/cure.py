@@ -27,11 +27,11 @@ from bench.verdicts.record import path_of, record
 from bench.verdicts.recording import RECORDINGS, load, save
 from bench.verdicts.score import Judged, judge_all
 from bench.verdicts.suite import Part, Planned, planned
-from ganlib.diagnose.prescribe import prescribe
-from ganlib.diagnose.verdict import Finding, Remedy
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training
+from ganlib.diagnosis.prescribe import prescribe
+from ganlib.diagnosis.verdict import Finding, Remedy
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training.loop import Training
 
 TREATED: dict[Part, Path] = {"reported": RECORDINGS / "treated", "calibration": Path(".ganclinic/bench/treated")}
 PACES = 3  # epochs timed of either side, in turns
@@ -102,7 +102,7 @@ def outcome(case: Case) -> dict[str, Any] | None:
 
 
 def effects(rows: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
-    """What is to be said of each remedy for each finding: `ganlib.diagnose.effects.EFFECTS`."""
+    """What is to be said of each remedy for each finding: `ganlib.diagnosis.effects.EFFECTS`."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["finding"], row["remedy"]), []).append(row)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlib.datasets.archives import read_samples
-from ganlib.datasets.load import DataArrays, UploadedFiles, load_dataset
-from ganlib.datasets.samples import Limits
-from ganlib.spec import Dataset, ImageDataset, UploadDataset
+from ganlib.data.archives import read_samples
+from ganlib.data.load import DataArrays, UploadedFiles, load_dataset
+from ganlib.data.samples import Limits
+from ganlib.spec.run import Dataset, ImageDataset, UploadDataset
 
 COLOUR_FILES = UploadedFiles(
     samples=Path(".ganclinic/bench/colour-samples.npy"), labels=Path(".ganclinic/bench/colour-labels.npy")

@@ -3,7 +3,7 @@
     python -m bench.verdicts.fit     # seconds; writes bench/results/thresholds_fit.json
 
 Thresholds are set by hand between what these tables say; the file keeps which runs were looked at and which values were
-set, and a test holds both against the suite's split and against `ganlib.diagnose.thresholds`.
+set, and a test holds both against the suite's split and against `ganlib.diagnosis.thresholds`.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from bench.verdicts.labels import median_at_end, truth
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
 from bench.verdicts.suite import Planned, planned
-from ganlib.diagnose import thresholds
-from ganlib.diagnose.signals import Signals, signals_of
-from ganlib.diagnose.thresholds import RULESET, Threshold
+from ganlib.diagnosis import thresholds
+from ganlib.diagnosis.signals import Signals, signals_of
+from ganlib.diagnosis.thresholds import RULESET, Threshold
 
 FITTED_PART = "calibration"
 NOTHING = float("nan")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from bench.verdicts.data import held_apart
 from bench.verdicts.oracle_figures import FIGURES
-from ganlib.datasets.load import DataArrays, scaled
-from ganlib.datasets.mixtures import MIXTURES
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.classifier import Classifier, ClassifierNet, load_classifier
-from ganlib.evaluate.kmeans import fit_clusters
-from ganlib.spec import MixtureDataset, RunSpec
+from ganlib.data.load import DataArrays, scaled
+from ganlib.data.mixtures import MIXTURES
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.classifier import Classifier, ClassifierNet, load_classifier
+from ganlib.evaluation.kmeans import fit_clusters
+from ganlib.spec.run import MixtureDataset, RunSpec
 
 LEFT_OUT = 0.25
 ENOUGH = 30  # fakes that show a class: fewer say nothing of which classes are made

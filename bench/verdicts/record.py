@@ -25,15 +25,15 @@ from bench.verdicts.oracle import CACHE, CPU, oracle_figures
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import RECORDINGS, Recording, save
 from bench.verdicts.suite import Planned, planned
-from ganlib.datasets.load import DataArrays
-from ganlib.diagnose.history import History
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate
-from ganlib.evaluate.run import run_reference
-from ganlib.report import STEP_COLUMNS, EpochReport
-from ganlib.request import RunRequest
-from ganlib.spec import MixtureDataset, RunSpec
-from ganlib.train import Training, untrained_fakes
+from ganlib.data.load import DataArrays
+from ganlib.diagnosis.history import History
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.reference import evaluate
+from ganlib.records import STEP_COLUMNS, EpochReport
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import MixtureDataset, RunSpec
+from ganlib.training.loop import Training, untrained_fakes
 
 PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400

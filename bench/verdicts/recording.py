@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.verdicts.oracle_figures import FIGURES
-from ganlib.diagnose.history import History
-from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.history import History
+from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 
 RECORDINGS = Path(__file__).parent / "recordings"
 LARGEST = 65_000.0  # float16 ends at 65,504; what was infinite stays so

@@ -20,12 +20,12 @@ from bench.verdicts.labels import DYNAMICS, OUTCOMES, Truth, truth
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
 from bench.verdicts.suite import Part, Planned, planned
-from ganlib.diagnose.halt import should_halt
-from ganlib.diagnose.replay import replay
-from ganlib.diagnose.thresholds import RULESET
-from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis, FindingName
-from ganlib.diagnose.words import evidence_words
-from ganlib.diagnosis_specs import Watch
+from ganlib.diagnosis.halt import should_halt
+from ganlib.diagnosis.replay import replay
+from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.verdict import FINDING_NAMES, Diagnosis, FindingName
+from ganlib.diagnosis.words import evidence_words
+from ganlib.spec.diagnosis import Watch
 
 RECORDED_ON = (
     "2 cores of an AMD EPYC, torch 2.14.1+cu130 on the CPU",

@@ -17,7 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import Recording, load
 from bench.verdicts.suite import planned
-from ganlib.report import STEP_COLUMNS
+from ganlib.records import STEP_COLUMNS
 
 SHEETS = Path(".ganclinic/bench/sheets")
 PICTURES = Path("docs/images/findings")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.verdicts.adopt import adopted
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 
 Part = Literal["calibration", "reported"]
 Settings = dict[str, Any]

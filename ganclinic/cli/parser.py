@@ -5,10 +5,10 @@ import importlib.metadata
 import re
 from typing import Protocol
 
-from ganlib.diagnose.foreign import OBJECTIVES
-from ganlib.diagnose.verdict import FINDING_NAMES, VERDICTS
-from ganlib.label import LABELLED
-from ganlib.request import MAX_PRIORITY
+from ganlib.diagnosis.annotation import LABELLED
+from ganlib.diagnosis.verdict import FINDING_NAMES, VERDICTS
+from ganlib.foreign_logs.history import OBJECTIVES
+from ganlib.spec.request import MAX_PRIORITY
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\

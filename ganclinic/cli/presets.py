@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import preset_details, presets_table
 from ganclinic.errors import InvalidInput
-from ganlib.preset import Preset, get_preset, preset_names
+from ganlib.spec.preset import Preset, get_preset, preset_names
 
 
 def presets(output: Output, options: argparse.Namespace) -> int:

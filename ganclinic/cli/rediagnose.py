@@ -9,7 +9,7 @@ from ganclinic.cli.output import Output
 from ganclinic.cli.words import verdict_text
 from ganclinic.client import Client
 from ganclinic.errors import Conflict, NotFound
-from ganlib.diagnose.verdict import Diagnosis
+from ganlib.diagnosis.verdict import Diagnosis
 
 OK = 0
 LEFT_OUT = 1

@@ -24,11 +24,11 @@ from ganclinic.cli.words import (
     verdict_text,
 )
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
-from ganlib.diagnose.foreign import HistoryDiagnosis
-from ganlib.diagnose.verdict import Diagnosis, Finding
-from ganlib.diagnose.words import evidence_words
-from ganlib.preset import Preset
-from ganlib.report import Evaluation
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.diagnosis.words import evidence_words
+from ganlib.foreign_logs.history import HistoryDiagnosis
+from ganlib.records import Evaluation
+from ganlib.spec.preset import Preset
 
 WIDE = 110
 """Columns from which on a table shows all it has."""

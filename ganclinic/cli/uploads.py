@@ -7,7 +7,7 @@ from ganclinic.cli.tables import uploads_table
 from ganclinic.cli.words import settings_words
 from ganclinic.client import Client
 from ganclinic.views import UploadView
-from ganlib.dataset_specs import FEWEST_PAIRS
+from ganlib.spec.data import FEWEST_PAIRS
 
 OK = 0
 PAIRS = "pairs"

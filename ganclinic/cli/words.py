@@ -9,9 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from ganclinic.views import RunView
-from ganlib.diagnose.verdict import Episode, Finding, Remedy
-from ganlib.diagnose.words import bare, epochs_words
-from ganlib.report import Evaluation, Null
+from ganlib.diagnosis.verdict import Episode, Finding, Remedy
+from ganlib.diagnosis.words import bare, epochs_words
+from ganlib.records import Evaluation, Null
 
 NONE = "–"
 STATUS_STYLES = {

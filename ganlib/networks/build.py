@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.layer_specs import SpectralNorm
-from ganlib.network_specs import Discriminator, Generator, PluginDiscriminator, PluginGenerator
 from ganlib.networks.conv import Conv
 from ganlib.networks.deconv import Deconv
 from ganlib.networks.dropout import start_dropouts
@@ -21,9 +19,11 @@ from ganlib.networks.resnet import ResnetD, ResnetG
 from ganlib.networks.several import Mixture, PerClass
 from ganlib.networks.spectral import add_spectral_norm
 from ganlib.networks.unet import Unet
-from ganlib.remedy_specs import GeneratorMixture, GeneratorPerClass
 from ganlib.seeding import Stream, member_seed, torch_generator
-from ganlib.spec import RunSpec
+from ganlib.spec.layers import SpectralNorm
+from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, PluginGenerator
+from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
+from ganlib.spec.run import RunSpec
 
 Builder = Callable[[Any, Frame], nn.Module]
 GENERATORS: dict[str, Builder] = {"deconv": Deconv, "mlp": MlpG, "resnet": ResnetG, "unet": Unet}

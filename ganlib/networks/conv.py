@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from ganlib.network_checks import halvings
-from ganlib.network_specs import ConvDiscriminator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
 from ganlib.networks.head import Head, appended_classes
 from ganlib.networks.layers import halve_side, keep_side, norm_layer
+from ganlib.spec.checks.networks import halvings
+from ganlib.spec.networks import ConvDiscriminator
 
 
 class Conv(nn.Module):

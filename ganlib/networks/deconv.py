@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
-from ganlib.network_checks import halvings
-from ganlib.network_specs import DeconvGenerator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_class
 from ganlib.networks.layers import double_side, keep_side, norm_layer
+from ganlib.spec.checks.networks import halvings
+from ganlib.spec.networks import DeconvGenerator
 
 
 class Deconv(nn.Module):

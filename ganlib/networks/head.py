@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ganlib.layer_specs import DiscriminatorCondition, Minibatch
 from ganlib.networks.minibatch import Similarities
+from ganlib.spec.layers import DiscriminatorCondition, Minibatch
 
 
 class HeadSpec(Protocol):

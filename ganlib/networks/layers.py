@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganlib.layer_specs import (
+from ganlib.spec.layers import (
     BatchNorm,
     FanInInit,
     GroupNorm,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganlib.layer_specs import Minibatch
+from ganlib.spec.layers import Minibatch
 
 
 class Similarities(nn.Module):

@@ -4,11 +4,11 @@ import math
 
 from torch import Tensor, nn
 
-from ganlib.layer_specs import BatchNorm, FlatNorm, GroupNorm
-from ganlib.network_specs import MlpDiscriminator, MlpGenerator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_class
 from ganlib.networks.head import Head, appended_classes
+from ganlib.spec.layers import BatchNorm, FlatNorm, GroupNorm
+from ganlib.spec.networks import MlpDiscriminator, MlpGenerator
 
 
 class MlpG(nn.Module):

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganlib.network_specs import PatchDiscriminator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
 from ganlib.networks.layers import halve_side, norm_layer
+from ganlib.spec.networks import PatchDiscriminator
 
 WIDEST = 8  # times the first layer's channels
 

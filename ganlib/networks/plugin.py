@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ganlib.network_plugins import (
+from ganlib.networks.frame import Frame
+from ganlib.spec.network_plugins import (
     NetworkUnavailable,
     Plugin,
     Role,
@@ -15,7 +16,6 @@ from ganlib.network_plugins import (
     load_builder,
     options_of,
 )
-from ganlib.networks.frame import Frame
 
 TRIED = 2  # samples
 

@@ -3,12 +3,12 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlib.network_checks import halvings
-from ganlib.network_specs import ResnetDiscriminator, ResnetGenerator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_class, with_planes
 from ganlib.networks.head import Head, appended_classes
 from ganlib.networks.layers import keep_side, norm_layer
+from ganlib.spec.checks.networks import halvings
+from ganlib.spec.networks import ResnetDiscriminator, ResnetGenerator
 
 
 class ResnetG(nn.Module):

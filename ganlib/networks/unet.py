@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from ganlib.network_checks import even_halvings
-from ganlib.network_specs import UnetGenerator
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
 from ganlib.networks.layers import double_side, halve_side, norm_layer
+from ganlib.spec.checks.networks import even_halvings
+from ganlib.spec.networks import UnetGenerator
 
 KERNEL = 4
 WIDEST = 8  # times the first layer's channels

@@ -3,11 +3,11 @@
 from ganlib.objectives.bce import NON_SATURATING, RELATIVISTIC, SATURATING
 from ganlib.objectives.clamped_bce import CLAMPED
 from ganlib.objectives.hinge import HINGE
+from ganlib.objectives.label_smoothing import smoothed
 from ganlib.objectives.least_squares import LEAST_SQUARES
 from ganlib.objectives.loss import GanLoss
 from ganlib.objectives.wasserstein import WASSERSTEIN
-from ganlib.remedies.label_smoothing import smoothed
-from ganlib.spec import RunSpec
+from ganlib.spec.run import RunSpec
 
 LOSSES: dict[str, GanLoss] = {
     "bce": NON_SATURATING,

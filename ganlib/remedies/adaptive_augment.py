@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ganlib.remedies.augment import DRAWS, augmented
 from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
-from ganlib.remedy_specs import AdaptiveAugment, DiffAugment
 from ganlib.seeding import Stream, torch_generator
-from ganlib.step import DiscriminatorOutcome
+from ganlib.spec.remedies import AdaptiveAugment, DiffAugment
+from ganlib.training.step import DiscriminatorOutcome
 
 
 class AdaptiveAugmentRemedy(Remedy):

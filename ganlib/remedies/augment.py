@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
-from ganlib.remedy_specs import DiffAugment
 from ganlib.seeding import Stream, torch_generator
+from ganlib.spec.remedies import DiffAugment
 
 DRAWS = 7
 """Uniform numbers a sample: three for its colours, two for its translation, two for its cutout."""

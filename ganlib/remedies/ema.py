@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ganlib.remedies.remedy import Remedy, Setting
-from ganlib.remedy_specs import MovingAverage
+from ganlib.spec.remedies import MovingAverage
 
 
 class MovingAverageRemedy(Remedy):

@@ -7,8 +7,8 @@ from typing import cast
 from torch import Tensor
 
 from ganlib.remedies.remedy import Move, Remedy, Setting
-from ganlib.remedy_specs import FeatureMatching
-from ganlib.step import Batch
+from ganlib.spec.remedies import FeatureMatching
+from ganlib.training.step import Batch
 
 
 def squared_distance(reals: Tensor, fakes: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlib.descent import Descent
 from ganlib.networks.several import owners
 from ganlib.remedies.remedy import Move, Remedy, Setting
-from ganlib.remedy_specs import GeneratorMixture, GeneratorPerClass
 from ganlib.seeding import Stream, torch_generator
-from ganlib.step import Batch, DiscriminatorOutcome, Term
+from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
+from ganlib.training.optimizer import Descent
+from ganlib.training.step import Batch, DiscriminatorOutcome, Term
 
 
 class MixtureRemedy(Remedy):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.remedies.remedy import Move, Remedy, Setting
-from ganlib.remedy_specs import HistoricalAveraging
-from ganlib.step import Batch, Term
+from ganlib.spec.remedies import HistoricalAveraging
+from ganlib.training.step import Batch, Term
 
 
 class History:

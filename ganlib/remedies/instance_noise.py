@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
-from ganlib.remedy_specs import InstanceNoise
 from ganlib.seeding import Stream, torch_generator
+from ganlib.spec.remedies import InstanceNoise
 
 
 class InstanceNoiseRemedy(Remedy):

@@ -4,7 +4,7 @@
 from torch import Tensor
 
 from ganlib.remedies.remedy import Remedy, Seen, Setting
-from ganlib.remedy_specs import Packing
+from ganlib.spec.remedies import Packing
 
 
 def pack(samples: Tensor, size: int) -> Tensor:

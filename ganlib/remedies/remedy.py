@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganlib.descent import Descent
 from ganlib.objectives.loss import GanLoss
-from ganlib.spec import RunSpec
-from ganlib.step import Batch, DiscriminatorOutcome, Term
+from ganlib.spec.run import RunSpec
+from ganlib.training.optimizer import Descent
+from ganlib.training.step import Batch, DiscriminatorOutcome, Term
 
 Judge = Callable[[Batch], Tensor]
 """From a batch to logits."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ganlib.remedies.remedy import Remedy, Setting
-from ganlib.remedy_specs import Replay
 from ganlib.seeding import Stream, numpy_generator
+from ganlib.spec.remedies import Replay
 
 
 class ReplayRemedy(Remedy):

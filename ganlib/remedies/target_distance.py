@@ -4,7 +4,7 @@
 from torch import Tensor
 
 from ganlib.remedies.remedy import Move, Remedy, Setting
-from ganlib.remedy_specs import TargetDistance
+from ganlib.spec.remedies import TargetDistance
 
 
 class TargetDistanceRemedy(Remedy):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganlib.optimizer_specs import Adam
 from ganlib.remedies.remedy import Judge, Move, Remedy, Setting
-from ganlib.remedy_specs import Unrolling
-from ganlib.step import Batch
+from ganlib.spec.optimizer import Adam
+from ganlib.spec.remedies import Unrolling
+from ganlib.training.step import Batch
 
 Weights = dict[str, Tensor]
 

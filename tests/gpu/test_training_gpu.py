@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.load import load_dataset
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate
-from ganlib.evaluate.run import run_reference
-from ganlib.request import RunRequest
-from ganlib.train import Training
+from ganlib.data.load import load_dataset
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.reference import evaluate
+from ganlib.spec.request import RunRequest
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training
 from store.settings import visible_gpus
 from worker.gpus import read_use
 from worker.memory import CONTEXT_BYTES, advise, limit_memory

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.diagnose.thresholds import RULESET
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.report import STEP_COLUMNS, Evaluation
+from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.records import STEP_COLUMNS, Evaluation
 from store.artifacts import LocalArtifacts
 from store.db import transaction
 from store.epochs import diagnosis_row

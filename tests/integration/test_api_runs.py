@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.requests import MAX_BATCH
-from ganlib.preset import preset_names
+from ganlib.spec.preset import preset_names
 from store.db import reading, transaction
 from store.models import Batch, Run
 from tests.support.api import TOKEN, Service, count_runs, record

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from ganlib.diagnose.prescribe import prescribe
+from ganlib.diagnosis.prescribe import prescribe
 from store import runs
 from store.db import transaction
 from store.models import DiagnosisRow

@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ganlib.datasets.resize import cut
+from ganlib.data.resize import cut
 from store import uploads
 from store.models import Upload
 from store.owners import Owner

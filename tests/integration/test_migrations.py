@@ -10,7 +10,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, inspect, select, text
 
-from ganlib.spec import RunSpec
+from ganlib.spec.run import RunSpec
 from store import migrate, pauses, workers
 from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
 from store.epochs import evaluations, record_comparison

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DataError
 
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store.batches import create_batch, get_batch
 from store.db import reading, transaction
 from store.errors import BatchNotFound, IdempotencyConflict

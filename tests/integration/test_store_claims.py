@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, select, update
 
-from ganlib.spec import RunSpec
+from ganlib.spec.run import RunSpec
 from store import leases
 from store.db import now, transaction
 from store.models import Attempt, Run

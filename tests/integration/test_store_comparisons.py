@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import Engine, select, update
 
-from ganlib.spec import ComparisonSpec
+from ganlib.spec.run import ComparisonSpec
 from store import comparisons, epochs, leases, runs
 from store.db import reading, transaction
 from store.errors import ComparisonNotFound, IdempotencyConflict, LeaseLost, RunNotFound

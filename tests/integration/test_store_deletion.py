@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.label import LabelRequest
+from ganlib.diagnosis.annotation import LabelRequest
 from store import epochs, labels, leases, runs, treatments
 from store.accounts import Quota, Sharing
 from store.artifacts import LocalArtifacts, StoredArtifact

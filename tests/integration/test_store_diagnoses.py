@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.ruleset import ruleset_order
-from ganlib.diagnose.thresholds import RULESET
-from ganlib.diagnose.verdict import Diagnosis
+from ganlib.diagnosis.ruleset import ruleset_order
+from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.verdict import Diagnosis
 from store import epochs
 from store.db import reading, transaction
 from store.diagnoses import rediagnose

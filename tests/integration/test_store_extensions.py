@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from ganlib.request import InvalidRequest, TreatmentRequest
-from ganlib.spec import RunSpec, spec_hash
+from ganlib.spec.request import InvalidRequest, TreatmentRequest
+from ganlib.spec.run import RunSpec, spec_hash
 from store import extensions, leases
 from store.db import transaction
 from store.epochs import record_epoch

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from ganlib.label import LabelRequest
+from ganlib.diagnosis.annotation import LabelRequest
 from store import labels
 from store.db import reading, transaction
 from store.errors import IdempotencyConflict, InvalidCursor

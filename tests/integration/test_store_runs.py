@@ -4,7 +4,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, func, select
 
-from ganlib.spec import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec, spec_hash
 from store.db import now, reading, transaction
 from store.errors import IdempotencyConflict, InvalidCursor, RunNotFound
 from store.leases import finish

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Engine, event, update
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.prescribe import prescribe
-from ganlib.request import InvalidRequest, TreatmentRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.prescribe import prescribe
+from ganlib.spec.request import InvalidRequest, TreatmentRequest
+from ganlib.spec.run import RunSpec
 from store import leases, runs, treatments
 from store.artifacts import StoredArtifact
 from store.db import reading, transaction
@@ -134,7 +134,7 @@ def test_a_run_that_cannot_be_treated_is_refused_with_the_reason(
 
 
 def test_a_finding_without_a_remedy_is_refused(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlib.diagnose.treat.prescribe", lambda *_: ())
+    monkeypatch.setattr("ganlib.diagnosis.treatment.prescribe", lambda *_: ())
     with transaction(sqlite_engine) as session:
         run_id = make_run(session, "mode collapse")
     with transaction(sqlite_engine) as session, pytest.raises(NotTreatable, match="no remedy is known for its 'mode"):

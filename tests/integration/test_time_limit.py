@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from ganlib.checkpoint import CheckpointUnreadable
+from ganlib.training.checkpoint import CheckpointUnreadable
 from store import extensions, leases, pauses
 from store.attempts import TIME_LIMIT, seconds_left
 from store.db import make_engine, transaction, upgrade

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from ganlib.evaluate.evaluation import InvalidComparison
-from ganlib.report import Evaluation
+from ganlib.evaluation.reference import InvalidComparison
+from ganlib.records import Evaluation
 from store import comparisons, epochs, leases, runs
 from store.artifacts import LocalArtifacts
 from store.db import reading, transaction

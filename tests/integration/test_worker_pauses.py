@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from ganlib.checkpoint import CheckpointUnreadable
+from ganlib.training.checkpoint import CheckpointUnreadable
 from store import extensions, pauses, workers
 from store.db import make_engine, transaction, upgrade
 from store.workers import EVERY_WORKER

@@ -11,8 +11,8 @@ from PIL import Image
 from sqlalchemy import Engine, event, update
 from sqlalchemy.orm import Session
 
-from ganlib.datasets.load import DatasetUnavailable
-from ganlib.evaluate.extractors import ExtractorUnavailable
+from ganlib.data.load import DatasetUnavailable
+from ganlib.evaluation.extractors import ExtractorUnavailable
 from store import epochs, leases, runs
 from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading, transaction, upgrade

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from ganlib.diagnose.history import History
-from ganlib.diagnose.verdict import Diagnosis
-from ganlib.network_specs import MlpGenerator
-from ganlib.request import TreatmentRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.spec.networks import MlpGenerator
+from ganlib.spec.request import TreatmentRequest
+from ganlib.spec.run import RunSpec
 from store import treatments
 from store.db import make_engine, reading, transaction, upgrade
 from store.family import family

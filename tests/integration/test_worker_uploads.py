@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from ganlib.datasets.edges import edges_of
-from ganlib.datasets.load import DatasetUnavailable
-from ganlib.datasets.resize import cut
-from ganlib.pictures import GAP_PX, IMAGE_ZOOM
+from ganlib.data.edges import edges_of
+from ganlib.data.load import DatasetUnavailable
+from ganlib.data.resize import cut
+from ganlib.plots.image_grids import GAP_PX, IMAGE_ZOOM
 from store import epochs, runs, uploads
 from store.artifacts import LocalArtifacts
 from store.db import make_engine, reading, transaction, upgrade

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 
 from api.app import create_app
-from ganlib.pictures import bin_strip
-from ganlib.report import NDB_FIGURES, Bin, Evaluation, Null
+from ganlib.plots.image_grids import bin_strip
+from ganlib.records import NDB_FIGURES, Bin, Evaluation, Null
 from store import epochs
 from store.db import reading, transaction
 from store.leases import Claim

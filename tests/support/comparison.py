@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ganlib.spec import ComparisonSpec
+from ganlib.spec.run import ComparisonSpec
 from store.comparisons import create
 from store.models import Run
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from ganclinic.client import Client
-from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
-from ganlib.report import Evaluation, Null
+from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
+from ganlib.records import Evaluation, Null
 
 URL = "http://clinic.test"
 TOKEN = "right"

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Picture
-from ganlib.report import STEP_COLUMNS, Evaluation
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Picture
+from ganlib.records import STEP_COLUMNS, Evaluation
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from store.epochs import EpochRecord
 from store.leases import Claim, claim
 from store.models import Run

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ganlib.diagnose.verdict import Diagnosis, Finding, FindingName, Severity
-from ganlib.request import TreatmentRequest
+from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
+from ganlib.spec.request import TreatmentRequest
 from store import leases, treatments
 from store.epochs import record_epoch
 from store.leases import Claim, Outcome, claim

@@ -16,7 +16,7 @@ import httpx
 from celery import Celery
 from sqlalchemy import Engine
 
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store import epochs, leases, runs
 from store.db import make_engine, reading, transaction, upgrade
 from store.models import FINAL_STATUSES, Attempt, Epoch, Run

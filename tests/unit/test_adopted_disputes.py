@@ -9,8 +9,8 @@ from bench.verdicts import adopt, labels, suite
 from bench.verdicts.adopt import Adopted
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
-from ganlib.preset import get_preset
-from ganlib.request import RunRequest
+from ganlib.spec.preset import get_preset
+from ganlib.spec.request import RunRequest
 
 SPEC = RunRequest(
     spec={

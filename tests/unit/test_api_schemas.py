@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api import record_schemas, schemas
-from ganlib.diagnose.verdict import Diagnosis, Evidence, Finding, Remedy
-from ganlib.report import Bin, Evaluation, Null
+from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
+from ganlib.records import Bin, Evaluation, Null
 from store.models import Attempt, Run
 
 PRIVATE = {

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples, save_npy
-from ganlib.datasets.resize import cut
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples, save_npy
+from ganlib.data.resize import cut
 
 LIMITS = Limits(min_samples=2)
 GIB = 1024**3

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ganlib.cabinet import cabinet
-from ganlib.remedy_specs import Remedies
+from ganlib.spec.reference import cabinet
+from ganlib.spec.remedies import Remedies
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cabinet.md"
 
 
 def test_the_document_is_what_the_code_says():
-    assert DOCUMENT.read_text("utf-8") == cabinet(), "make it anew: python -m ganlib.cabinet > docs/cabinet.md"
+    assert DOCUMENT.read_text("utf-8") == cabinet(), "make it anew: python -m ganlib.spec.reference > docs/cabinet.md"
 
 
 def test_every_remedy_is_described_with_its_source():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlib.evaluate.cache import Cache, content_key
+from ganlib.evaluation.cache import Cache, content_key
 
 
 def test_equal_parts_are_computed_once(tmp_path):

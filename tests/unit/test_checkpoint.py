@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from ganlib import checkpoint
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training, TrainingState
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training, TrainingState
 
 
 def ring_spec() -> RunSpec:

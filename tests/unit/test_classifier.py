@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.datasets.load import DataArrays, load_dataset, scaled
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.classifier import load_classifier
-from ganlib.evaluate.modes import CONFIDENCE, mode_counter
-from ganlib.spec import ImageDataset
+from ganlib.data.load import DataArrays, load_dataset, scaled
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.classifier import load_classifier
+from ganlib.evaluation.measures.modes import CONFIDENCE, mode_counter
+from ganlib.spec.run import ImageDataset
 
 CPU = torch.device("cpu")
 STEPS = 60

@@ -12,7 +12,7 @@ import pytest
 from ganclinic.cli import main
 from ganclinic.config import Surroundings
 from ganclinic.errors import NotAllowed, QuotaExceeded
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store.accounts import hash_token, read_accounts
 from tests.support.fake_service import URL, FakeService, problem, run_document
 

@@ -18,9 +18,9 @@ from ganclinic.cli.tables import comparison_details, labels_table, run_details, 
 from ganclinic.cli.words import age_words, duration_words, number_words, settings_words, share_words
 from ganclinic.demo import Outcome
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView
-from ganlib.diagnose.prescribe import REMEDIES
-from ganlib.diagnose.verdict import Episode, Evidence, Remedy
-from ganlib.diagnose.words import evidence_words
+from ganlib.diagnosis.prescribe import REMEDIES
+from ganlib.diagnosis.verdict import Episode, Evidence, Remedy
+from ganlib.diagnosis.words import evidence_words
 from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, comparison_document, label_document, run_document
 
 WIDTHS = (40, 60, 80, 100, 140)

@@ -6,7 +6,7 @@ import pytest
 from ganclinic.demo import demo_requests
 from ganclinic.errors import InvalidInput
 from ganclinic.request import batch_from, parse_settings, request_from
-from ganlib.preset import preset_names
+from ganlib.spec.preset import preset_names
 
 SPEC = {
     "x.toml": 'dataset = { name = "ring8" }\ngenerator = { family = "mlp" }\ndiscriminator = { family = "mlp" }\n',
@@ -33,7 +33,7 @@ def test_a_file_may_hold_a_request_whose_settings_the_options_override(tmp_path:
 
 
 def test_a_copy_of_a_preset_file_may_be_run(tmp_path: Path) -> None:
-    preset = resources.files("ganlib").joinpath("presets", "digit8-latent-1.toml")
+    preset = resources.files("ganlib.spec").joinpath("presets", "digit8-latent-1.toml")
     file = tmp_path / "mine.toml"
     file.write_text(preset.read_text())
     assert request_from(str(file)).resolve().generator.latent_dim == 1

@@ -13,7 +13,7 @@ from ganclinic.cli import main
 from ganclinic.config import Surroundings
 from ganclinic.errors import Conflict, InvalidInput, InvalidSpec, NotFound
 from ganclinic.request import request_from
-from ganlib.dataset_specs import UploadPairsDataset
+from ganlib.spec.data import UploadPairsDataset
 from tests.support.fake_service import UPLOAD_ID, URL, FakeService, problem, upload_document
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset, load_test_split
-from ganlib.datasets.resize import cut
-from ganlib.spec import Dataset, RunSpec
+from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset, load_test_split
+from ganlib.data.resize import cut
+from ganlib.spec.run import Dataset, RunSpec
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Dataset)
 UPLOAD = {"name": "upload", "upload": "0123456789abcdef", "shape": [3, 48, 64], "class_counts": [30, 50]}

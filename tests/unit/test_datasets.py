@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlib.datasets import torchvision_sets
-from ganlib.datasets.catalog import DATASETS
-from ganlib.datasets.load import DatasetUnavailable, load_dataset, load_test_split, scaled
-from ganlib.datasets.mixtures import MIXTURES
-from ganlib.datasets.torchvision_sets import MNIST, load_torchvision
-from ganlib.spec import ImageDataset, MixtureDataset, PolygonDataset
+from ganlib.data import torchvision_sets
+from ganlib.data.load import DatasetUnavailable, load_dataset, load_test_split, scaled
+from ganlib.data.mixtures import MIXTURES
+from ganlib.data.torchvision_sets import MNIST, load_torchvision
+from ganlib.spec.catalog import DATASETS
+from ganlib.spec.run import ImageDataset, MixtureDataset, PolygonDataset
 
 
 def test_mnist_5k_has_five_hundred_real_digits_a_class():

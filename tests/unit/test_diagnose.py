@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlib.diagnose.history import History
-from ganlib.diagnose.prescribe import prescribe, with_remedies
-from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.signals import quality_of
-from ganlib.diagnose.verdict import FINDING_NAMES, Diagnosis
-from ganlib.preset import get_preset
-from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
-from ganlib.request import RunRequest
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.prescribe import prescribe, with_remedies
+from ganlib.diagnosis.rules import diagnose
+from ganlib.diagnosis.signals import quality_of
+from ganlib.diagnosis.verdict import FINDING_NAMES, Diagnosis
+from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.spec.preset import get_preset
+from ganlib.spec.request import RunRequest
 
 HEALTHY = {"d_loss_real": 0.65, "d_loss_fake": 0.62, "g_loss": 0.9, "d_acc_real": 0.7, "d_acc_fake": 0.72}
 GOOD = {

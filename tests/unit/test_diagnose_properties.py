@@ -9,18 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlib.diagnose.dynamic_rules import both_losses_vanish, discriminator_wins
-from ganlib.diagnose.history import History
-from ganlib.diagnose.outcome_rules import deceptive_loss, no_equilibrium
-from ganlib.diagnose.rules import diagnose
-from ganlib.diagnose.signals import LOSS_LEVELS_COUNT, signals_of
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate, flat, prepare_reference
-from ganlib.evaluate.measures import Context
-from ganlib.evaluate.ndb import missing_mass
-from ganlib.objective_specs import USUAL
-from ganlib.report import STEP_COLUMNS
-from ganlib.spec import Comparison
+from ganlib.diagnosis.dynamic_rules import both_losses_vanish, discriminator_wins
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.outcome_rules import deceptive_loss, no_equilibrium
+from ganlib.diagnosis.rules import diagnose
+from ganlib.diagnosis.signals import LOSS_LEVELS_COUNT, signals_of
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.measures.ndb import missing_mass
+from ganlib.evaluation.measures.table import Context
+from ganlib.evaluation.reference import evaluate, flat, prepare_reference
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.objective import USUAL
+from ganlib.spec.run import Comparison
 
 N = 120
 EPOCHS = 4

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.image import MultiScaleStructuralSimilarityIndexMeasure
 
-from ganlib.evaluate.diversity import ms_ssim_diversity, perceptual_diversity, scale_weights
+from ganlib.evaluation.measures.diversity import ms_ssim_diversity, perceptual_diversity, scale_weights
 
 
 class Channels:

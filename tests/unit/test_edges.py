@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganlib.datasets.edges import edges_of
+from ganlib.data.edges import edges_of
 
 
 def test_a_flat_image_has_no_edges() -> None:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.datasets.load import DataArrays
-from ganlib.datasets.mixtures import draw_mixture
-from ganlib.evaluate import measures
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
-from ganlib.evaluate.measures import SUBSET_MEASURES, Context
-from ganlib.evaluate.modes import mode_counter
-from ganlib.report import Evaluation
-from ganlib.spec import Comparison, MixtureDataset
+from ganlib.data.load import DataArrays
+from ganlib.data.mixtures import draw_mixture
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.measures import table
+from ganlib.evaluation.measures.modes import mode_counter
+from ganlib.evaluation.measures.table import SUBSET_MEASURES, Context
+from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
+from ganlib.records import Evaluation
+from ganlib.spec.run import Comparison, MixtureDataset
 
 CPU = torch.device("cpu")
 
@@ -143,7 +143,7 @@ def digits(count: int, seed: int) -> np.ndarray:
 
 
 def test_two_sets_of_images_are_compared_by_every_measure(monkeypatch):
-    monkeypatch.setattr(measures, "DIVERSITY_PAIRS", 20)
+    monkeypatch.setattr(table, "DIVERSITY_PAIRS", 20)
     names = (*SUBSET_MEASURES, "ndb", "chi_square", "memorisation")
     options = Comparison(measures=names, neighbours=3)
     result, reference = compare(digits(120, 0), digits(60, 1), options, seed=0, device=CPU, cache=Cache(None))
@@ -188,7 +188,7 @@ def test_what_cannot_be_compared_is_refused_by_field(reals, fakes, options, mess
 
 
 def test_points_with_the_numbers_of_images_share_no_null_with_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(measures, "DIVERSITY_PAIRS", 5)
+    monkeypatch.setattr(table, "DIVERSITY_PAIRS", 5)
     images = digits(60, 0)
     flat_options = Comparison(measures=("prdc", "diversity"), neighbours=3)
     points = [flat(s.astype(np.float32) / np.float32(127.5) - np.float32(1)) for s in (images, digits(50, 1))]

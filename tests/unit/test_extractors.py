@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from ganlib.evaluate.diversity import perceptual_diversity
-from ganlib.evaluate.extractors import EXTRACTORS, ExtractorUnavailable, load_extractor
+from ganlib.evaluation.extractors import EXTRACTORS, ExtractorUnavailable, load_extractor
+from ganlib.evaluation.measures.diversity import perceptual_diversity
 
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 
@@ -154,5 +154,5 @@ def test_an_unknown_name_is_refused():
 
 def test_measures_on_features_load_no_torch():
     modules = "frechet, vendi, repetition, memorisation"
-    code = f"import sys; from ganlib.evaluate import {modules}; assert 'torch' not in sys.modules"
+    code = f"import sys; from ganlib.evaluation import {modules}; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

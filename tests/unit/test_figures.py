@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.figures import drawing, losses
-from ganlib.figures.bins import ndb_figure
-from ganlib.figures.drawing import FigureFormat
-from ganlib.figures.losses import loss_figure
-from ganlib.pictures import bin_strip
-from ganlib.report import STEP_COLUMNS, Bin, Evaluation, Null
+from ganlib.plots import drawing, losses
+from ganlib.plots.bins import ndb_figure
+from ganlib.plots.drawing import FigureFormat
+from ganlib.plots.image_grids import bin_strip
+from ganlib.plots.losses import loss_figure
+from ganlib.records import STEP_COLUMNS, Bin, Evaluation, Null
 
 SVG = "{http://www.w3.org/2000/svg}"
 

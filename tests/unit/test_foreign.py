@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ganlib.diagnose.columns import InvalidHistory, signal_of
-from ganlib.diagnose.foreign import NEEDS, OBJECTIVES, diagnose_history, read_history
-from ganlib.diagnose.prescribe import PRESCRIPTIONS
-from ganlib.diagnose.verdict import FINDING_NAMES
-from ganlib.objective_specs import Objective
-from ganlib.report import STEP_COLUMNS, Evaluation, Null
+from ganlib.diagnosis.prescribe import PRESCRIPTIONS
+from ganlib.diagnosis.verdict import FINDING_NAMES
+from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
+from ganlib.foreign_logs.history import NEEDS, OBJECTIVES, diagnose_history, read_history
+from ganlib.records import STEP_COLUMNS, Evaluation, Null
+from ganlib.spec.objective import Objective
 
 WINS = {"d_loss_real": 0.001, "d_loss_fake": 0.002, "g_loss": 9.0, "d_acc_real": 1.0, "d_acc_fake": 1.0}
 HEALTHY = {"d_loss_real": 0.65, "d_loss_fake": 0.62, "g_loss": 0.9, "d_acc_real": 0.7, "d_acc_fake": 0.72}

@@ -13,8 +13,8 @@ from bench.foreign.plain_loop import KINDS, train
 from bench.foreign.score import FULL, SEEDS, Said, Way, answer, by_kind, row_of, steps_of, surer, totals
 from bench.foreign.truth import NOTHING_WRONG, Known, known
 from bench.results import RESULTS
-from ganlib.diagnose.foreign import read_history
-from ganlib.report import STEP_COLUMNS
+from ganlib.foreign_logs.history import read_history
+from ganlib.records import STEP_COLUMNS
 
 WINS: Any = "convergence failure: discriminator wins"
 NO_EQUILIBRIUM: Any = "convergence failure: no equilibrium"

@@ -6,7 +6,7 @@ import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from ganlib.evaluate.frechet import frechet_distance, kernel_distance
+from ganlib.evaluation.measures.frechet import frechet_distance, kernel_distance
 
 
 def features(seed, n, d, shift=0.0):

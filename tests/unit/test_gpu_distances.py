@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.evaluate.gpu_distances import squared_distances_on
-from ganlib.evaluate.measures import Context
-from ganlib.evaluate.memorisation import leave_one_out_distances, nearest_distances
-from ganlib.evaluate.neighbours import median_nearest_distance, prdc, squared_distances
-from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
-from ganlib.spec import Comparison
+from ganlib.evaluation.gpu_distances import squared_distances_on
+from ganlib.evaluation.measures.memorisation import leave_one_out_distances, nearest_distances
+from ganlib.evaluation.measures.neighbours import median_nearest_distance, prdc, squared_distances
+from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
+from ganlib.evaluation.measures.table import Context
+from ganlib.spec.run import Comparison
 
 ON_DEVICE = squared_distances_on(torch.device("cpu"))
 

@@ -9,12 +9,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from ganlib.datasets.load import load_dataset
-from ganlib.gradients import GradientTrace, LayerNorms
-from ganlib.report import STEP_COLUMNS
-from ganlib.request import RunRequest
-from ganlib.step import area_under_curve
-from ganlib.train import Training
+from ganlib.data.load import load_dataset
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.request import RunRequest
+from ganlib.training.gradient_norms import GradientTrace, LayerNorms
+from ganlib.training.loop import Training
+from ganlib.training.step import area_under_curve
 
 
 def test_the_area_under_the_curve_is_scikit_learns():

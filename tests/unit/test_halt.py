@@ -2,9 +2,9 @@
 
 import pytest
 
-from ganlib.diagnose.halt import should_halt
-from ganlib.diagnose.verdict import Diagnosis, Finding, FindingName, Severity
-from ganlib.diagnosis_specs import Watch
+from ganlib.diagnosis.halt import should_halt
+from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
+from ganlib.spec.diagnosis import Watch
 
 
 def finding(name: FindingName = "mode collapse", severity: Severity = "severe", since: int = 5) -> Finding:

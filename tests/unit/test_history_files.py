@@ -10,8 +10,8 @@ import pytest
 
 from ganclinic import history_files
 from ganclinic.history_files import read_table
-from ganlib.diagnose.columns import InvalidHistory
-from ganlib.diagnose.table import Table, arranged
+from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.table import Table, arranged
 
 EXPECTED = [[1, 2, 3], [0.5, 0.25, 1.5], [1.0, 2.0, 4.0]]
 NESTED = '{"a": ' * 5000 + "1" + "}" * 5000

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10, CelebA
 
-from ganlib.datasets.load import DatasetUnavailable, load_dataset, load_test_split
-from ganlib.datasets.resize import centre_square, cut, resized
-from ganlib.datasets.torchvision_sets import KMNIST, SETS, FashionMNIST, load_torchvision
-from ganlib.spec import ImageDataset
+from ganlib.data.load import DatasetUnavailable, load_dataset, load_test_split
+from ganlib.data.resize import centre_square, cut, resized
+from ganlib.data.torchvision_sets import KMNIST, SETS, FashionMNIST, load_torchvision
+from ganlib.spec.run import ImageDataset
 
 NOWHERE = ["http://127.0.0.1:9/"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from ganlib.evaluate import blocks, kmeans
-from ganlib.evaluate.kmeans import fit_clusters, nearest_centres
+from ganlib.evaluation import blocks, kmeans
+from ganlib.evaluation.kmeans import fit_clusters, nearest_centres
 
 
 def blobs(n: int = 6000, d: int = 12, modes: int = 30) -> np.ndarray:

@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from ganlib.evaluate import memorisation as module
-from ganlib.evaluate.memorisation import (
+from ganlib.evaluation.measures import memorisation as module
+from ganlib.evaluation.measures.memorisation import (
     copies_null,
     leave_one_out_distances,
     memorisation,

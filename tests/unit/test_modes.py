@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from ganlib.datasets.load import DataArrays, load_dataset, scaled
-from ganlib.datasets.mixtures import MIXTURES
-from ganlib.datasets.polygons import NUM_POLYGONS, SMALLEST_DISTANCE
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.classifier import Classifier
-from ganlib.evaluate.modes import (
+from ganlib.data.load import DataArrays, load_dataset, scaled
+from ganlib.data.mixtures import MIXTURES
+from ganlib.data.polygons import NUM_POLYGONS, SMALLEST_DISTANCE
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.classifier import Classifier
+from ganlib.evaluation.measures.modes import (
     ClassModes,
     ModeOracle,
     count_modes,
@@ -21,7 +21,7 @@ from ganlib.evaluate.modes import (
     mode_oracle,
     precision_recall,
 )
-from ganlib.spec import Dataset, ImageDataset, MixtureDataset, PolygonDataset
+from ganlib.spec.run import Dataset, ImageDataset, MixtureDataset, PolygonDataset
 
 CPU = torch.device("cpu")
 

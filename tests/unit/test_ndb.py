@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest, chi2_contingency, norm
 
-from ganlib.evaluate import ndb
+from ganlib.evaluation.measures import ndb
 from tests.support.ndb_cases import NdbCase, ndb_cases
 
 REFERENCE = json.loads(Path(__file__).with_name("ndb_reference.json").read_text())  # made by bench/ndb_reference.py

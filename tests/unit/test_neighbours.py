@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prdc import compute_prdc
 
-from ganlib.evaluate import neighbours
-from ganlib.evaluate.neighbours import Prdc, prdc
+from ganlib.evaluation.measures import neighbours
+from ganlib.evaluation.measures.neighbours import Prdc, prdc
 
 
 @given(seed=st.integers(0, 1000), d=st.integers(1, 40), k=st.integers(1, 7), shift=st.floats(0, 2))

@@ -8,14 +8,14 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from ganlib.layer_specs import Minibatch
-from ganlib.network_checks import halvings
-from ganlib.network_specs import Discriminator, Generator
 from ganlib.networks.build import make_discriminator, make_generator
 from ganlib.networks.conv import Conv
 from ganlib.networks.deconv import Deconv
 from ganlib.networks.frame import Frame, with_class, with_planes
 from ganlib.networks.minibatch import Similarities, similarities
+from ganlib.spec.checks.networks import halvings
+from ganlib.spec.layers import Minibatch
+from ganlib.spec.networks import Discriminator, Generator
 
 G_WEIGHTS = (0.0029572441708296537, 0.01792972907423973)  # first and last of seed 0
 D_WEIGHTS = (0.039834946393966675, -0.015327558852732182)

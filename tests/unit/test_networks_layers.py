@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.layer_specs import KaimingInit, NormalInit, OrthogonalInit, XavierInit
 from ganlib.networks.dropout import Dropout, start_dropouts
 from ganlib.networks.frame import Frame
 from ganlib.networks.layers import initialise
 from ganlib.seeding import Stream, torch_generator
+from ganlib.spec.layers import KaimingInit, NormalInit, OrthogonalInit, XavierInit
 from tests.unit.test_networks import DIGIT, discriminator, generator, given, images
 
 NORMS: dict[str, dict[str, Any]] = {

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.load import load_dataset
-from ganlib.network_plugins import NetworkUnavailable
+from ganlib.data.load import load_dataset
 from ganlib.networks.build import build_discriminator, build_generator
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import RunSpec, spec_hash
-from ganlib.train import Training
+from ganlib.spec.network_plugins import NetworkUnavailable
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training
 
 CPU = torch.device("cpu")
 SCHEMAS = """
 from typing import Literal
 from pydantic import Field
-from ganlib.network_plugins import NetworkFamily, PublishedNetwork
-from ganlib.part import Part
+from ganlib.spec.network_plugins import NetworkFamily, PublishedNetwork
+from ganlib.spec.part import Part
 
 class G(Part):
     family: Literal["tiny"] = "tiny"

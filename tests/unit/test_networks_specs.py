@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.request import InvalidRequest, RunRequest
+from ganlib.spec.request import InvalidRequest, RunRequest
 
 POINTS = {"dataset": {"name": "ring8"}, "generator": {"family": "mlp"}, "discriminator": {"family": "mlp"}}
 DIGITS = {"dataset.name": "mnist-5k", "dataset.classes": None}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.load import DataArrays, load_dataset
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training, train
+from ganlib.data.load import DataArrays, load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training, train
 
 CPU = torch.device("cpu")
 TINY = {

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlib.objective_specs import USUAL, Penalties
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import LOSSES
 from ganlib.objectives.wasserstein import clip_weights
-from ganlib.optimizer_specs import Adam, Sgd
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import RunSpec
+from ganlib.spec.objective import USUAL, Penalties
+from ganlib.spec.optimizer import Adam, Sgd
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import RunSpec
 
 LOG2 = math.log(2)
 MLP = {"family": "mlp", "width": 8}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from ganlib.diagnose import oscillation
-from ganlib.diagnose.oscillation import LONGEST, RESOLUTIONS, SHORTEST, spectral_peak
+from ganlib.diagnosis.statistics import oscillation
+from ganlib.diagnosis.statistics.oscillation import LONGEST, RESOLUTIONS, SHORTEST, spectral_peak
 
 ALPHA = 0.001
 

@@ -6,7 +6,7 @@ import torch
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 from torchmetrics.regression import MeanAbsoluteError
 
-from ganlib.evaluate.paired import l1, ssim
+from ganlib.evaluation.measures.paired import l1, ssim
 
 
 def noise(seed, n=120, c=1, side=16):

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.edges import edges_of
-from ganlib.datasets.load import DataArrays, load_dataset, load_test_split, scaled
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.evaluation import evaluate
-from ganlib.evaluate.paired import l1, ssim
-from ganlib.evaluate.run import run_reference
+from ganlib.data.edges import edges_of
+from ganlib.data.load import DataArrays, load_dataset, load_test_split, scaled
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.measures.paired import l1, ssim
+from ganlib.evaluation.reference import evaluate
 from ganlib.networks.build import build_discriminator, build_generator
+from ganlib.records import EpochReport
 from ganlib.remedies.remedy import Move
 from ganlib.remedies.target_distance import TargetDistanceRemedy
-from ganlib.remedy_specs import TargetDistance
-from ganlib.report import EpochReport
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import EdgesDataset, RunSpec
-from ganlib.step import Batch, beside
-from ganlib.train import Training, untrained_fakes
+from ganlib.spec.remedies import TargetDistance
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import EdgesDataset, RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training, untrained_fakes
+from ganlib.training.step import Batch, beside
 
 CPU = torch.device("cpu")
 PAIRS: dict[str, Any] = {

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ganlib.pictures import bin_strip, pair_grid, sample_grid
+from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
 
 
 def decoded(png: bytes) -> Image.Image:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ganlib.datasets.polygons import NUM_POLYGONS, RADIUS, SIDE, SMALLEST_DISTANCE, all_polygons, draw_polygons
+from ganlib.data.polygons import NUM_POLYGONS, RADIUS, SIDE, SMALLEST_DISTANCE, all_polygons, draw_polygons
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from ganlib.diagnose.prescribe import PRESCRIPTIONS, REMEDIES, prescribe
-from ganlib.diagnose.verdict import FINDING_NAMES, FindingName, Remedy
-from ganlib.preset import get_preset, preset_names
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.prescribe import PRESCRIPTIONS, REMEDIES, prescribe
+from ganlib.diagnosis.verdict import FINDING_NAMES, FindingName, Remedy
+from ganlib.spec.preset import get_preset, preset_names
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from tests.support.store import SPEC
 
 DIGITS: dict[str, Any] = {

@@ -150,7 +150,7 @@ def test_the_command_line_runs_with_the_base_install_alone(blocked: list[str]) -
     assert "demo" in done.stdout
 
 
-@pytest.mark.parametrize("package", ["ganclinic", "ganlib.diagnose"])
+@pytest.mark.parametrize("package", ["ganclinic", "ganlib.diagnosis"])
 def test_every_module_of_the_client_and_the_diagnosis_imports_with_the_base_install_alone(
     blocked: list[str], package: str
 ) -> None:
@@ -164,5 +164,5 @@ def test_every_module_of_the_client_and_the_diagnosis_imports_with_the_base_inst
 
 
 def test_specs_can_be_written_and_checked_with_the_base_install_alone(blocked: list[str]) -> None:
-    done = run_without(blocked, "import ganlib.spec, ganlib.preset, ganlib.request, ganlib.report")
+    done = run_without(blocked, "import ganlib.spec.run, ganlib.spec.preset, ganlib.spec.request, ganlib.records")
     assert done.returncode == 0, done.stderr

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganlib.datasets.load import load_dataset
-from ganlib.ranks import Ranks
-from ganlib.report import STEP_COLUMNS, EpochReport
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import RunSpec, spec_hash
-from ganlib.train import Training
+from ganlib.data.load import load_dataset
+from ganlib.records import STEP_COLUMNS, EpochReport
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.training.loop import Training
+from ganlib.training.ranks import Ranks
 
 CPU = torch.device("cpu")
 STEPS = 24

@@ -9,26 +9,26 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.datasets.load import load_dataset
+from ganlib.data.load import load_dataset
 from ganlib.networks.build import build_generator
 from ganlib.networks.several import Mixture, PerClass
 from ganlib.objectives.bce import NON_SATURATING
-from ganlib.optimizer_specs import Adam
+from ganlib.objectives.label_smoothing import smoothed
 from ganlib.remedies.adaptive_augment import AdaptiveAugmentRemedy
 from ganlib.remedies.augment import augmented, colour, cutout, translation
 from ganlib.remedies.ema import MovingAverageRemedy
 from ganlib.remedies.feature_matching import absolute_distance, squared_distance
 from ganlib.remedies.historical_averaging import History
 from ganlib.remedies.instance_noise import InstanceNoiseRemedy
-from ganlib.remedies.label_smoothing import smoothed
 from ganlib.remedies.packing import pack
 from ganlib.remedies.remedy import Seen
 from ganlib.remedies.replay import ReplayRemedy
 from ganlib.remedies.unrolling import Moments, UnrollingRemedy, adam_step
-from ganlib.remedy_specs import AdaptiveAugment, DiffAugment, InstanceNoise, MovingAverage, Replay
-from ganlib.request import InvalidRequest, RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training
+from ganlib.spec.optimizer import Adam
+from ganlib.spec.remedies import AdaptiveAugment, DiffAugment, InstanceNoise, MovingAverage, Replay
+from ganlib.spec.request import InvalidRequest, RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training.loop import Training
 
 MLP = {"family": "mlp", "width": 8}
 RING: dict[str, Any] = {

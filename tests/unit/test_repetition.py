@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
 
-from ganlib.evaluate import repetition
-from ganlib.evaluate.repetition import duplicate_radius, near_duplicate_rate, support_size
+from ganlib.evaluation.measures import repetition
+from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
 
 
 def points(seed, n, d=6):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from store.batches import _BatchName  # pyright: ignore[reportPrivateUsage]
 from store.runs import hash_request
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.datasets.load import DataArrays, load_dataset, scaled
-from ganlib.datasets.stacked import draw_stacked
-from ganlib.evaluate import modes as modes_module
-from ganlib.evaluate.cache import Cache
-from ganlib.evaluate.classifier import load_classifier
-from ganlib.evaluate.evaluation import evaluate
-from ganlib.evaluate.modes import ClassModes, StackedModes, count_modes, mode_counter, mode_oracle
-from ganlib.evaluate.run import run_reference
-from ganlib.pictures import sample_grid
-from ganlib.spec import MixtureDataset, RunSpec, StackedDataset
-from ganlib.train import Training
+from ganlib.data.load import DataArrays, load_dataset, scaled
+from ganlib.data.stacked import draw_stacked
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.classifier import load_classifier
+from ganlib.evaluation.for_run import run_reference
+from ganlib.evaluation.measures import modes as modes_module
+from ganlib.evaluation.measures.modes import ClassModes, StackedModes, count_modes, mode_counter, mode_oracle
+from ganlib.evaluation.reference import evaluate
+from ganlib.plots.image_grids import sample_grid
+from ganlib.spec.run import MixtureDataset, RunSpec, StackedDataset
+from ganlib.training.loop import Training
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nowhere")

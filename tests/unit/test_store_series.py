@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from ganlib.report import STEP_COLUMNS
+from ganlib.records import STEP_COLUMNS
 from store import series
 from store.series import COLUMNS, COLUMNS_VERSION, downsample, pack, unpack
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.load import load_dataset
-from ganlib.report import STEP_COLUMNS
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import SpecMismatch, Training, batch_indices, train, untrained_fakes
+from ganlib.data.load import load_dataset
+from ganlib.records import STEP_COLUMNS
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import SpecMismatch, Training, batch_indices, train, untrained_fakes
 
 CPU = torch.device("cpu")
 SMALL_IMAGES = {

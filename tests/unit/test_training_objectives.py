@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-import ganlib.train
-from ganlib import checkpoint
-from ganlib.datasets.load import DataArrays, load_dataset
-from ganlib.descent import Descent, rate_factor
+import ganlib.training.loop
+from ganlib.data.load import DataArrays, load_dataset
 from ganlib.objectives.table import LOSSES
-from ganlib.optimizer_specs import Adam, ConstantRate, CosineRate, LinearRate, Sgd
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training
+from ganlib.spec.optimizer import Adam, ConstantRate, CosineRate, LinearRate, Sgd
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training
+from ganlib.training.optimizer import Descent, rate_factor
 
 CPU = torch.device("cpu")
 MLP = {"family": "mlp", "width": 8}
@@ -96,13 +96,13 @@ def test_each_option_changes_the_training(ring, name):
 def test_what_an_option_draws_leaves_reals_and_latents_as_they_were(ring, name, monkeypatch):
     draws: list[tuple[str, ...]] = []
     for function in ("latents", "batch_indices"):
-        real = getattr(ganlib.train, function)
+        real = getattr(ganlib.training.loop, function)
 
         def spied(*args: object, real: Callable[..., object] = real, function: str = function) -> object:
             draws.append((function, *map(str, args[1:])))
             return real(*args)
 
-        monkeypatch.setattr(ganlib.train, function, spied)
+        monkeypatch.setattr(ganlib.training.loop, function, spied)
     steps_of(ring_spec(), ring)
     without = draws.copy()
     draws.clear()

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-import ganlib.train
-from ganlib import checkpoint
-from ganlib.datasets.load import DataArrays, load_dataset
-from ganlib.report import EpochReport
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training, untrained_fakes
+import ganlib.training.loop
+from ganlib.data.load import DataArrays, load_dataset
+from ganlib.records import EpochReport
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training, untrained_fakes
 
 CPU = torch.device("cpu")
 BASE = {
@@ -108,13 +108,13 @@ def whole(digits: DataArrays) -> Callable[[str | None], Whole]:
         draws: list[tuple[str, ...]] = []
         with pytest.MonkeyPatch.context() as patch:
             for function in ("latents", "batch_indices"):
-                real = getattr(ganlib.train, function)
+                real = getattr(ganlib.training.loop, function)
 
                 def spied(*args: Any, real: Callable[..., Any] = real, function: str = function) -> Any:
                     draws.append((function, *map(str, args[1:])))
                     return real(*args)
 
-                patch.setattr(ganlib.train, function, spied)
+                patch.setattr(ganlib.training.loop, function, spied)
             state = torch.get_rng_state()
             reports = list(Training(spec_with(name), digits, device=CPU).epochs())
             assert torch.equal(torch.get_rng_state(), state)
@@ -184,13 +184,13 @@ def test_the_classifier_learns_to_tell_the_generators_of_a_mixture(digits):
 
 def test_fakes_are_made_of_the_classes_of_the_reals_beside_them(digits, monkeypatch):
     seen: list[tuple[torch.Tensor | None, torch.Tensor | None]] = []
-    real = ganlib.train.update_discriminator
+    real = ganlib.training.loop.update_discriminator
 
     def spied(kind: Any, descent: Any, loss: Any, reals: Any, fakes: Any, **rest: Any) -> Any:
         seen.append((reals.labels, fakes.labels))
         return real(kind, descent, loss, reals, fakes, **rest)
 
-    monkeypatch.setattr(ganlib.train, "update_discriminator", spied)
+    monkeypatch.setattr(ganlib.training.loop, "update_discriminator", spied)
     next(Training(spec_with("classes"), digits, device=CPU).epochs())
     assert all(torch.equal(a, b) for a, b in seen if a is not None and b is not None)
     assert {int(label) for labels, _ in seen if labels is not None for label in labels} == {0, 1}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ganlib.diagnose.prescribe import prescribe
-from ganlib.diagnose.treat import (
+from ganlib.diagnosis.prescribe import prescribe
+from ganlib.diagnosis.treatment import (
     Budget,
     Case,
     Ending,
@@ -18,9 +18,9 @@ from ganlib.diagnose.treat import (
     is_cured,
     may_warm_start,
 )
-from ganlib.diagnose.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Severity
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Severity
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from tests.support.store import SPEC
 
 AMPLE = Budget(max_tries=20, max_epochs=1000)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from ganlib.diagnose import trend as module
-from ganlib.diagnose.trend import EXACT_BELOW, FEWEST, Projection, projection, trend
+from ganlib.diagnosis.statistics import trend as module
+from ganlib.diagnosis.statistics.trend import EXACT_BELOW, FEWEST, Projection, projection, trend
 
 
 def autoregression(rng, m, n, rho):

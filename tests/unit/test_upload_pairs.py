@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ganlib.datasets.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
-from ganlib.datasets.edges import edges_of
-from ganlib.datasets.load import DatasetUnavailable, UploadedFiles, load_dataset
-from ganlib.datasets.pairs import matched
-from ganlib.datasets.resize import cut
-from ganlib.spec import UploadEdgesDataset, UploadPairsDataset
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
+from ganlib.data.edges import edges_of
+from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset
+from ganlib.data.pairs import matched
+from ganlib.data.resize import cut
+from ganlib.spec.run import UploadEdgesDataset, UploadPairsDataset
 from tests.unit.test_archives import bytes_of, npy, picture, tar_gz, tarred, zipped
 
 LIMITS = Limits(min_samples=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from vendi_score import vendi
 
-from ganlib.evaluate.vendi import vendi_score
+from ganlib.evaluation.measures.vendi import vendi_score
 
 
 def features(seed, n, d):

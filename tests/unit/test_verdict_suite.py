@@ -17,11 +17,11 @@ from bench.verdicts.labels import Truth, truth
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import RECORDINGS, Recording, load, save
 from bench.verdicts.score import Judged, cause_of, clear_macro_f1, confusion, counts, f1, macro_f1, report
-from ganlib.diagnose.effects import EFFECTS
-from ganlib.diagnose.history import History
-from ganlib.diagnose.thresholds import CONFIDENCE
-from ganlib.diagnose.verdict import Diagnosis, Finding
-from ganlib.report import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.diagnosis.effects import EFFECTS
+from ganlib.diagnosis.history import History
+from ganlib.diagnosis.thresholds import CONFIDENCE
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from ganlib import checkpoint
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
-from ganlib.train import Training, TrainingState
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
+from ganlib.training import checkpoint
+from ganlib.training.loop import Training, TrainingState
 
 CPU = torch.device("cpu")
 SPEC: dict[str, Any] = {

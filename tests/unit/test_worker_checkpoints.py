@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.train import Training, TrainingState
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.training.loop import Training, TrainingState
 from store.errors import DiskFull
 from store.files import LocalFiles
 from store.models import Epoch

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ganlib.request import RunRequest
+from ganlib.spec.request import RunRequest
 from tests.support.worker import TINY
 from worker.crew import Crew, may_mean_a_death
 from worker.line import Stopped

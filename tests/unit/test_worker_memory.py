@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from ganlib.datasets.load import load_dataset
-from ganlib.request import RunRequest
-from ganlib.spec import RunSpec
+from ganlib.data.load import load_dataset
+from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from tests.support.memory import LittleMemory
 from worker.line import Stopped
 from worker.memory import CONTEXT_BYTES, OutOfMemory, advise, explain, fraction_of, limit_memory, smaller_batches

@@ -1,0 +1,185 @@
+"""Rules on the per-step series: who wins, gradients, oscillation."""
+
+import math
+
+from ganlib.diagnosis import thresholds as at
+from ganlib.diagnosis.evidence import finding, of_outcome, of_window
+from ganlib.diagnosis.signals import Dynamics, Pull, Signals
+from ganlib.diagnosis.verdict import Evidence, Finding
+
+SMALLEST_LOSS = 1e-30
+"""Below it, single precision has rounded a loss to 0."""
+FAR_BEYOND = 10.0
+"""Times its threshold: a gradient is then severe, on either side."""
+WHOLE_GENERATOR = "gradient of the whole generator, over the same in the first ten updates"
+
+
+def divergence(signals: Signals) -> Finding | None:
+    """Numbers that are no numbers, or losses beyond any sense."""
+    window = signals.dynamics
+    if window.finite and window.largest_loss < at.EXPLODED_LOSS.value:
+        return None
+    value = window.largest_loss if window.finite else math.inf
+    return finding(
+        "divergence",
+        "severe",
+        "Losses or gradients are no longer finite numbers of a sensible size: the weights have blown up.",
+        of_window(window, "largest loss or gradient", value, ">=", at.EXPLODED_LOSS),
+    )
+
+
+def both_losses_vanish(signals: Signals) -> Finding | None:
+    """The discriminator tells every fake, and yet the generator's loss is lower than it can be of the same fakes."""
+    window = signals.dynamics
+    if not (signals.is_full and signals.bce and window.d_loss < at.VANISHED_D_LOSS.value):
+        return None
+    share = window.g_loss / _least_g_loss(window.d_loss_fake)
+    if share >= at.IMPOSSIBLE_G_LOSS.value:
+        return None
+    return finding(
+        "convergence failure: both losses vanish",
+        "severe",
+        "The discriminator tells every fake, yet the generator's loss is low. Both cannot be true of the same fakes: "
+        "the two updates see different batch statistics, and the generator learns nothing.",
+        of_window(window, "g_loss over the least that d_loss_fake allows", share, "<", at.IMPOSSIBLE_G_LOSS),
+        of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
+    )
+
+
+def _least_g_loss(d_loss_fake: float) -> float:
+    """What fakes that cost the discriminator so much cost the generator at the least; see IMPOSSIBLE_G_LOSS."""
+    return -math.log(-math.expm1(-max(d_loss_fake, SMALLEST_LOSS)))
+
+
+def discriminator_wins(signals: Signals) -> Finding | None:
+    """The discriminator is never wrong, and the generator's loss is high or rising, or its samples stay poor."""
+    if not signals.is_full or both_losses_vanish(signals) is not None:
+        return None
+    return _wins_by_levels(signals) or _wins_by_ranks(signals)
+
+
+def _wins_by_levels(signals: Signals) -> Finding | None:
+    """As published: accuracy 100 %, loss 0."""
+    window = signals.dynamics
+    rising = window.g_loss > at.RISING_G_LOSS.value * window.g_loss_before
+    lost = window.g_loss > at.LOST_G_LOSS.value or (rising and window.g_loss > at.UNSETTLED_G_LOSS.value)
+    if not (signals.bce and _certain(window) and window.d_loss < at.VANISHED_D_LOSS.value and lost):
+        return None
+    return finding(
+        "convergence failure: discriminator wins",
+        "severe",
+        "The discriminator is never wrong, so its gradients tell the generator nothing it could follow.",
+        of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
+        of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS if rising else at.LOST_G_LOSS),
+        *_certainty(window),
+    )
+
+
+def _wins_by_ranks(signals: Signals) -> Finding | None:
+    """Under any objective: every real has a higher logit than every fake, and the samples stay poor."""
+    window, result = signals.dynamics, signals.outcome
+    if result is None or signals.updates < at.RANKED_UPDATES or not window.d_auc >= at.SEPARATED.value:
+        return None
+    if result.quality >= at.HOPELESS_QUALITY.value:
+        return None
+    return finding(
+        "convergence failure: discriminator wins",
+        "severe",
+        "Every real scores higher than every fake, and the samples stay poor: the generator cannot follow.",
+        of_window(window, "d_auc", window.d_auc, ">=", at.SEPARATED),
+        of_outcome(result, "quality / null", result.quality, "<", at.HOPELESS_QUALITY),
+    )
+
+
+def discriminator_inert(signals: Signals) -> Finding | None:
+    """Everything is called real, or everything fake."""
+    window = signals.dynamics
+    all_real = window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake <= at.NEVER.value
+    all_fake = window.d_acc_fake >= at.CERTAIN.value and window.d_acc_real <= at.NEVER.value
+    if not (signals.is_full and signals.accuracies and (all_real or all_fake)):
+        return None
+    called = "real" if all_real else "fake"
+    real_rule, fake_rule = (at.CERTAIN, at.NEVER) if all_real else (at.NEVER, at.CERTAIN)
+    return finding(
+        "convergence failure: discriminator inert",
+        "severe",
+        f"The discriminator calls everything {called}: it has stopped telling reals from fakes, and no longer learns.",
+        of_window(window, "d_acc_real", window.d_acc_real, ">=" if all_real else "<=", real_rule),
+        of_window(window, "d_acc_fake", window.d_acc_fake, "<=" if all_real else ">=", fake_rule),
+    )
+
+
+def exploding_gradients(signals: Signals) -> Finding | None:
+    """The generator's gradient has grown by orders of magnitude.
+
+    A layer's alone is no sign: one that began near 0 grows as much in good runs.
+    """
+    if not signals.is_full or not signals.pull >= at.EXPLODED.value:
+        return None
+    evidence = [of_window(signals.dynamics, WHOLE_GENERATOR, signals.pull, ">=", at.EXPLODED)]
+    if signals.strongest is not None and signals.strongest.ratio >= at.EXPLODED_PULL.value:
+        evidence.append(_of_pull(signals, signals.strongest, ">=", at.EXPLODED_PULL))
+    return finding(
+        "exploding gradients",
+        "severe" if signals.pull >= FAR_BEYOND * at.EXPLODED.value else "moderate",
+        f"The {WHOLE_GENERATOR}, has grown to {signals.pull:,.0f}: its steps throw away what was learnt.",
+        *evidence,
+    )
+
+
+def vanishing_gradients(signals: Signals) -> Finding | None:
+    """The generator, or a layer of it, hardly gets a gradient any more, while the samples are poor."""
+    result = signals.outcome
+    if not signals.is_full or (result is not None and result.quality >= at.POOR_QUALITY.value):
+        return None
+    pull = signals.weakest
+    evidence: list[Evidence] = []
+    if pull is not None and pull.ratio <= at.VANISHED_PULL.value:
+        evidence.append(_of_pull(signals, pull, "<=", at.VANISHED_PULL))
+    if signals.pull <= at.FADED.value:
+        evidence.append(of_window(signals.dynamics, WHOLE_GENERATOR, signals.pull, "<=", at.FADED))
+    if not evidence:
+        return None
+    least = min(sign.value for sign in evidence)
+    return finding(
+        "vanishing gradients",
+        "severe" if least <= at.VANISHED_PULL.value / FAR_BEYOND else "moderate",
+        f"The {evidence[0].signal}, has shrunk to {evidence[0].value:.1g}: the generator hardly learns any more, "
+        "though its samples are poor.",
+        *evidence,
+    )
+
+
+def oscillation(signals: Signals) -> Finding | None:
+    """The generator's loss swings at one period. In the first half of the budget that is no alarm yet.
+
+    Good runs swing, too, while their networks settle.
+    """
+    peak, window = signals.peak, signals.dynamics
+    if peak is None or not signals.is_full or peak.p >= at.PERIODIC.value or peak.share < at.SWINGING.value:
+        return None
+    is_settling = signals.epoch < at.SETTLED_SHARE * signals.epochs_total
+    return finding(
+        "oscillation",
+        "mild" if is_settling else "moderate",
+        f"The generator's loss swings with a period of about {peak.period:.0f} steps: the two networks chase each "
+        + ("other, as they may while they settle." if is_settling else "other and do not come to rest."),
+        of_window(window, "p of the spectral peak of g_loss", peak.p, "<", at.PERIODIC),
+        of_window(window, "share of the variance in the peak", peak.share, ">=", at.SWINGING),
+    )
+
+
+def _certain(window: Dynamics) -> bool:
+    return window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake >= at.CERTAIN.value
+
+
+def _certainty(window: Dynamics) -> tuple[Evidence, Evidence]:
+    return (
+        of_window(window, "d_acc_real", window.d_acc_real, ">=", at.CERTAIN),
+        of_window(window, "d_acc_fake", window.d_acc_fake, ">=", at.CERTAIN),
+    )
+
+
+def _of_pull(signals: Signals, pull: Pull, comparison: str, cut: at.Threshold) -> Evidence:
+    signal = f"gradient over weight of {pull.layer}, over the same in the first updates"
+    return of_window(signals.dynamics, signal, pull.ratio, ">=" if comparison == ">=" else "<=", cut)

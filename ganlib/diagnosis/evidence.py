@@ -1,0 +1,75 @@
+"""Findings and their evidence, put together from signals and thresholds."""
+
+from ganlib.diagnosis.signals import Dynamics, Outcome
+from ganlib.diagnosis.thresholds import CONFIDENCE, CONFIDENCE_UNKNOWN, Threshold
+from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, FindingName, Picture, Severity
+
+CHECKS: dict[FindingName, str] = {
+    "divergence": "Look at the loss curves: they leave the plot, or stop where numbers ended.",
+    "convergence failure: both losses vanish": (
+        "Look at the loss curves: all three lie at 0 while the accuracy is 100 %; the samples do not improve."
+    ),
+    "convergence failure: discriminator wins": (
+        "Look at the loss curves: d_loss lies at 0 and g_loss climbs; the samples stop improving."
+    ),
+    "convergence failure: discriminator inert": (
+        "Look at the accuracies: one is 100 % and the other 0 %, whatever the samples look like."
+    ),
+    "exploding gradients": "Look at the gradient norms of the named layer: they grow by orders of magnitude.",
+    "vanishing gradients": "Look at the gradient norms of the named layer: they shrink by orders of magnitude.",
+    "convergence failure: no equilibrium": "Look at the loss curves: g_loss climbs while the samples stay poor.",
+    "mode collapse": "Look at the samples: a few again and again, or whole kinds of the data that never appear.",
+    "memorisation": "Look at the samples beside the training images nearest to them: they are the same.",
+    "oscillation": "Look at the loss curves step by step: g_loss swings at the named period.",
+    "deceptive loss": "Look at the samples, not at the losses: the curves look balanced, the samples do not.",
+    "stalled": "Look at the samples of the last third of the epochs: they are poor, and do not change for the better.",
+    "slow convergence": "Look at the samples of the last third of the epochs: they still become better.",
+}
+"""What to look at to see for oneself, by finding."""
+
+
+def finding(name: FindingName, severity: Severity, summary: str, *evidence: Evidence) -> Finding:
+    """A finding that begins now."""
+    return Finding(
+        name=name,
+        severity=severity,
+        first_epoch=0,
+        summary=summary,
+        evidence=evidence,
+        confidence=CONFIDENCE.get(name, CONFIDENCE_UNKNOWN),
+        check=CHECKS[name],
+    )
+
+
+def of_window(window: Dynamics, signal: str, value: float, comparison: Comparison, cut: Threshold) -> Evidence:
+    """Evidence from the last window of updates."""
+    return _evidence(signal, value, comparison, cut, window.first_epoch, window.last_epoch, "losses")
+
+
+def of_outcome(
+    result: Outcome, signal: str, value: float, comparison: Comparison, cut: Threshold, picture: Picture = "samples"
+) -> Evidence:
+    """Evidence from one evaluation."""
+    return _evidence(signal, value, comparison, cut, result.epoch, result.epoch, picture)
+
+
+def of_outcomes(
+    results: tuple[Outcome, ...], signal: str, value: float, comparison: Comparison, cut: Threshold
+) -> Evidence:
+    """Evidence from several evaluations."""
+    return _evidence(signal, value, comparison, cut, results[0].epoch, results[-1].epoch, "samples")
+
+
+def _evidence(
+    signal: str, value: float, comparison: Comparison, cut: Threshold, first: int, last: int, picture: Picture
+) -> Evidence:
+    return Evidence(
+        signal=signal,
+        value=value,
+        threshold=cut.value,
+        comparison=comparison,
+        first_epoch=first,
+        last_epoch=last,
+        source=cut.source,
+        picture=picture,
+    )

@@ -1,0 +1,178 @@
+"""Rules on what the generator makes: collapse, memorisation, and how its quality moves."""
+
+import numpy as np
+
+from ganlib.diagnosis import thresholds as at
+from ganlib.diagnosis.dynamic_rules import discriminator_wins
+from ganlib.diagnosis.evidence import finding, of_outcome, of_outcomes, of_window
+from ganlib.diagnosis.signals import Outcome, Signals
+from ganlib.diagnosis.statistics.trend import projection
+from ganlib.diagnosis.verdict import Evidence, Finding
+
+
+def no_equilibrium(signals: Signals) -> Finding | None:
+    """The generator's loss is far above its healthy band and the samples stay poor.
+
+    A generator that only repeats itself is told easily: then the discriminator's lead is a symptom, not the cause.
+    """
+    window, result = signals.dynamics, signals.outcome
+    accuracy = (window.d_acc_real + window.d_acc_fake) / 2
+    unsettled = window.g_loss > at.UNSETTLED_G_LOSS.value and accuracy > at.UNSETTLED_ACCURACY.value
+    if signals.updates < at.REPEATING_UPDATES or not (signals.is_full and signals.bce and unsettled):
+        return None
+    if discriminator_wins(signals) is not None or result is None:
+        return None
+    if result.quality >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
+        return None
+    return finding(
+        "convergence failure: no equilibrium",
+        "severe" if window.g_loss > at.LOST_G_LOSS.value else "moderate",
+        "The discriminator stays ahead, the generator's loss keeps climbing, and the samples do not become real.",
+        of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
+        of_window(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
+        of_outcome(result, "quality / null", result.quality, "<", at.POOR_QUALITY),
+    )
+
+
+def mode_collapse(signals: Signals) -> Finding | None:
+    """Fakes repeat, or leave out far more of the data than their quality explains."""
+    last = signals.outcomes[-2:]  # one evaluation may be a moment in passing: samples come to life mode after mode
+    if not last or not signals.is_full:
+        return None
+    if not all(_is_collapsed(result, signals.updates) for result in last):
+        return None
+    result = last[-1]
+    complete = (
+        result.distance < at.REPEATING_COMPLETELY.value
+        or result.spread < at.NARROW.value
+        or result.missing_mass > at.COMPLETE_MISSING_MASS.value
+    )
+    evidence = [_sign_of_collapse(result)]
+    if result.missing_mass > at.MISSING_MASS.value:
+        evidence.append(of_outcome(result, "missing mass", result.missing_mass, ">", at.MISSING_MASS, "ndb"))
+    return finding(
+        "mode collapse",
+        "severe" if complete else "moderate",
+        "The generator makes the same few samples again and again and leaves out most of the data."
+        if complete
+        else "The generator leaves out a part of the data that its quality does not explain.",
+        *evidence,
+    )
+
+
+def memorisation(signals: Signals) -> Finding | None:
+    """Fakes lie nearer to the training data than unseen reals would."""
+    result = signals.outcome
+    if result is None or not result.memorisation >= at.MEMORISED.value or not result.copies >= at.COPIES.value:
+        return None
+    return finding(
+        "memorisation",
+        "severe" if result.copies >= at.MOSTLY_COPIES.value else "moderate",
+        "The generator gives the training data back instead of something new like it.",
+        of_outcome(result, "chance that a fake is nearer than an unseen real", result.memorisation, ">=", at.MEMORISED),
+        of_outcome(result, "share of fakes that are copies", result.copies, ">=", at.COPIES),
+    )
+
+
+def deceptive_loss(signals: Signals) -> Finding | None:
+    """Losses in their healthy band over the last third of the budget, and samples far from real."""
+    third, results = signals.last_third, signals.late_outcomes
+    if not (signals.is_over and signals.is_full and signals.bce and len(results) >= at.LATE_EVALUATIONS):
+        return None
+    low_d, high_d, low_g, high_g = at.BALANCED_D_LOSS, at.UNBALANCED_D_LOSS, at.BALANCED_G_LOSS, at.UNBALANCED_G_LOSS
+    if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
+        return None
+    collapsed = mode_collapse(signals) is not None
+    quality = signals.late_quality
+    if quality >= at.POOR_QUALITY.value and not collapsed:
+        return None
+    return finding(
+        "deceptive loss",
+        "moderate",
+        "The losses look as those of a good run do, but the samples are far from the data.",
+        of_window(third, "d_loss", third.d_loss, "<=", high_d),
+        of_window(third, "g_loss", third.g_loss, "<=", high_g),
+        *(
+            [of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY)]
+            if quality < at.POOR_QUALITY.value
+            else []
+        ),
+    )
+
+
+def stalled(signals: Signals) -> Finding | None:
+    """Poor samples that have not become better over the last third of the budget."""
+    results = signals.late_outcomes
+    change = signals.quality_trend() if signals.is_over else None
+    if change is None:
+        return None
+    quality = signals.late_quality
+    if quality >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
+        return None
+    return finding(
+        "stalled",
+        "moderate",
+        "The samples are poor, and over the last third of the budget they have not become better.",
+        of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY),
+    )
+
+
+def slow_convergence(signals: Signals) -> Finding | None:
+    """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
+    results = signals.late_outcomes
+    change = signals.quality_trend() if signals.is_over else None
+    if change is None:
+        return None
+    line = projection(np.array([r.epoch for r in results]), np.array([r.quality for r in results]))
+    if line is None:
+        return None
+    gained = change.slope * len(results)
+    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or line.level >= at.FINISHED.value:
+        return None
+    to_go = line.projected_epochs(at.FINISHED.value)
+    return finding(
+        "slow convergence",
+        "mild",
+        "The samples were still becoming better when the budget ended; at that pace it takes about "
+        f"{to_go.expected:.0f} more epochs, and at the least {to_go.soonest:.0f}.",
+        of_outcomes(results, "p of no rise in quality", change.p_rising, "<", at.TREND_P),
+    )
+
+
+def _is_collapsed(result: Outcome, updates: int) -> bool:
+    alike = result.distance < at.REPEATING_COMPLETELY.value or result.spread < at.NARROW.value
+    if alike and updates >= at.REPEATING_UPDATES:
+        return True
+    return _show_something(result) and (result.distance < at.REPEATING.value or _leaves_out(result))
+
+
+def _show_something(result: Outcome) -> bool:
+    """Whether the fakes are more than noise: by the classes where they are known.
+
+    Blank images are precise where reals are dark, so that the untrained generator's precision may be that of real data.
+    """
+    if np.isfinite(result.recognised):
+        return result.recognised >= at.RECOGNISED.value
+    return result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
+
+
+def _leaves_out(result: Outcome) -> bool:
+    """By the classes where they are known, else by the bins, of which samples of little quality reach few."""
+    if not np.isfinite(result.recognised):
+        return result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
+    return result.unevenness > _uneven(result).value
+
+
+def _uneven(result: Outcome) -> at.Threshold:
+    return at.UNEVEN if result.recognised >= at.MOSTLY_RECOGNISED.value else at.VERY_UNEVEN
+
+
+def _sign_of_collapse(result: Outcome) -> Evidence:
+    if result.distance < at.REPEATING.value:
+        return of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
+    if result.spread < at.NARROW.value:
+        return of_outcome(result, "spread of the fakes / null", result.spread, "<", at.NARROW)
+    if np.isfinite(result.recognised):
+        return of_outcome(result, "KL(fakes || data) over classes", result.unevenness, ">", _uneven(result))
+    unexplained = result.unexplained
+    return of_outcome(result, "coverage / precision, of their nulls", unexplained, "<", at.UNEXPLAINED_COVERAGE)

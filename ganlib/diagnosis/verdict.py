@@ -1,0 +1,135 @@
+"""Findings, evidence and the verdict that sums them up. Pure values; JSON in and out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from pydantic import TypeAdapter
+
+from ganlib.records import JsonFloat, finite_json
+
+Verdict = Literal[
+    "healthy",
+    "divergence",
+    "convergence failure",
+    "exploding gradients",
+    "vanishing gradients",
+    "mode collapse",
+    "memorisation",
+    "oscillation",
+    "deceptive loss",
+    "stalled",
+    "undetermined",
+]
+FindingName = Literal[
+    "divergence",
+    "convergence failure: both losses vanish",
+    "convergence failure: discriminator wins",
+    "convergence failure: discriminator inert",
+    "exploding gradients",
+    "vanishing gradients",
+    "convergence failure: no equilibrium",
+    "mode collapse",
+    "memorisation",
+    "oscillation",
+    "deceptive loss",
+    "stalled",
+    "slow convergence",
+]
+"""In the order of findings: a cause before its symptoms."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
+Severity = Literal["none", "mild", "moderate", "severe"]
+"""`mild` is information: it goes with a healthy verdict."""
+Picture = Literal["losses", "samples", "ndb"]
+"""Where to see it: the loss curves, the samples of the epoch, the bins of the epoch."""
+Comparison = Literal["<", "<=", ">", ">="]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One signal that passed its threshold."""
+
+    signal: str
+    """Name of the signal, e.g. `coverage`."""
+    value: JsonFloat
+    threshold: float
+    comparison: Comparison
+    """How value stands to threshold."""
+    first_epoch: int
+    last_epoch: int
+    """Epochs that the value was computed from."""
+    source: str
+    """Where the threshold comes from."""
+    picture: Picture = "losses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A suggested change of the spec."""
+
+    name: str = ""
+    """As `ganlib.diagnosis.prescribe` has it; empty in what an earlier version stored."""
+    reason: str
+    patch: dict[str, Any]
+    """Dotted spec paths and their new values."""
+    effect: str = "not measured"
+    """How often it healed this finding in the suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One failure mode, with what shows it."""
+
+    name: FindingName
+    severity: Severity
+    first_epoch: int
+    """First epoch whose verdict had this finding."""
+    summary: str
+    """One sentence that a newcomer understands."""
+    evidence: tuple[Evidence, ...]
+    remedies: tuple[Remedy, ...] = ()
+    confidence: float = 0.5
+    """Chance, in [0, 1], that the finding is right, as measured in the suite; lower where signals are missing."""
+    check: str = ""
+    """What to look at to see for oneself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """A finding that held for a while and no longer does."""
+
+    name: FindingName
+    severity: Severity
+    """At its end."""
+    first_epoch: int
+    last_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """The verdict of a history up to `epoch`."""
+
+    epoch: int
+    verdict: Verdict
+    severity: Severity
+    """The worst finding's; `none` without findings."""
+    findings: tuple[Finding, ...]
+    """Causes before symptoms: the first one gives the verdict."""
+    reason: str
+    """One line of evidence for the verdict, also when it is healthy or undetermined."""
+    ruleset: str
+    """Version of the rules and thresholds."""
+    recovered: tuple[Episode, ...] = ()
+    """What was found earlier and is over, in order."""
+    missing: tuple[str, ...] = ()
+    """Signals that the history does not have; what they would show cannot be found."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only; non-finite numbers become None."""
+        return finite_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, document: Any) -> "Diagnosis":
+        """The inverse of `to_json`, where None becomes not-a-number."""
+        return TypeAdapter(cls).validate_python(document)

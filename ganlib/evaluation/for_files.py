@@ -1,0 +1,203 @@
+# pyright: standard
+"""Fakes and reals in files, evaluated as a run's are: `python -m ganlib.evaluation.for_files`, JSON in and JSON out.
+
+A process of its own, so that a client without torch can do without it. In: `real`, a file; `fakes`, pairs of an epoch
+or null and a file; `last_epoch`; `epochs_known`. Out: `evaluations` and `notes`, or `error`, with exit status 2.
+
+Arrays are [n, …] in .npy or .npz files; nothing is unpickled. Bytes are pixels. With four axes the channels are the
+second axis, or the last one where that has length 1 or 3 and the second has not. Floats with three or four axes are
+pixels in [-1, 1], or in [0, 1] where no file has negative ones; with two axes they are points, and stay as they are.
+"""
+
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganlib.data.archives import BROKEN
+from ganlib.data.array_files import read_npy, read_npz
+from ganlib.data.load import as_float
+from ganlib.data.samples import CHANNELS, InvalidUpload, Limits
+from ganlib.evaluation.cache import Cache
+from ganlib.evaluation.measures.table import Context
+from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
+from ganlib.records import Evaluation
+from ganlib.seeding import Stream, numpy_generator
+from ganlib.spec.run import Comparison
+from ganlib.spec.run import Evaluation as EvaluationSpec
+
+USED_FAKES: int = EvaluationSpec.model_fields["num_samples"].default
+"""As many fakes as a run's evaluation takes: thresholds were set at that number."""
+FEWEST = 50
+LARGEST_PIXEL = 1.5  # of reals: a little more than 1 is a resize's, 255 another scale
+NEGATIVE = -0.25  # below this pixels are of [-1, 1], above it rounding or a resize
+EPOCH_PREFIX = "epoch_"
+Array = NDArray[Any]
+
+
+class InvalidFiles(ValueError):
+    """The files cannot be compared; the message names the file and the fix."""
+
+
+def evaluate_files(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a request, both as the module says.
+
+    Raises:
+        InvalidFiles: saying which file and why.
+    """
+    real = Path(request["real"])
+    reals = _only(real)
+    last, known = request["last_epoch"], request["epochs_known"]
+    notes: list[str] = []
+    sets: dict[int, tuple[str, Array]] = {}
+    for epoch, path in request["fakes"]:
+        for number, name, array in _sets_of(Path(path), epoch):
+            _add(sets, last if number is None else _checked(number, name, last, known), name, array)
+    evaluations = list(_evaluated(str(real), reals, sets, notes))
+    return {"evaluations": [e.to_json() for e in evaluations], "notes": notes}
+
+
+def _add(sets: dict[int, tuple[str, Array]], epoch: int, name: str, array: Array) -> None:
+    if epoch in sets:
+        raise InvalidFiles(f"{name} and {sets[epoch][0]} are both of epoch {epoch}; give one of them")
+    sets[epoch] = (name, array)
+
+
+def _checked(number: int, name: str, last: int, known: bool) -> int:
+    if number > 0 and not known:
+        raise InvalidFiles(
+            f"{name}: which steps make epoch {number}? "
+            "Give steps_per_epoch, or log a column `epoch`, and log every step"
+        )
+    if number > last:
+        raise InvalidFiles(f"{name}: epoch {number} comes after the history's last one, {last}")
+    return number
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def _only(path: Path) -> Array:
+    found = list(_sets_of(path, None))
+    if len(found) != 1:
+        raise InvalidFiles(f"{path} holds {len(found)} arrays; save the real data as one")
+    return found[0][2]
+
+
+def _sets_of(path: Path, epoch: int | None) -> Iterator[tuple[int | None, str, Array]]:
+    """Epoch, name and array of each set of samples in the file."""
+    for name, array in _arrays(path):
+        number = name.removeprefix(EPOCH_PREFIX)
+        named = name.startswith(EPOCH_PREFIX) and number.isdecimal()
+        label = f"{path}, {name}" if named else str(path)
+        if len(array) < FEWEST:
+            raise InvalidFiles(f"{label} holds {len(array)} samples; at least {FEWEST} are needed")
+        yield (int(number) if named and epoch is None else epoch), label, array
+
+
+def _arrays(path: Path) -> list[tuple[str, Array]]:
+    """The arrays of the file, those of an .npz by their names."""
+    try:
+        return list(_read(path))
+    except InvalidUpload as error:
+        raise InvalidFiles(f"{path} {error}") from None
+    except FileNotFoundError:
+        raise InvalidFiles(f"There is no file {path}") from None
+    except OSError as error:
+        raise InvalidFiles(f"{path} cannot be read: {error.strerror or error}") from None
+    except BROKEN as error:
+        raise InvalidFiles(f"{path} is damaged ({str(error)[:100]}); save it again with numpy.save or savez") from None
+    except RuntimeError:
+        raise InvalidFiles(f"{path} is encrypted; pack it without a password") from None
+
+
+def _read(path: Path) -> Iterator[tuple[str, Array]]:
+    limits = Limits(min_samples=FEWEST)
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            yield "", read_npy(file, limits)
+            return
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            limits.check_unpacked(sum(entry.file_size for entry in entries), path.stat().st_size)
+            several = [e for e in entries if e.filename.startswith(EPOCH_PREFIX)] or [None]
+            for entry in several:
+                chosen = entries if entry is None else [entry]
+                yield (chosen[0].filename.removesuffix(".npy") if chosen else ""), read_npz(archive, chosen, limits)
+
+
+# --- comparing --------------------------------------------------------------------------------------------------
+
+
+def _evaluated(real: str, reals: Array, sets: dict[int, tuple[str, Array]], notes: list[str]) -> Iterator[Evaluation]:
+    reals = _channels_first(reals)
+    fakes = {epoch: _used(_channels_first(array)) for epoch, (_, array) in sets.items()}
+    for epoch, array in fakes.items():
+        if array.shape[1:] != reals.shape[1:]:
+            raise InvalidFiles(
+                f"{sets[epoch][0]}: samples have the shape {list(array.shape[1:])}, those of {real} "
+                f"{list(reals.shape[1:])}; save them alike"
+            )
+    signed = min(map(_lowest, (reals, *fakes.values()))) < NEGATIVE
+    _check_reals(real, reals)
+    scaled = _scaled(reals, real, signed, notes)
+    references = {count: _reference(scaled, count) for count in {len(array) for array in fakes.values()}}
+    for epoch, array in sorted(fakes.items()):
+        yield evaluate(references[len(array)], _scaled(array, sets[epoch][0], signed, notes), epoch)
+
+
+def _used(fakes: Array) -> Array:
+    """Some of the fakes, by chance: a file may be sorted by class."""
+    order = numpy_generator(0, Stream.EVALUATION).permutation(len(fakes))[:USED_FAKES]
+    return np.asarray(fakes[np.sort(order)])
+
+
+def _reference(reals: NDArray[np.float32], num_samples: int) -> Reference:
+    context = Context(options=Comparison(), device=torch.device("cpu"))
+    return prepare_reference(reals, context, flat, num_samples=num_samples, cache=Cache(None))
+
+
+def _channels_first(array: Array) -> Array:
+    if array.ndim == 4 and array.shape[3] in CHANNELS and array.shape[1] not in CHANNELS:
+        return array.transpose(0, 3, 1, 2)
+    return array[:, None] if array.ndim == 3 else array
+
+
+def _lowest(array: Array) -> float:
+    """Of pixels as floats; 0 of bytes, which say nothing of the other files' scale."""
+    return 0.0 if array.dtype == np.uint8 else float(np.nanmin(array, initial=0.0))
+
+
+def _check_reals(name: str, reals: Array) -> None:
+    if not np.isfinite(reals).all():
+        raise InvalidFiles(f"{name} holds values that are not finite; leave those samples out")
+    if reals.dtype != np.uint8 and reals.ndim > 2 and np.abs(reals).max() > LARGEST_PIXEL:
+        raise InvalidFiles(f"{name}: pixels reach {np.abs(reals).max():g}; save bytes, or floats in [-1, 1] or [0, 1]")
+
+
+def _scaled(array: Array, name: str, signed: bool, notes: list[str]) -> NDArray[np.float32]:
+    """Pixels in [-1, 1], points as they are."""
+    if array.dtype == np.uint8 or array.ndim == 2 or signed:
+        return as_float(array)
+    notes.append(f"{name}: no pixel is negative, so they were taken for [0, 1]")
+    return as_float(array) * 2 - 1
+
+
+def main() -> None:
+    """One request on stdin, its answer on stdout."""
+    try:
+        answer = evaluate_files(json.load(sys.stdin))
+    except InvalidFiles as error:
+        answer = {"error": str(error)}
+    json.dump(answer, sys.stdout, allow_nan=False)
+    sys.exit(2 if "error" in answer else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,444 @@
+# pyright: standard
+"""Training as a sequence of epoch reports. Does no I/O and reads no clock: whoever iterates stores what comes.
+
+training = Training(spec, data, device=torch.device("cpu"))
+for report in training.epochs():
+    ...                      # store the report
+    state = training.state() # what a resume needs
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ganlib.data.held_out import HeldOut, held_out_of
+from ganlib.data.load import DataArrays
+from ganlib.networks.build import build_discriminator, build_generator
+from ganlib.objectives.penalties import one_centred, zero_centred
+from ganlib.objectives.table import loss_of
+from ganlib.objectives.wasserstein import clip_weights
+from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
+from ganlib.remedies.remedy import Move, Remedy, Seen, Setting
+from ganlib.remedies.table import build_remedies
+from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
+from ganlib.spec.objective import WassersteinObjective
+from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.training.gradient_norms import GradientTrace
+from ganlib.training.optimizer import Descent
+from ganlib.training.ranks import ALONE, Ranks
+from ganlib.training.step import (
+    Batch,
+    DiscriminatorOutcome,
+    GeneratorOutcome,
+    Term,
+    Terms,
+    beside,
+    logits_of,
+    update_discriminator,
+    update_generator,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingState:
+    """Everything that the rest of a training depends on; random draws and data order follow from seed and step."""
+
+    spec_hash: str
+    epoch: int
+    """Epochs made."""
+    step: int
+    """Steps made."""
+    generator: dict[str, Any]
+    """State dicts of torch."""
+    discriminator: dict[str, Any]
+    generator_optimizer: dict[str, Any]
+    discriminator_optimizer: dict[str, Any]
+    remedies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name, of remedies whose future depends on their past."""
+
+
+class SpecMismatch(ValueError):
+    """The state belongs to a training with another spec."""
+
+
+class Training:
+    """One training: networks, optimizers and the number of steps made."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        data: DataArrays,
+        *,
+        device: torch.device,
+        state: TrainingState | None = None,
+        before: Sequence[RunSpec] = (),
+        ranks: Ranks = ALONE,
+    ) -> None:
+        """Build it at its start, or at `state`, which may also be that of a spec in `before` with fewer epochs.
+
+        With `ranks` it is one process's part of the training.
+
+        Raises:
+            SpecMismatch: the state was saved under another spec.
+        """
+        self.spec, self.device, self.ranks = spec, device, ranks
+        self.data = torch.from_numpy(data.samples).to(device)
+        self.inputs = None if data.inputs is None else torch.from_numpy(data.inputs).to(device)
+        self.held_out = held_out_of(data)
+        self.labels = _class_numbers(data, device) if spec.generator.condition != "none" else None
+        self.loss, self.penalties = loss_of(spec), spec.all_penalties
+        self.generator = build_generator(spec, device)
+        self.discriminator = build_discriminator(spec, device)
+        steps = spec.total_steps
+        discriminators = spec.discriminator_optimizer or spec.optimizer
+        self.generator_descent = Descent(self.generator, spec.optimizer, steps, ranks)
+        self.discriminator_descent = Descent(self.discriminator, discriminators, steps, ranks)
+        self.remedies = self._build_remedies()
+        self.trace = GradientTrace(
+            generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
+        )
+        self.epoch = self.step = 0
+        if state is not None:
+            self._restore(state, before)
+
+    def epochs(self, on_step: Callable[[int], None] | None = None) -> Iterator[EpochReport]:
+        """The epochs that are left, one report each; `on_step` is told the steps made, and may raise to stop."""
+        while self.epoch < self.spec.training.epochs:
+            first = self.step
+            rows, gradients = list[list[float]](), list[LayerGradients]()
+            self.trace.begin_epoch()
+            for _ in range(self.spec.steps_per_epoch):
+                if self.step == GRADIENT_UPDATES and rows:
+                    gradients.append(self.trace.measured(self.step))
+                rows.append(self._step(on_step))
+            self.epoch += 1
+            yield EpochReport(
+                epoch=self.epoch,
+                first_step=first,
+                steps=np.array(rows, dtype=np.float32).reshape(-1, len(STEP_COLUMNS)),
+                samples=self._sample(Stream.SAMPLE_LATENTS, self.spec.samples.count),
+                fakes=self._fakes() if evaluation_is_due(self.spec, self.epoch) else None,
+                gradients=(*gradients, self.trace.measured(self.step)),
+                **self._shown_pairs(),
+            )
+
+    def follow(self) -> None:
+        """Make the steps that are left without a report, as every process does but rank 0."""
+        while self.epoch < self.spec.training.epochs:
+            for _ in range(self.spec.steps_per_epoch):
+                self._step(None)
+            self.epoch += 1
+
+    def warm_start(self, state: TrainingState) -> None:
+        """Begin, before the first step, with the weights of another training whose networks are the same.
+
+        The optimizers take over what they keep of past gradients where they are of the same kind; rates, counters and
+        remedies are this training's own.
+        """
+        self.generator.load_state_dict(state.generator)
+        self.discriminator.load_state_dict(state.discriminator)
+        _take_over(self.generator_descent, state.generator_optimizer)
+        _take_over(self.discriminator_descent, state.discriminator_optimizer)
+        self.remedies = self._build_remedies()  # some begin with a copy of the weights
+
+    def state(self) -> TrainingState:
+        """A snapshot; its tensors are the live ones, so save it before the next step."""
+        return TrainingState(
+            spec_hash=spec_hash(self.spec),
+            epoch=self.epoch,
+            step=self.step,
+            generator=self.generator.state_dict(),
+            discriminator=self.discriminator.state_dict(),
+            generator_optimizer=self.generator_descent.state_dict(),
+            discriminator_optimizer=self.discriminator_descent.state_dict(),
+            remedies={name: state for name, remedy in self.remedies.items() if (state := remedy.state())},
+        )
+
+    @property
+    def sampled(self) -> nn.Module:
+        """The generator that pictures and evaluation take."""
+        own = [remedy.sampled for remedy in self.remedies.values() if remedy.sampled is not None]
+        return own[0] if own else self.generator
+
+    @torch.no_grad()
+    def discriminator_features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[n, d] what the discriminator's last layer sees of samples [n, *shape], with moving statistics."""
+        self.discriminator.eval()
+        parts = torch.from_numpy(samples).split(SAMPLE_BATCH)
+        embed = cast("Callable[[Tensor], Tensor]", self.discriminator.features)
+        features = [embed(part.to(self.device)).float().cpu() for part in parts]
+        self.discriminator.train()
+        return torch.cat(features).numpy()
+
+    def _build_remedies(self) -> dict[str, Remedy]:
+        return build_remedies(
+            Setting(
+                spec=self.spec,
+                generator=self.generator,
+                discriminator=self.discriminator,
+                discriminator_descent=self.discriminator_descent,
+                loss=self.loss,
+            )
+        )
+
+    def _restore(self, state: TrainingState, before: Sequence[RunSpec]) -> None:
+        if state.spec_hash not in {spec_hash(spec) for spec in (self.spec, *before)}:
+            raise SpecMismatch("the checkpoint belongs to a run with another spec")
+        self.epoch, self.step = state.epoch, state.step
+        self.generator.load_state_dict(state.generator)
+        self.discriminator.load_state_dict(state.discriminator)
+        self.generator_descent.load_state_dict(state.generator_optimizer)
+        self.discriminator_descent.load_state_dict(state.discriminator_optimizer)
+        for name, values in state.remedies.items():
+            self.remedies[name].restore(values)
+
+    def _step(self, on_step: Callable[[int], None] | None) -> list[float]:
+        training = self.spec.training
+        updates = [
+            self._update_discriminator(self.step * training.discriminator_steps + k)
+            for k in range(training.discriminator_steps)
+        ]
+        outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
+        self.trace.add()
+        self.step += 1
+        for remedy in self.remedies.values():
+            remedy.after_step(self.step)
+        row = self.ranks.mean(_row(updates, outcome)).tolist()
+        if on_step is not None:
+            on_step(self.step)
+        return row
+
+    def _update_discriminator(self, draw: int) -> DiscriminatorOutcome:
+        indices = batch_indices(self.spec, draw)
+        reals = self._reals(indices)
+        given = self._given(Stream.DISCRIMINATOR_LATENTS, draw, len(indices), reals.inputs)
+        # of the reals' classes, so that no pair and no point between them has two
+        fakes = make_fakes(self.generator, given, self.spec.training.fake_statistics, reals.labels)
+        fakes = beside(reals.inputs, fakes)
+        for remedy in self.remedies.values():
+            fakes = remedy.shown(fakes, draw)
+        seen_reals = self._view(reals, Seen.REALS, draw)
+        seen_fakes = self._view(Batch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
+        outcome = update_discriminator(
+            self.spec.training.discriminator_update,
+            self.discriminator_descent,
+            self.loss,
+            seen_reals,
+            seen_fakes,
+            step=self.step,
+            terms=self._terms(seen_reals, seen_fakes, draw),
+        )
+        if isinstance(self.spec.objective, WassersteinObjective):
+            clip_weights(self.discriminator, self.spec.objective.clip)
+        for remedy in self.remedies.values():
+            remedy.after_discriminator(outcome, count=len(reals), step=self.step)
+        return outcome
+
+    def _terms(self, reals: Batch, fakes: Batch, draw: int) -> Terms:
+        """The penalties and the remedies' terms of discriminator update number `draw`."""
+        penalties, on_reals, on_fakes, both = self.penalties, [], [], list[Term]()
+        if penalties.r1 is not None:
+            on_reals.append(partial(self._zero_centred, penalties.r1, reals))
+        if penalties.r2 is not None:
+            on_fakes.append(partial(self._zero_centred, penalties.r2, fakes))
+        if penalties.gradient is not None:
+            both.append(partial(self._one_centred, penalties.gradient, reals, fakes, draw))
+        both += [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
+        return Terms(reals=tuple(on_reals), fakes=tuple(on_fakes), both=tuple(both))
+
+    def _zero_centred(self, gamma: float, batch: Batch) -> Tensor:
+        return gamma * zero_centred(self._judge(batch.labels), batch.samples)
+
+    def _one_centred(self, weight: float, reals: Batch, fakes: Batch, draw: int) -> Tensor:
+        generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
+        shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
+        return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
+
+    def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
+        return lambda samples: logits_of(self.discriminator, Batch(samples=samples, labels=labels))
+
+    def _generator_losses(self) -> tuple[Tensor, Tensor]:
+        """The generator's adversarial loss, and what it minimises."""
+        move = self._move()
+        judge = partial(logits_of, self.discriminator)
+        logits = judge(move.fakes)
+        if self.loss.paired and move.reals is not None:
+            _, logits = self.loss.compare(judge(move.reals), logits)
+        adversarial = self.loss.generator(logits)
+        terms = [t for remedy in self.remedies.values() if (t := remedy.generator_term(move)) is not None]
+        replaced = any(remedy.replaces_loss for remedy in self.remedies.values())
+        return adversarial, sum(terms[1:], terms[0]) if replaced else sum(terms, adversarial)
+
+    def _move(self) -> Move:
+        """The generator's next update, as the discriminator will see it."""
+        count, step = self.spec.training.batch_size, self.step
+        needed = self.loss.paired or any(remedy.needs_reals for remedy in self.remedies.values())
+        reals, labels, inputs, targets = None, None, None, None
+        if needed or self.labels is not None or self.inputs is not None:
+            rng = numpy_generator(self.spec.seed, Stream.GENERATORS_REALS, step)
+            chosen = self._reals(rng.integers(0, len(self.data), count))
+            labels, inputs = chosen.labels, chosen.inputs
+            targets = None if inputs is None else chosen.samples
+            reals = self._view(chosen, Seen.GENERATORS_REALS, step) if needed else None
+        fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
+        seen = self._view(Batch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
+        return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
+
+    def _view(self, batch: Batch, seen: Seen, index: int) -> Batch:
+        """What the discriminator sees of a batch."""
+        samples = beside(batch.inputs, batch.samples)
+        for remedy in self.remedies.values():
+            samples = remedy.view(samples, seen, index)
+        return Batch(samples=samples, labels=batch.labels)
+
+    def _reals(self, indices: NDArray[np.int64]) -> Batch:
+        """The training samples of these numbers, or this process's part of them."""
+        chosen = torch.from_numpy(self.ranks.part(indices)).to(self.device)
+        return Batch(
+            samples=scale(self.data[chosen]),
+            labels=None if self.labels is None else self.labels[chosen],
+            inputs=None if self.inputs is None else scale(self.inputs[chosen]),
+        )
+
+    def _given(self, stream: Stream, index: int, count: int, inputs: Tensor | None) -> Tensor:
+        """What the generator makes samples from: the inputs where there are any, else its part of `count` latents."""
+        if inputs is not None:
+            return inputs
+        drawn = latents(self.spec.seed, stream, index, (count, self.spec.generator.latent_dim))
+        return self.ranks.part(drawn).to(self.device)
+
+    def _fakes(self) -> NDArray[np.float32]:
+        return self._sample(Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
+
+    def _sample(self, stream: Stream, count: int) -> NDArray[np.float32]:
+        return sample(self.sampled, self.spec, stream, count, self.held_out)
+
+    def _shown_pairs(self) -> dict[str, NDArray[np.float32]]:
+        """Inputs and targets of the samples in the picture; nothing without pairs."""
+        pairs, count = self.held_out, self.spec.samples.count
+        return {} if pairs is None else {"inputs": pairs.inputs[:count], "targets": pairs.targets[:count]}
+
+
+def train(
+    spec: RunSpec,
+    data: DataArrays,
+    *,
+    device: torch.device,
+    state: TrainingState | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Iterator[EpochReport]:
+    """The epoch reports of a training from its start, or from `state`."""
+    return Training(spec, data, device=device, state=state).epochs(on_step)
+
+
+def untrained_fakes(spec: RunSpec, device: torch.device, data: DataArrays | None = None) -> NDArray[np.float32]:
+    """[num_samples, *shape] from the spec's generator before its first update: the noise floor of evaluation.
+
+    Where samples are made from images, `data` has them.
+    """
+    generator, count = build_generator(spec, device), spec.evaluation.num_samples
+    return sample(generator, spec, Stream.EVALUATION_LATENTS, count, None if data is None else held_out_of(data))
+
+
+def evaluation_is_due(spec: RunSpec, epoch: int) -> bool:
+    """Whether this epoch's fakes are evaluated; the last epoch's always are."""
+    return epoch % spec.evaluation.every_epochs == 0 or epoch == spec.training.epochs
+
+
+def batch_indices(spec: RunSpec, draw: int) -> NDArray[np.int64]:
+    """Which training samples discriminator update number `draw` sees.
+
+    Without replacement every pass over the data is one permutation cut into batches, the last one smaller.
+    """
+    size, batch = spec.dataset.size, spec.discriminator_batch_size
+    if spec.training.sampling == "with_replacement":
+        return numpy_generator(spec.seed, Stream.DATA_ORDER, draw).integers(0, size, batch)
+    batches = math.ceil(size / batch)
+    order = numpy_generator(spec.seed, Stream.DATA_ORDER, draw // batches).permutation(size)
+    first = draw % batches * batch
+    return order[first : first + batch]
+
+
+def scale(samples: Tensor) -> Tensor:
+    """uint8 pixels to float32 in [-1, 1]; points as they are."""
+    return samples.float() / 127.5 - 1 if samples.dtype == torch.uint8 else samples
+
+
+@torch.no_grad()
+def make_fakes(generator: nn.Module, latent: Tensor, statistics: str, labels: Tensor | None = None) -> Tensor:
+    """[n, *shape] without a graph, with the batch's own or the moving batch-norm statistics."""
+    if statistics == "moving":
+        generator.eval()
+        fakes = made(generator, latent, labels)
+        generator.train()
+        return fakes
+    return made(generator, latent, labels)
+
+
+def made(generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
+    """[n, *shape] from latents [n, latent_dim], and from labels [n] where the generator is conditional."""
+    return generator(latent) if labels is None else generator(latent, labels)
+
+
+SAMPLE_BATCH = 500  # fakes at a time when sampling for evaluation: bounds memory, not results of seeded draws
+
+
+def sample(
+    generator: nn.Module, spec: RunSpec, stream: Stream, count: int, held_out: HeldOut | None = None
+) -> NDArray[np.float32]:
+    """[count, *shape] from the stream's latents, or from the first held-out inputs where there are any.
+
+    Leaves the generator and its moving statistics untouched. A conditional generator makes the classes in turn,
+    0, 1, … and again, as many of each; of inputs, those that they belong to.
+    """
+    if held_out is None:
+        given = latents(spec.seed, stream, 0, (count, spec.generator.latent_dim))
+    else:
+        given = torch.from_numpy(held_out.inputs[:count])
+    classes = _classes_shown(spec, count, held_out)
+    device = next(generator.parameters()).device
+    buffers = {name: b.clone() for name, b in generator.named_buffers()}
+    parts: list[Tensor] = []
+    for first in range(0, count, SAMPLE_BATCH):
+        part = slice(first, first + SAMPLE_BATCH)
+        labels = None if classes is None else classes[part].to(device)
+        parts.append(make_fakes(generator, given[part].to(device), spec.evaluation.fake_statistics, labels))
+    for name, buffer in generator.named_buffers():
+        buffer.copy_(buffers[name])
+    return torch.cat(parts).float().cpu().numpy()
+
+
+def _classes_shown(spec: RunSpec, count: int, held_out: HeldOut | None) -> Tensor | None:
+    """[count] class of each sample that is made; None where the generator is told none."""
+    if spec.generator.condition == "none":
+        return None
+    return torch.arange(count) % spec.num_classes if held_out is None else torch.from_numpy(held_out.classes[:count])
+
+
+def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
+    """[n] class of each sample, the chosen classes numbered from 0 by rising label."""
+    return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
+
+
+def _take_over(descent: Descent, saved: dict[str, Any]) -> None:
+    """Moments, but no rates, of an optimizer's state; nothing of an optimizer of another kind."""
+    own = descent.state_dict()
+    if own["param_groups"][0].keys() == saved["param_groups"][0].keys():  # each kind has settings of its own
+        descent.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
+
+
+def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> Tensor:
+    """The step's values in the order of STEP_COLUMNS, on the device: they are read in one go."""
+    columns = torch.stack(
+        [torch.stack([u.loss_real, u.loss_fake, u.acc_real, u.acc_fake, u.grad_norm, u.auc]) for u in updates]
+    ).mean(0)
+    real, fake, acc_real, acc_fake, d_norm, auc = columns
+    return torch.stack([real, fake, outcome.loss, acc_real, acc_fake, d_norm, outcome.grad_norm, auc])

@@ -1,0 +1,78 @@
+# pyright: standard
+"""One network's optimizer, with the schedule of its learning rate and the clipping of its gradient."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.spec.optimizer import Adam, ConstantRate, CosineRate, LinearRate, Optimizer, RmsProp, Schedule, Sgd
+from ganlib.training.gradient_norms import LayerNorms
+from ganlib.training.ranks import ALONE, Ranks
+
+
+def rate_factor(schedule: Schedule, step: int, total_steps: int) -> float:
+    """What the learning rate is multiplied by in step number `step`, from 0, of `total_steps`."""
+    warmup = min(1.0, (step + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
+    progress = min(1.0, step / total_steps)
+    match schedule:
+        case ConstantRate():
+            return warmup
+        case LinearRate(start=start, final=final):
+            return warmup * (1 - (1 - final) * max(0.0, progress - start) / (1 - start))
+        case CosineRate(final=final):
+            return warmup * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+class Descent:
+    """The way of one network's weights down its loss."""
+
+    def __init__(self, network: nn.Module, spec: Optimizer, total_steps: int, ranks: Ranks = ALONE) -> None:
+        self.network, self.spec, self.total_steps, self.ranks = network, spec, total_steps, ranks
+        self.optimizer = _optimizer(network, spec)
+        self.gradients = LayerNorms(network)
+
+    def follow(self, loss: Tensor, step: int) -> Tensor:
+        """One update on the loss in the generator's step `step`; the norm of its whole gradient before clipping."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return self.advance(step)
+
+    def advance(self, step: int) -> Tensor:
+        """One update on the gradient that is there; its norm before clipping."""
+        self.ranks.average_gradients(self.network.parameters())
+        norm = self.gradients.take()
+        if self.spec.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.network.parameters(), self.spec.clip_norm, norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        self.optimizer.step()
+        return norm
+
+    def rate(self, step: int) -> float:
+        """The learning rate in the generator's step `step`."""
+        return self.spec.learning_rate * rate_factor(self.spec.schedule, step, self.total_steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state."""
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state and lay its tensors out as their weights are: the same update, bit by bit, needs both."""
+        self.optimizer.load_state_dict(state)
+        for parameter, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+
+def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+    weights = network.parameters()
+    match spec:
+        case Adam():
+            return torch.optim.Adam(weights, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), eps=spec.eps)
+        case RmsProp():
+            return torch.optim.RMSprop(weights, lr=spec.learning_rate, alpha=spec.decay, eps=spec.eps)
+        case Sgd():
+            return torch.optim.SGD(weights, lr=spec.learning_rate, momentum=spec.momentum)
