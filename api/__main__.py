@@ -6,12 +6,12 @@ import uvicorn
 from pydantic import ValidationError
 
 from api.app import create_app
-from store.accounts import InvalidTokensFile
-from store.db import make_engine, require_migrated
-from store.errors import DatabaseNotMigrated, DatabaseUnavailable
-from store.log_lines import configure_logging
-from store.settings import Settings, create_home, describe_invalid, read_or_create_token
-from store.tracing import configure_tracing
+from store.core.db import make_engine, require_migrated
+from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable
+from store.core.settings import Settings, create_home, describe_invalid, read_or_create_token
+from store.operations.logging import configure_logging
+from store.operations.tracing import configure_tracing
+from store.scheduling.accounts import InvalidTokensFile
 
 SHUTDOWN_GRACE_S = 5
 

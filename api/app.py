@@ -37,13 +37,13 @@ from api.deps import Services
 from api.guard import LimitBody, RequireToken, bearer
 from api.request_metrics import RequestMetrics
 from api.tracking import Tracking
-from store.accounts import read_accounts
-from store.bell import ring
-from store.db import make_engine
-from store.places import open_artifacts, open_uploaded
-from store.settings import Settings, read_or_create_token
-from store.storage import StorageGauge
-from store.tracing import stop_tracing
+from store.core.db import make_engine
+from store.core.settings import Settings, read_or_create_token
+from store.files.backends import open_artifacts, open_uploaded
+from store.files.usage import StorageGauge
+from store.operations.bell import ring
+from store.operations.tracing import stop_tracing
+from store.scheduling.accounts import read_accounts
 
 NOUNS = (
     runs,

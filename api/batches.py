@@ -9,8 +9,8 @@ from api.errors import documented
 from api.requests import BatchRequest
 from api.resolve import resolve_all
 from api.schemas import BatchView
-from store import batches, runs
-from store.quotas import require_priorities, require_room
+from store.runs import batches, lifecycle
+from store.scheduling.quotas import require_priorities, require_room
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -39,7 +39,7 @@ def create_batch(
     batch = batches.create_batch(
         session, resolved, name=request.name, owner=caller.owner, idempotency_key=idempotency_key
     )
-    if runs.note_request(batch.runs, request_id):
+    if lifecycle.note_request(batch.runs, request_id):
         priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
         require_priorities(caller, services.accounts.sharing, priorities)
         require_room(session, caller.owner, services.accounts.sharing)

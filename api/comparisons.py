@@ -29,12 +29,13 @@ from ganlib.data.archives import InvalidUpload, Limits, Samples, read_samples
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
-from store import comparisons, epochs, runs
-from store.db import reading, transaction
-from store.files import hash_file
-from store.models import Run
-from store.owners import Owner
-from store.quotas import require_room
+from store import comparisons
+from store.core.db import reading, transaction
+from store.core.models import Run
+from store.files.local import hash_file
+from store.runs import lifecycle, recording
+from store.scheduling.owners import Owner
+from store.scheduling.quotas import require_room
 
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -103,7 +104,7 @@ def _create(form: Form, services: Services, owner: Owner, key: str | None, reque
             services.artifacts.put_file(file, "application/octet-stream")
     with transaction(services.engine) as session:
         made = comparisons.create(session, spec, owner=owner, idempotency_key=key)
-        if runs.note_request([made], request_id):
+        if lifecycle.note_request([made], request_id):
             require_room(session, owner, services.accounts.sharing)
         return made
 
@@ -167,7 +168,7 @@ def get_ndb_figure_of_evaluation(
     found = comparisons.result(session, run.id)
     if found is None or not found.bins:
         raise NotRecorded("NDB yet" if found is None else "NDB, which its options leave out", "evaluation")
-    images = epochs.artifact(session, run.id, "bins", 1)
+    images = recording.artifact(session, run.id, "bins", 1)
 
     def draw() -> bytes:
         strip = None if images is None else services.artifacts.get(images.sha256)

@@ -13,13 +13,14 @@ from api.concurrency import SESSION_TURNS
 from api.errors import NotYours, UnsupportedMediaType
 from api.request_metrics import RequestMetrics
 from api.requests import MAX_EPOCH
-from store import db, runs
-from store.accounts import Accounts, Caller
-from store.artifacts import Artifacts
-from store.models import Run
-from store.owners import NOBODY_ELSE, Owner
-from store.settings import Settings
-from store.storage import StorageGauge
+from store.core import db
+from store.core.models import Run
+from store.core.settings import Settings
+from store.files.artifacts import Artifacts
+from store.files.usage import StorageGauge
+from store.runs import lifecycle
+from store.scheduling.accounts import Accounts, Caller
+from store.scheduling.owners import NOBODY_ELSE, Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,7 @@ IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
 
 def find_run(run_id: RunId, session: Reader) -> Run:
     """The run that the path names."""
-    return runs.get(session, run_id)
+    return lifecycle.get(session, run_id)
 
 
 FoundRun = Annotated[Run, Depends(find_run)]

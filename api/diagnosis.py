@@ -8,7 +8,7 @@ from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
 from api.record_schemas import DiagnosisList, DiagnosisView
 from api.requests import DiagnosisQuery, RulesetQuery
-from store import diagnoses, epochs
+from store.runs import recording, rediagnosis
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
 
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
 @router.get("", responses=documented(404, 422))
 def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[DiagnosisQuery, Query()]) -> DiagnosisView:
     """Read the verdict up to an epoch, with its findings and remedies, by the newest ruleset that has judged it."""
-    diagnosis = epochs.diagnosis(session, run.id, query.epoch, query.ruleset)
+    diagnosis = recording.diagnosis(session, run.id, query.epoch, query.ruleset)
     if diagnosis is None:
-        raise NotRecorded(_missing(query, epochs.rulesets(session, run.id)))
+        raise NotRecorded(_missing(query, recording.rulesets(session, run.id)))
     return DiagnosisView.of(run.id, diagnosis)
 
 
@@ -34,14 +34,14 @@ def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
 @router.get("/history", responses=documented(404, 422))
 def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[RulesetQuery, Query()]) -> DiagnosisList:
     """List the verdict after each epoch, by one ruleset, or each by the newest that has judged it."""
-    found = epochs.diagnoses(session, run.id, query.ruleset)
+    found = recording.diagnoses(session, run.id, query.ruleset)
     return DiagnosisList(items=[DiagnosisView.of(run.id, diagnosis) for diagnosis in found])
 
 
 @router.post("", responses=documented(404, 409))
 def diagnose_again(run_id: RunId, services: ServicesDep) -> DiagnosisView:
     """Diagnose a run that is over by the ruleset of this version; what earlier ones said stays beside it."""
-    diagnosis = diagnoses.rediagnose(services.engine, run_id)
+    diagnosis = rediagnosis.rediagnose(services.engine, run_id)
     if diagnosis is None:
         raise NotRecorded("epoch to diagnose")
     return DiagnosisView.of(run_id, diagnosis)

@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from ganlib.spec.preset import UnknownPreset
 from ganlib.spec.request import InvalidRequest
-from store.errors import (
+from store.core.errors import (
     ArtifactNotFound,
     BatchNotFound,
     ComparisonNotFound,

@@ -13,9 +13,9 @@ from api.requests import EpochQuery
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.plots.losses import loss_figure
-from store import epochs
-from store.models import Run
-from store.series import read_steps
+from store.core.models import Run
+from store.runs import recording
+from store.runs.series import read_steps
 
 MEDIA_TYPES: dict[FigureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 RESPONSES = {**image_responses(*MEDIA_TYPES.values()), **documented(404, 422)}
@@ -46,9 +46,9 @@ def get_ndb_figure(
 ) -> Response:
     """Draw the NDB bins of an epoch: shares of the training data and of the fakes, and the bins' mean images."""
     evaluation = find_ndb(session, run.id, query.epoch)
-    images = epochs.artifact(session, run.id, "bins", evaluation.epoch)
+    images = recording.artifact(session, run.id, "bins", evaluation.epoch)
     if evaluation.epoch == 0 and evaluation.space != "discriminator":
-        images = epochs.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
+        images = recording.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
 
     def draw() -> bytes:
         strip = None if images is None else services.artifacts.get(images.sha256)

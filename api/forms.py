@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import NotMultipart
 from ganlib.spec.request import InvalidRequest
-from store.files import room_in
+from store.files.local import room_in
 
 MAX_TEXT_BYTES = 64 * 1024  # of a field that is no file
 

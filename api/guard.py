@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import http_problem, problem_response
-from store.accounts import Accounts
+from store.scheduling.accounts import Accounts
 
 OPEN_PATHS = frozenset({"/v1/health", "/v1/health/live", "/v1/health/ready"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""

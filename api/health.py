@@ -9,9 +9,10 @@ from sqlalchemy.exc import ProgrammingError
 
 from api.deps import Services, ServicesDep
 from api.schemas import DatabaseState, HealthView, LivenessView, ReadinessView
-from store import db, workers
-from store.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
-from store.settings import Settings
+from store.core import db
+from store.core.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
+from store.core.settings import Settings
+from store.scheduling import workers
 
 BROKER_TIMEOUT_S = 0.5
 

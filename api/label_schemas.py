@@ -6,7 +6,7 @@ from typing import Any, Self
 from api.views import View, fields_of
 from ganlib.diagnosis.annotation import Labelled
 from ganlib.diagnosis.verdict import Verdict
-from store.models import Label, Run
+from store.core.models import Label, Run
 
 
 class LabelView(View):

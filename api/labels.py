@@ -12,8 +12,9 @@ from api.requests import PageQuery
 from ganlib.diagnosis.annotation import LabelRequest
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.spec.request import InvalidRequest
-from store import epochs, labels, runs
-from store.models import Run
+from store import annotations
+from store.core.models import Run
+from store.runs import lifecycle, recording
 
 JSON_LINES = "application/x-ndjson"
 
@@ -28,14 +29,14 @@ router = APIRouter(tags=["labels"])
 )
 def create_label(run_id: RunId, request: LabelRequest, session: Writer, idempotency_key: IdempotencyKey) -> LabelView:
     """Say that a finding is, or is not, there. It is kept beside the verdict that was known then."""
-    run = runs.get(session, run_id)
+    run = lifecycle.get(session, run_id)
     known = _known(session, run, request.epoch)
-    return LabelView.of(labels.add(session, run.id, request, known, idempotency_key=idempotency_key))
+    return LabelView.of(annotations.add(session, run.id, request, known, idempotency_key=idempotency_key))
 
 
 def _known(session: Session, run: Run, epoch: int | None) -> Diagnosis:
     """The diagnosis that a label is beside."""
-    found = epochs.diagnosis(session, run.id, epoch)
+    found = recording.diagnosis(session, run.id, epoch)
     if found is not None:
         return found
     if run.epochs_done == 0:
@@ -46,13 +47,13 @@ def _known(session: Session, run: Run, epoch: int | None) -> Diagnosis:
 @router.get("/runs/{run_id}/labels", responses=documented(404))
 def list_labels_of_run(run: FoundRun, session: Reader) -> LabelList:
     """List what people said of a run's verdict, newest first."""
-    return LabelList(items=[LabelView.of(label) for label in labels.of_run(session, run.id)])
+    return LabelList(items=[LabelView.of(label) for label in annotations.of_run(session, run.id)])
 
 
 @router.get("/labels", responses=documented(422))
 def list_labels(session: Reader, query: Annotated[PageQuery, Query()]) -> LabelPage:
     """List what people said of verdicts, newest first."""
-    page = labels.list_labels(session, limit=query.limit, cursor=query.cursor)
+    page = annotations.list_labels(session, limit=query.limit, cursor=query.cursor)
     return LabelPage(items=[LabelView.of(label) for label in page.items], next_cursor=page.next_cursor)
 
 
@@ -63,5 +64,5 @@ def list_labels(session: Reader, query: Annotated[PageQuery, Query()]) -> LabelP
 )
 def export_labels(session: Reader) -> Response:
     """Write every label with its run's spec, as JSON lines, oldest first."""
-    lines = (LabelledRun.of_run(label, run).model_dump_json() + "\n" for label, run in labels.with_runs(session))
+    lines = (LabelledRun.of_run(label, run).model_dump_json() + "\n" for label, run in annotations.with_runs(session))
     return Response("".join(lines), media_type=JSON_LINES)

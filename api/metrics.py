@@ -8,9 +8,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from api.deps import ServicesDep
-from store import db
-from store.errors import DatabaseUnavailable
-from store.tallies import EpochTimes, Tallies, tally
+from store.core import db
+from store.core.errors import DatabaseUnavailable
+from store.operations.metrics import EpochTimes, Tallies, tally
 
 router = APIRouter()
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from api.app import create_app
-from store.settings import Settings
+from store.core.settings import Settings
 
 
 def openapi_document() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from api.schemas import run_path
 from api.views import View
 from ganlib.diagnosis.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
 from ganlib.records import ALPHA, NDB_FIGURES, Evaluation
-from store.models import Artifact
+from store.core.models import Artifact
 
 
 class ColumnView(View):

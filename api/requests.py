@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ganlib.diagnosis.verdict import Verdict
 from ganlib.spec.data import ImageSide
 from ganlib.spec.request import InvalidRequest, Name, RunRequest, problems_of
-from store.models import Status
-from store.runs import MAX_PAGE
+from store.core.models import Status
+from store.runs.lifecycle import MAX_PAGE
 
 MAX_BATCH = 1000
 MAX_EPOCH = 100_000  # as many as a spec may ask for

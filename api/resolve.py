@@ -10,7 +10,7 @@ from api.errors import MAX_FIELD_PROBLEMS
 from ganlib.spec.request import Document, InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
 from store import uploads
-from store.errors import UploadNotFound
+from store.core.errors import UploadNotFound
 
 UPLOADED = frozenset({"upload", "upload-edges", "upload-pairs"})
 """Names of data sets that are uploads."""

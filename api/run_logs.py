@@ -13,10 +13,11 @@ from fastapi.responses import StreamingResponse
 from api.concurrency import LOOK_TURNS
 from api.deps import Reader, RunId, Services, ServicesDep
 from api.errors import NotRecorded, documented
-from store import db, run_logs, runs
-from store.errors import DatabaseUnavailable
-from store.models import Attempt
-from store.run_logs import Part, last_lines, readable, whole_lines
+from store.core import db
+from store.core.errors import DatabaseUnavailable
+from store.core.models import Attempt
+from store.runs import lifecycle, logs
+from store.runs.logs import Part, last_lines, readable, whole_lines
 
 MAX_TAIL = 100_000
 POLL_INTERVAL_S = 1.0
@@ -52,9 +53,9 @@ def get_log(
 
     The headers `X-Log-Attempt` and `X-Log-End` say of which attempt, and up to which byte.
     """
-    runs.get(session, run_id)
-    chosen = _choose(runs.attempts(session, run_id), attempt)
-    part = run_logs.read(session, run_id, chosen.number)
+    lifecycle.get(session, run_id)
+    chosen = _choose(lifecycle.attempts(session, run_id), attempt)
+    part = logs.read(session, run_id, chosen.number)
     if chosen.ended_at is None:
         part = whole_lines(part)
     shown = part if tail is None else last_lines(part, tail)
@@ -93,8 +94,8 @@ def follow_log(
     The data of an event are lines, its id is the number of bytes up to their end. When the attempt has ended, the last
     event is of type `end`, with its outcome.
     """
-    runs.get(session, run_id)
-    chosen = _choose(runs.attempts(session, run_id), attempt)
+    lifecycle.get(session, run_id)
+    chosen = _choose(lifecycle.attempts(session, run_id), attempt)
     events = _events(services, run_id, chosen.number, last_event_id)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
 
@@ -109,9 +110,9 @@ class _Look:
 
 def _look(services: Services, run_id: str, number: int, after: int) -> _Look:
     with db.reading(services.engine) as session:
-        attempt = _choose(runs.attempts(session, run_id), number)
-        part = run_logs.read(session, run_id, number, after)
-        is_complete = attempt.ended_at is not None and runs.clock(session) - attempt.ended_at >= LAST_WORDS_S
+        attempt = _choose(lifecycle.attempts(session, run_id), number)
+        part = logs.read(session, run_id, number, after)
+        is_complete = attempt.ended_at is not None and lifecycle.clock(session) - attempt.ended_at >= LAST_WORDS_S
     return _Look(part=part, outcome=attempt.outcome, is_complete=is_complete)
 
 

@@ -25,13 +25,13 @@ from api.requests import Extension, RunQuery
 from api.resolve import resolve
 from api.schemas import RunDetail, RunPage, RunView, run_path
 from ganlib.spec.request import RunRequest
-from store import deletion, extensions, pauses, runs
-from store.accounts import EQUAL
-from store.db import reading
-from store.errors import DatabaseUnavailable, StoreUnavailable
-from store.owners import Owner
-from store.places import checkpoint_files
-from store.quotas import require_priorities, require_room
+from store.core.db import reading
+from store.core.errors import DatabaseUnavailable, StoreUnavailable
+from store.files.backends import checkpoint_files
+from store.runs import deletion, extensions, lifecycle, pauses
+from store.scheduling.accounts import EQUAL
+from store.scheduling.owners import Owner
+from store.scheduling.quotas import require_priorities, require_room
 
 logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -58,8 +58,8 @@ def create_run(
 ) -> RunView:
     """Queue a run. It is stored when this is answered."""
     spec = resolve(request, session)
-    run = runs.create(session, request, spec, owner=caller.owner, idempotency_key=idempotency_key)
-    if runs.note_request([run], request_id):
+    run = lifecycle.create(session, request, spec, owner=caller.owner, idempotency_key=idempotency_key)
+    if lifecycle.note_request([run], request_id):
         require_priorities(caller, services.accounts.sharing, {"priority": request.priority})
         require_room(session, caller.owner, services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
@@ -70,7 +70,7 @@ def create_run(
 @router.get("", responses=documented(422))
 def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
     """List the runs that match every filter, newest first."""
-    page = runs.list_runs(
+    page = lifecycle.list_runs(
         session,
         status=query.status,
         preset=query.preset,
@@ -87,14 +87,14 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
 @router.get("/{run_id}", responses=documented(404))
 def get_run(run_id: RunId, session: Reader) -> RunDetail:
     """Look at a run, with its spec and its attempts."""
-    return RunDetail.with_attempts(runs.get(session, run_id), runs.attempts(session, run_id))
+    return RunDetail.with_attempts(lifecycle.get(session, run_id), lifecycle.attempts(session, run_id))
 
 
 @router.post("/{run_id}/cancel", status_code=202, responses=documented(403, 404))
 def cancel_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
     """Ask for the end of a run. A queued or paused one ends at once; one that is over stays as it is."""
-    require_may_change(caller, runs.get(session, run_id))
-    return RunView.of(runs.cancel(session, run_id))
+    require_may_change(caller, lifecycle.get(session, run_id))
+    return RunView.of(lifecycle.cancel(session, run_id))
 
 
 @router.post("/{run_id}/pause", status_code=202, responses=documented(403, 404, 409))
@@ -103,7 +103,7 @@ def pause_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
 
     What is asked for, and not done yet, is in `pause_requested`.
     """
-    require_may_change(caller, runs.get(session, run_id))
+    require_may_change(caller, lifecycle.get(session, run_id))
     return RunView.of(pauses.pause(session, run_id))
 
 
@@ -112,7 +112,7 @@ def resume_run(
     run_id: RunId, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
 ) -> RunView:
     """Put a paused run back into the queue, at its old place, or call off the pause of one that is running."""
-    run = runs.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
+    run = lifecycle.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
     require_may_change(caller, run)
     was_queued = run.status == "queued"
     run = pauses.resume(session, run_id)
@@ -135,7 +135,7 @@ def delete_run(
 
     One that remedies made other runs of stays until those are deleted.
     """
-    require_may_change(caller, runs.get(session, run_id))
+    require_may_change(caller, lifecycle.get(session, run_id))
     sharing = EQUAL if caller.administrator else services.accounts.sharing
     artifacts = deletion.delete_run(session, run_id, with_labels=with_labels, sharing=sharing)
     background.add_task(_delete_files, services, run_id, artifacts)  # runs after the commit: rows never lack files
@@ -176,7 +176,7 @@ def extend_run(
 
     The attempts that it may lose, and the hours that its spec allows, are counted anew.
     """
-    run = runs.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
+    run = lifecycle.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
     require_may_change(caller, run)
     require_storage_of(Owner.of(run), services)
     was_queued = run.status == "queued"

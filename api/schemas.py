@@ -9,7 +9,7 @@ from ganlib.diagnosis.verdict import Severity, Verdict
 from ganlib.spec.catalog import DatasetInfo
 from ganlib.spec.preset import Preset
 from ganlib.spec.run import RunSpec
-from store.models import Attempt, AttemptOutcome, Batch, Run, Status
+from store.core.models import Attempt, AttemptOutcome, Batch, Run, Status
 
 DatabaseState = Literal["ok", "unavailable", "not migrated"]
 

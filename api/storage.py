@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 from api.deps import ServicesDep
 from api.errors import documented
 from api.views import View
-from store.accounts import Sharing
-from store.db import reading
-from store.settings import Settings
-from store.storage import OwnerUsage, RunUsage, list_stored, usage_of_runs
+from store.core.db import reading
+from store.core.settings import Settings
+from store.files.usage import OwnerUsage, RunUsage, list_stored, usage_of_runs
+from store.scheduling.accounts import Sharing
 
 router = APIRouter(prefix="/storage", tags=["storage"])
 

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.request_metrics import RequestMetrics
-from store import tracing
-from store.log_lines import add_context
-from store.tracing import Span
+from store.operations import tracing
+from store.operations.logging import add_context
+from store.operations.tracing import Span
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PREFIX = "/v1/"

@@ -7,8 +7,8 @@ from typing import Any, Self
 from api.schemas import RunView, run_path
 from api.views import View, fields_of
 from ganlib.diagnosis.verdict import FindingName, Severity, Verdict
-from store.family import Member
-from store.models import Run, Status, Treatment, TreatmentStatus
+from store.core.models import Run, Status, Treatment, TreatmentStatus
+from store.runs.lineage import Member
 
 
 class TreatmentLinks(View):

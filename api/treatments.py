@@ -22,11 +22,12 @@ from api.deps import (
 from api.errors import documented
 from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
 from ganlib.spec.request import TreatmentRequest
-from store import runs, treatments
-from store.family import family
-from store.models import Treatment
-from store.owners import Owner
-from store.quotas import require_room
+from store import treatments
+from store.core.models import Treatment
+from store.runs import lifecycle
+from store.runs.lineage import family
+from store.scheduling.owners import Owner
+from store.scheduling.quotas import require_room
 
 TreatmentId = Annotated[str, Path(description="Id of the treatment, 16 hex digits.")]
 
@@ -58,11 +59,11 @@ def create_treatment(
     Each try has a new seed. A try with another finding in place of the treated one is treated next, so that patches
     add up.
     """
-    sick = runs.get(session, run_id)
+    sick = lifecycle.get(session, run_id)
     require_may_change(caller, sick)
     require_storage_of(Owner.of(sick), services)
     treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
-    if runs.note_request(treatments.tries(session, treatment.id)[:1], request_id):  # no request makes the others
+    if lifecycle.note_request(treatments.tries(session, treatment.id)[:1], request_id):  # no request makes the others
         require_room(session, Owner.of(sick), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = treatment_path(treatment.id)
@@ -90,7 +91,7 @@ def get_treatment(treatment_id: TreatmentId, session: Reader) -> TreatmentView:
 @router.post("/treatments/{treatment_id}/cancel", status_code=202, responses=documented(403, 404))
 def cancel_treatment(treatment_id: TreatmentId, session: Writer, caller: CallerDep) -> TreatmentView:
     """End a treatment, and ask for the end of its try. One that is over stays as it is."""
-    require_may_change(caller, runs.get(session, treatments.get(session, treatment_id).run_id))
+    require_may_change(caller, lifecycle.get(session, treatments.get(session, treatment_id).run_id))
     return _view(session, treatments.cancel(session, treatment_id))
 
 

@@ -7,7 +7,7 @@ from api.record_schemas import EvaluationView
 from api.views import View, fields_of
 from ganlib.spec.request import ComparisonOptions
 from ganlib.spec.run import ComparisonSpec
-from store.models import Run, Status, Upload, UploadKind
+from store.core.models import Run, Status, Upload, UploadKind
 
 
 class ComparisonLinks(View):

@@ -18,10 +18,10 @@ from ganlib.data.samples import blocks
 from ganlib.spec.data import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
 from ganlib.spec.request import InvalidRequest
 from store import uploads
-from store.artifacts import StoredArtifact
-from store.db import transaction
-from store.models import Upload, UploadKind
-from store.owners import Owner
+from store.core.db import transaction
+from store.core.models import Upload, UploadKind
+from store.files.artifacts import StoredArtifact
+from store.scheduling.owners import Owner
 from store.uploads import UploadedSet
 
 NPY = "application/octet-stream"

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from store.models import Attempt, Label, Run, Treatment, Upload
+from store.core.models import Attempt, Label, Run, Treatment, Upload
 
 
 class View(BaseModel):

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import documented
 from api.views import View
-from store import quotas
-from store.models import Run, Status
-from store.owners import Owner
-from store.quotas import Limit, Reached, Scope
-from store.storage import TOTALS
-from store.waiting import ReasonKind, Waiting, why_waiting
+from store.core.models import Run, Status
+from store.files.usage import TOTALS
+from store.scheduling import quotas
+from store.scheduling.explain import ReasonKind, Waiting, why_waiting
+from store.scheduling.owners import Owner
+from store.scheduling.quotas import Limit, Reached, Scope
 
 router = APIRouter(prefix="/runs/{run_id}/waiting", tags=["runs"])
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, BackgroundTasks, Path
 from api.deps import CallerDep, Reader, ServicesDep, Writer
 from api.errors import NotAdministrator, documented
 from api.views import View, utc
-from store import workers
-from store.accounts import Caller
-from store.workers import EVERY_WORKER, Worker
+from store.scheduling import workers
+from store.scheduling.accounts import Caller
+from store.scheduling.workers import EVERY_WORKER, Worker
 
 WorkerName = Annotated[str, Path(description="Name of the worker.")]
 

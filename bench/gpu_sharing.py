@@ -19,7 +19,7 @@ from bench import results
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.training.loop import Training
-from store.settings import visible_gpus
+from store.core.settings import visible_gpus
 from worker.gpus import read_use
 
 MIB = 1024**2

@@ -32,11 +32,12 @@ from sqlalchemy import Engine, create_engine, text
 from bench import results
 from bench.scaling_streams import measure_streams
 from ganlib.spec.request import RunRequest
-from store import epochs, leases, run_logs, runs, workers
-from store.artifacts import StoredArtifact
-from store.db import make_engine, reading, transaction, upgrade
-from store.leases import Claim
-from store.owners import Owner
+from store.core.db import make_engine, reading, transaction, upgrade
+from store.files.artifacts import StoredArtifact
+from store.runs import leases, lifecycle, logs, recording
+from store.runs.leases import Claim
+from store.scheduling import workers
+from store.scheduling.owners import Owner
 from tests.support.api import with_bins
 from tests.support.processes import running
 from tests.support.servers import PreparedPostgres, prepared_postgres
@@ -169,11 +170,11 @@ class SimulatedWorker:
         claim = self._held
         with self._times.measuring("begin"):
             with reading(engine) as session:
-                runs.find(session, claim.run_id)
-                runs.attempts(session, claim.run_id)
-                epochs.epochs(session, claim.run_id)
+                lifecycle.find(session, claim.run_id)
+                lifecycle.attempts(session, claim.run_id)
+                recording.epochs(session, claim.run_id)
             with transaction(engine) as session:
-                epochs.rewind(session, claim.run_id, claim.token, 0)
+                recording.rewind(session, claim.run_id, claim.token, 0)
                 leases.describe_attempt(
                     session,
                     claim.run_id,
@@ -197,23 +198,23 @@ class SimulatedWorker:
     def log(self, engine: Engine) -> None:
         """A piece of the log."""
         with self._times.measuring("log"), transaction(engine) as session:
-            run_logs.append(session, self._held.run_id, self._held.attempt, 0, b"epoch 1 took 60 s: healthy\n")
+            logs.append(session, self._held.run_id, self._held.attempt, 0, b"epoch 1 took 60 s: healthy\n")
 
     def record(self, engine: Engine, epoch: int) -> None:
         """An epoch; with the last, the run's success."""
         claim = self._held
         with self._times.measuring("epoch"):
             with transaction(engine) as session:
-                run = runs.find(session, claim.run_id)
+                run = lifecycle.find(session, claim.run_id)
                 assert run is not None
                 leases.is_out_of_time(session, run)
             with transaction(engine) as session:
-                epochs.record_epoch(session, _record(claim, epoch))
+                recording.record_epoch(session, _record(claim, epoch))
                 if epoch == EPOCHS:
                     leases.finish(session, claim.run_id, claim.token, "succeeded")
 
 
-def _record(claim: Claim, epoch: int) -> epochs.EpochRecord:
+def _record(claim: Claim, epoch: int) -> recording.EpochRecord:
     picture = StoredArtifact(sha256=f"{epoch:064x}", size=20_000, media_type="image/png")
     return epoch_record(
         claim,
@@ -260,7 +261,7 @@ def fill_queue(engine: Engine, number: int) -> None:
         with transaction(engine) as session:
             for index in range(first, min(first + 100, number)):
                 owner = Owner(user=f"user-{index % OWNERS}", team=f"team-{index % TEAMS}")
-                runs.create(session, REQUEST, SPEC, owner=owner)
+                lifecycle.create(session, REQUEST, SPEC, owner=owner)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
 

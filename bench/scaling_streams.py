@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 from sqlalchemy import Engine
 
-from store import leases, run_logs, runs
-from store.db import make_engine, transaction, upgrade
+from store.core.db import make_engine, transaction, upgrade
+from store.runs import leases, lifecycle, logs
 from tests.support.store import LEASE, request
 from tests.support.worker import Clinic
 
@@ -38,7 +38,7 @@ def measure_streams(url: str, home: Path) -> list[dict[str, Any]]:
 def _measure(client: httpx.Client, engine: Engine, pid: int, number: int) -> dict[str, Any]:
     with transaction(engine) as session:
         wanted = request()
-        runs.create(session, wanted, wanted.resolve())
+        lifecycle.create(session, wanted, wanted.resolve())
         claim = leases.claim(session, "worker-1", LEASE)
         assert claim is not None
     writer = threading.Thread(target=_write, args=(engine, claim))
@@ -73,7 +73,7 @@ def _write(engine: Engine, claim: leases.Claim) -> None:
     for number in range(LINES):
         line = f"line {number} {time.time():.3f}\n".encode()
         with transaction(engine) as session:
-            run_logs.append(session, claim.run_id, claim.attempt, start, line)
+            logs.append(session, claim.run_id, claim.attempt, start, line)
         start += len(line)
         time.sleep(LINE_INTERVAL_S)
 

@@ -30,11 +30,11 @@ from sqlalchemy.orm import Session
 from bench import results
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from store import leases, runs
-from store.accounts import EQUAL, Quota, Sharing
-from store.db import make_engine, transaction, upgrade
-from store.models import Run
-from store.owners import NOBODY_ELSE, Owner, ensure
+from store.core.db import make_engine, transaction, upgrade
+from store.core.models import Run
+from store.runs import leases, lifecycle
+from store.scheduling.accounts import EQUAL, Quota, Sharing
+from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 from tests.support.servers import postgres
 
 WORKERS = 8
@@ -130,7 +130,7 @@ class Week:
     def _submit(self, user: str) -> None:
         owner = Owner(user=user) if self._fair else NOBODY_ELSE
         with transaction(self._engine) as session:
-            run = runs.create(session, RunRequest(spec=REQUEST.spec, name=user), SPEC, owner=owner)
+            run = lifecycle.create(session, RunRequest(spec=REQUEST.spec, name=user), SPEC, owner=owner)
         self._submitted[run.id] = self._clock.now
 
     def _fill(self, users: list[str]) -> None:
@@ -207,7 +207,7 @@ def fill(engine: Engine) -> None:
         owners = [Owner(user=f"user-{index}", team=f"team-{index % 10}") for index in range(USERS)]
         for owner in owners:
             ensure(session, owner)
-        template = runs.create(session, REQUEST, SPEC, priority=-9)
+        template = lifecycle.create(session, REQUEST, SPEC, priority=-9)
         columns = ", ".join(c.name for c in Run.__table__.columns if c.name not in CHANGED)
         copy = text(COPY.format(columns=columns))
         kinds = (("queued", "a", QUEUED, 1), ("succeeded", "b", PAST_RUNS, 60))  # the past: a run a minute, for a week

@@ -6,9 +6,9 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
-from store.db import make_engine
-from store.models import AnyText, Base
-from store.settings import Settings, create_home
+from store.core.db import make_engine
+from store.core.models import AnyText, Base
+from store.core.settings import Settings, create_home
 
 
 def run(connection: Connection) -> None:
@@ -18,7 +18,7 @@ def run(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=True,  # SQLite alters a table by copying it
         render_item=render_item,
-        transactional_ddl=True,  # on SQLite too: store.db begins its transactions itself
+        transactional_ddl=True,  # on SQLite too: store.core.db begins its transactions itself
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -20,12 +20,12 @@ from sqlalchemy import URL, Engine, create_engine, func, inspect, make_url, sele
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from store.db import make_engine, reading
-from store.errors import BackupFailed, DatabaseUnavailable, DiskFull, FileMissing, StoreUnavailable
-from store.files import Files, LocalFiles, room_in
-from store.models import FINAL_STATUSES, Epoch, Run
-from store.places import artifact_files, checkpoint_files, uploaded_files
-from store.settings import Settings, child_environment, create_home
+from store.core.db import make_engine, reading
+from store.core.errors import BackupFailed, DatabaseUnavailable, DiskFull, FileMissing, StoreUnavailable
+from store.core.models import FINAL_STATUSES, Epoch, Run
+from store.core.settings import Settings, child_environment, create_home
+from store.files.backends import artifact_files, checkpoint_files, uploaded_files
+from store.files.local import Files, LocalFiles, room_in
 
 SQLITE_COPY, POSTGRES_COPY = "ganclinic.db", "database.dump"
 MOST_PASSES = 4  # over checkpoints and database; the first has the most to copy, and so takes longest

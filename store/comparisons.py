@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 
 from ganlib.records import Evaluation
 from ganlib.spec.run import ComparisonSpec, spec_hash
-from store.epochs import evaluations
-from store.errors import ComparisonNotFound
-from store.models import Run, Status
-from store.owners import NOBODY_ELSE, Owner
-from store.runs import Page, ask_to_stop, clock, find, hash_request, insert, made_with, new_id, page_of
+from store.core.errors import ComparisonNotFound
+from store.core.models import Run, Status
+from store.runs.lifecycle import Page, ask_to_stop, clock, find, hash_request, insert, made_with, new_id, page_of
+from store.runs.recording import evaluations
+from store.scheduling.owners import NOBODY_ELSE, Owner
 
 
 def create(

@@ -2,9 +2,9 @@
 
 import sys
 
-from store.db import current_revision, make_engine, upgrade
-from store.errors import DatabaseTooNew, DatabaseUnavailable
-from store.settings import Settings, create_home
+from store.core.db import current_revision, make_engine, upgrade
+from store.core.errors import DatabaseTooNew, DatabaseUnavailable
+from store.core.settings import Settings, create_home
 
 
 def main() -> int:

@@ -18,15 +18,15 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from store.artifacts import hash_of
-from store.db import make_engine, now, require_migrated, transaction
-from store.errors import DatabaseNotMigrated, DatabaseUnavailable, StoreUnavailable
-from store.files import StoredFile
-from store.models import FINAL_STATUSES, Artifact, Epoch, Run, Treatment
-from store.places import artifact_files, checkpoint_files, uploaded_files
-from store.references import artifacts_in_use, checkpoints_in_use, uploads_in_use
-from store.runs import RUN_ID
-from store.settings import Settings
+from store.core.db import make_engine, now, require_migrated, transaction
+from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable, StoreUnavailable
+from store.core.models import FINAL_STATUSES, Artifact, Epoch, Run, Treatment
+from store.core.settings import Settings
+from store.files.artifacts import hash_of
+from store.files.backends import artifact_files, checkpoint_files, uploaded_files
+from store.files.local import StoredFile
+from store.files.references import artifacts_in_use, checkpoints_in_use, uploads_in_use
+from store.runs.lifecycle import RUN_ID
 
 DAY_S = 86_400
 HASHED = re.compile("[0-9a-f]{2}/[0-9a-f]{62}")

@@ -29,11 +29,11 @@ from ganlib.records import Evaluation
 from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
 from ganlib.spec.run import RunSpec, UploadChoice
 from store import uploads
-from store.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
-from store.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
-from store.owners import Owner
-from store.runs import ask_to_stop, clock, get_locked, hash_request, new_id, new_run
-from store.runs import get as get_run
+from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
+from store.core.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
+from store.runs.lifecycle import ask_to_stop, clock, get_locked, hash_request, new_id, new_run
+from store.runs.lifecycle import get as get_run
+from store.scheduling.owners import Owner
 
 LONGEST_NAME = 200
 HARMLESS = [severity for severity in SEVERITIES if is_harmless(severity)]

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from store.artifacts import Artifacts, StoredArtifact
-from store.errors import UploadInUse, UploadNotFound
-from store.models import FINAL_STATUSES, Run, Upload, UploadKind
-from store.owners import NOBODY_ELSE, Owner
-from store.runs import clock
+from store.core.errors import UploadInUse, UploadNotFound
+from store.core.models import FINAL_STATUSES, Run, Upload, UploadKind
+from store.files.artifacts import Artifacts, StoredArtifact
+from store.runs.lifecycle import clock
+from store.scheduling.owners import NOBODY_ELSE, Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

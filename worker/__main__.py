@@ -15,12 +15,12 @@ from celery.signals import setup_logging, worker_shutting_down
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from store.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
-from store.db import make_engine, require_migrated
-from store.errors import DatabaseNotMigrated, DatabaseUnavailable
-from store.log_lines import configure_logging
-from store.settings import Settings, create_home, describe_invalid
-from store.tracing import configure_tracing, stop_tracing
+from store.core.db import make_engine, require_migrated
+from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable
+from store.core.settings import Settings, create_home, describe_invalid
+from store.operations.logging import configure_logging
+from store.operations.tracing import configure_tracing, stop_tracing
+from store.scheduling.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
 from worker.app import make_app, serve_bell
 from worker.gpus import GpuReader
 from worker.housekeeping import Housekeeping

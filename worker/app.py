@@ -6,8 +6,8 @@ from typing import Any, cast
 from celery import Celery
 from kombu.common import Broadcast
 
-from store.bell import EXCHANGE, ROUTING_KEY, TASK
-from store.settings import Settings
+from store.core.settings import Settings
+from store.operations.bell import EXCHANGE, ROUTING_KEY, TASK
 
 HEARTBEAT_INTERVAL_S = 5.0
 

@@ -9,9 +9,9 @@ from typing import Self
 from ganlib.training import checkpoint
 from ganlib.training.checkpoint import CheckpointUnreadable
 from ganlib.training.loop import TrainingState
-from store.errors import FileDamaged, FileMissing
-from store.files import Files, hash_of_file, room_in
-from store.models import Epoch
+from store.core.errors import FileDamaged, FileMissing
+from store.core.models import Epoch
+from store.files.local import Files, hash_of_file, room_in
 
 KEPT = 2  # the newest may prove unreadable; beside these, the newest healthy one, which a treatment may begin with
 _NAME = re.compile(r"attempt-(?P<attempt>\d+)-epoch-\d+\.safetensors")

@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.reference import compare
 from ganlib.spec.run import ComparisonSpec
-from store import comparisons, epochs, leases, runs
-from store.artifacts import Artifacts
-from store.models import Attempt
-from store.places import artifact_files
-from store.settings import Settings
+from store import comparisons
+from store.core.models import Attempt
+from store.core.settings import Settings
+from store.files.artifacts import Artifacts
+from store.files.backends import artifact_files
+from store.runs import leases, lifecycle, recording
 from worker.line import Line
 from worker.machine import choose_device, set_threads, this_machine
 from worker.patience import PatientFiles
@@ -67,14 +68,14 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
     line.obey()
     pictures = put_bin_images(reference, artifacts)
     persist(
-        engine, lambda session: epochs.record_comparison(session, ticket.run_id, ticket.token, evaluation, pictures)
+        engine, lambda session: recording.record_comparison(session, ticket.run_id, ticket.token, evaluation, pictures)
     )
 
 
 def _read(engine: Engine, comparison_id: str) -> tuple[ComparisonSpec, list[Attempt]]:
     def read(session: Session) -> tuple[ComparisonSpec, list[Attempt]]:
         spec = ComparisonSpec.model_validate(comparisons.get(session, comparison_id).spec)
-        return spec, runs.attempts(session, comparison_id)
+        return spec, lifecycle.attempts(session, comparison_id)
 
     return look_up(engine, read)
 

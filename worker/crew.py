@@ -29,8 +29,8 @@ from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
 from ganlib.training.loop import Training
 from ganlib.training.ranks import ALONE, Ranks
-from store.log_lines import configure_logging
-from store.settings import Settings
+from store.core.settings import Settings
+from store.operations.logging import configure_logging
 from worker.line import ORPHANED
 from worker.machine import choose_device, limit_threads
 from worker.memory import OutOfMemory

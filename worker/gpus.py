@@ -11,10 +11,10 @@ from typing import Any, cast
 import pynvml
 from sqlalchemy import Engine
 
-from store import gpu_readings
-from store.db import transaction
-from store.errors import DatabaseUnavailable
-from store.gpu_readings import Gpu
+from store.core.db import transaction
+from store.core.errors import DatabaseUnavailable
+from store.scheduling import gpu_readings
+from store.scheduling.gpu_readings import Gpu
 
 READ_INTERVAL_S = 15.0
 nvml = cast(Any, pynvml)

@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from store.settings import Settings
+from store.core.settings import Settings
 
 TIMEOUT_S = 5.0
 

@@ -5,9 +5,9 @@ import threading
 
 from sqlalchemy import Engine
 
-from store.errors import StoreError
+from store.core.errors import StoreError
+from store.core.settings import Settings
 from store.retention import collect
-from store.settings import Settings
 
 INTERVAL_S = 3600.0  # files expire after days, and a bucket's list costs a request for every 1,000 of them
 

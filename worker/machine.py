@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from store.models import Attempt
+from store.core.models import Attempt
 from worker import gpus
 
 CHECKOUT = Path(__file__).parents[1]

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from store.errors import DatabaseUnavailable, StoreUnavailable
-from store.files import NAME, Files, StoredFile
+from store.core.errors import DatabaseUnavailable, StoreUnavailable
+from store.files.local import NAME, Files, StoredFile
 from worker.line import Line
 from worker.protocol import Working
 
@@ -43,7 +43,7 @@ class PatientFiles:
         self._files, self._line = files, line
 
     def put(self, name: str, content: BinaryIO) -> None:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
 
         def put() -> None:
             content.seek(0)
@@ -52,43 +52,43 @@ class PatientFiles:
         self._wait(put)
 
     def publish(self, name: str) -> None:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.publish(name))
 
     def refresh(self, name: str) -> bool:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.refresh(name))
 
     def has(self, name: str) -> bool:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.has(name))
 
     def read(self, name: str) -> bytes:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.read(name))
 
     def fetch(self, name: str, sha256: str | None) -> Path:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.fetch(name, sha256))
 
     def local_path(self, name: str) -> Path:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._files.local_path(name)
 
     def delete(self, name: str) -> None:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.delete(name))
 
     def discard(self, name: str, before: float) -> bool:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.discard(name, before))
 
     def entries(self, folder: str = "") -> Iterator[StoredFile]:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         return iter(self._wait(lambda: list(self._files.entries(folder))))
 
     def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
-        """See `store.files.Files`."""
+        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.sweep(before, spared, ours))
 
     def _wait(self, action: Callable[[], T]) -> T:

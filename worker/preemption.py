@@ -5,12 +5,12 @@ import threading
 
 from sqlalchemy import Engine
 
-from store.accounts import EQUAL, Sharing
-from store.db import transaction
-from store.errors import DatabaseUnavailable
-from store.log_lines import log_context
-from store.preemption import Asked, ask
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.errors import DatabaseUnavailable
+from store.core.settings import Settings
+from store.operations.logging import log_context
+from store.scheduling.accounts import EQUAL, Sharing
+from store.scheduling.preemption import Asked, ask
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from subprocess import PIPE, Popen
 from typing import IO, Any, Self
 
-from store.settings import child_environment
+from store.core.settings import child_environment
 from worker.protocol import Command, Event, Ticket, parse_event
 from worker.run_log import RunLog
 

@@ -23,13 +23,13 @@ from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
 from ganlib.records import EpochReport, Evaluation
 from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingState, untrained_fakes
-from store import epochs, leases, runs
-from store.artifacts import Artifacts, StoredArtifact
-from store.db import reading, transaction
-from store.epochs import EpochRecord
-from store.leases import Outcome
-from store.models import ArtifactKind
-from store.settings import Settings
+from store.core.db import reading, transaction
+from store.core.models import ArtifactKind
+from store.core.settings import Settings
+from store.files.artifacts import Artifacts, StoredArtifact
+from store.runs import leases, lifecycle, recording
+from store.runs.leases import Outcome
+from store.runs.recording import EpochRecord
 from worker.checkpoints import Checkpoints
 from worker.memory import evaluating
 from worker.patience import try_until_it_answers
@@ -188,7 +188,7 @@ class Recorder:
         """How the attempt is to end because of what the database says."""
 
         def look(session: Session) -> Ending | None:
-            run = runs.find(session, self._ticket.run_id)
+            run = lifecycle.find(session, self._ticket.run_id)
             if run is None:
                 return None
             if leases.is_out_of_time(session, run):
@@ -219,7 +219,7 @@ class Recorder:
         """Whether the run was paused; nobody may ask for that any more."""
 
         def write(session: Session) -> bool:
-            epochs.record_epoch(session, record)
+            recording.record_epoch(session, record)
             if ending == "paused":
                 return leases.pause(session, record.run_id, record.token) is not None
             if ending == "out of time":

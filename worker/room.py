@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from store.needs import GB, Needs
-from store.settings import Settings, visible_gpus
+from store.core.settings import Settings, visible_gpus
+from store.scheduling.requirements import GB, Needs
 from worker.gpus import GpuUse, Process, count_gpus, read_use
 
 ALLOWANCE = 256 * 1024**2
@@ -87,7 +87,7 @@ def _devices(settings: Settings, count: int) -> dict[int, str]:
 
 
 class Offer:
-    """The room that there is at one moment: a `store.needs.Place` for one claim."""
+    """The room that there is at one moment: a `store.scheduling.requirements.Place` for one claim."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
@@ -98,21 +98,21 @@ class Offer:
 
     @property
     def largest_gpu(self) -> int | None:
-        """See `store.needs.Place`."""
+        """See `store.scheduling.requirements.Place`."""
         return self._room.largest_gpu
 
     @property
     def most_gpus(self) -> int:
-        """See `store.needs.Place`."""
+        """See `store.scheduling.requirements.Place`."""
         return self._room.most_gpus
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """See `store.needs.Place`."""
+        """See `store.scheduling.requirements.Place`."""
         return self._room.labels
 
     def takes(self, needs: Needs) -> bool:
-        """See `store.needs.Place`."""
+        """See `store.scheduling.requirements.Place`."""
         self.share, self.obstacle = self._room.find(needs)
         return self.share is not None
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from store import run_logs
-from store.db import transaction
-from store.errors import DatabaseUnavailable, RunNotFound
-from store.run_logs import KEPT_BYTES, readable
+from store.core.db import transaction
+from store.core.errors import DatabaseUnavailable, RunNotFound
+from store.runs import logs
+from store.runs.logs import KEPT_BYTES, readable
 
 FILE_BYTES = 4 * 1024**2  # before a file is rotated: an attempt has at most two, `<run>.<attempt>.log` and `….log.1`
 FILE_AGE_S = 30 * 24 * 3600.0  # after which a file is deleted
@@ -103,7 +103,7 @@ class RunLog:
             return True
         try:
             with transaction(self._engine) as session:
-                run_logs.append(session, self._run_id, self._attempt, end - len(content), content)
+                logs.append(session, self._run_id, self._attempt, end - len(content), content)
         except DatabaseUnavailable as error:
             logger.warning("the log is not stored yet: %s", error)
             return False

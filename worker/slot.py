@@ -9,13 +9,15 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import leases, tracing, workers
-from store.accounts import EQUAL, Sharing
-from store.db import transaction
-from store.errors import DatabaseUnavailable
-from store.leases import Claim
-from store.log_lines import log_context
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.errors import DatabaseUnavailable
+from store.core.settings import Settings
+from store.operations import tracing
+from store.operations.logging import log_context
+from store.runs import leases
+from store.runs.leases import Claim
+from store.scheduling import workers
+from store.scheduling.accounts import EQUAL, Sharing
 from worker.room import Room, Share
 
 Train = Callable[[Claim, Callable[[], bool], Share], bool]

@@ -17,11 +17,12 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from store import leases, tracing
-from store.db import transaction
-from store.errors import DatabaseUnavailable, LeaseLost
-from store.leases import Claim, RenewResult
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.errors import DatabaseUnavailable, LeaseLost
+from store.core.settings import Settings
+from store.operations import tracing
+from store.runs import leases
+from store.runs.leases import Claim, RenewResult
 from worker.process import TrainingProcess
 from worker.protocol import Command, Event, Failed, Stepped, Ticket
 from worker.room import Share

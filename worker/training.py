@@ -28,17 +28,19 @@ from ganlib.spec.network_plugins import NetworkUnavailable
 from ganlib.spec.run import Dataset, RunSpec, UploadChoice
 from ganlib.training.checkpoint import CheckpointUnreadable
 from ganlib.training.loop import Training, TrainingState
-from store import epochs, leases, runs, treatments, uploads
-from store.artifacts import Artifacts
-from store.db import make_engine
-from store.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
-from store.extensions import extended_after, specs_before
-from store.files import Files, room_in
-from store.log_lines import configure_logging
-from store.models import Attempt, Epoch, Kind
-from store.places import artifact_files, checkpoint_files, uploaded_files
-from store.settings import Settings
-from store.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
+from store import treatments, uploads
+from store.core.db import make_engine
+from store.core.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
+from store.core.models import Attempt, Epoch, Kind
+from store.core.settings import Settings
+from store.files.artifacts import Artifacts
+from store.files.backends import artifact_files, checkpoint_files, uploaded_files
+from store.files.local import Files, room_in
+from store.operations.logging import configure_logging
+from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
+from store.runs import leases, lifecycle
+from store.runs import recording as epochs
+from store.runs.extensions import extended_after, specs_before
 from worker.checkpoints import Checkpoints, load_checkpoint
 from worker.comparison import compare_samples
 from worker.crew import OUT_OF_MEMORY, Crew
@@ -98,7 +100,7 @@ def main() -> int:
 
 
 def _kind(engine: Engine, run_id: str) -> Kind:
-    run = look_up(engine, lambda session: runs.find(session, run_id))
+    run = look_up(engine, lambda session: lifecycle.find(session, run_id))
     assert run is not None, "a claimed run exists"
     return run.kind
 
@@ -208,10 +210,10 @@ def _train_on(
 
 def _read(engine: Engine, run_id: str) -> _Found:
     def read(session: Session) -> _Found:
-        run = runs.get(session, run_id)
+        run = lifecycle.get(session, run_id)
         return _Found(
             spec=RunSpec.model_validate(run.spec),
-            attempts=runs.attempts(session, run_id),
+            attempts=lifecycle.attempts(session, run_id),
             epochs=epochs.epochs(session, run_id),
             healthy_epochs=treatments.healthy_epochs(session, run_id),
             warm_start=None if run.warm_start is None else WarmStart(**run.warm_start),

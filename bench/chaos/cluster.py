@@ -17,7 +17,7 @@ from bench.chaos.processes import Server, children_of, send
 from bench.chaos.specs import install_crash
 from bench.chaos.witness import DatabaseDown, PostgresWitness, SqliteWitness, Witness
 from ganclinic.service import broker as embedded
-from store.settings import child_environment
+from store.core.settings import child_environment
 from tests.support.processes import free_port
 from tests.support.servers import Account, PreparedPostgres, prepared_postgres, private_directory
 

@@ -11,8 +11,8 @@ import numpy as np
 from bench.chaos.cluster import LEASE_S, Cluster, Worker
 from bench.chaos.processes import send
 from bench.chaos.submissions import ACCEPTED, Submissions
-from store.bell import ring
-from store.settings import Settings
+from store.core.settings import Settings
+from store.operations.bell import ring
 
 RINGS = 20
 ASLEEP_S = (LEASE_S + 1.0, LEASE_S + 7.0)  # past the lease; the other worker notices once it is free

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store import runs, workers
-from store.bell import ring
-from store.db import transaction
-from store.models import FINAL_STATUSES
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.models import FINAL_STATUSES
+from store.core.settings import Settings
+from store.operations.bell import ring
+from store.runs import lifecycle
+from store.scheduling import workers
 from tests.support.worker import (
     EPOCHS,
     LOOK_INTERVAL_S,
@@ -154,7 +155,7 @@ def test_a_running_run_is_cancelled_at_its_next_step(clinic: Clinic):
         clinic.wait_for_epoch(run_id, 1)
         training = training_of(worker)
         with transaction(clinic.engine) as session:
-            runs.cancel(session, run_id)
+            lifecycle.cancel(session, run_id)
         run = clinic.wait_for_end(run_id)
         assert not is_alive(training)
     assert run.status == "cancelled"
@@ -222,7 +223,7 @@ def test_one_bell_wakes_every_worker_long_before_its_poll(clinic: Clinic, broker
     assert claimed_by == {name(process) for process in (one, other)}
     for run_id in ids:
         with transaction(clinic.engine) as session:
-            runs.cancel(session, run_id)
+            lifecycle.cancel(session, run_id)
 
 
 def looked_at(clinic: Clinic) -> dict[str, float]:

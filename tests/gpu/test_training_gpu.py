@@ -13,7 +13,7 @@ from ganlib.evaluation.reference import evaluate
 from ganlib.spec.request import RunRequest
 from ganlib.training import checkpoint
 from ganlib.training.loop import Training
-from store.settings import visible_gpus
+from store.core.settings import visible_gpus
 from worker.gpus import read_use
 from worker.memory import CONTEXT_BYTES, advise, limit_memory
 

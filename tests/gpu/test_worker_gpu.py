@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from store import gpu_readings, workers
-from store.db import reading
-from store.settings import visible_gpus
+from store.core.db import reading
+from store.core.settings import visible_gpus
+from store.scheduling import gpu_readings, workers
 from tests.support.processes import running
 from tests.support.worker import Clinic, clinic_at
 from worker.gpus import read_use

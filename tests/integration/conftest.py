@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete
 
-from store.db import make_engine, upgrade
-from store.models import Base
+from store.core.db import make_engine, upgrade
+from store.core.models import Base
 from tests.support.api import Service, make_service
 from tests.support.servers import PostgresServer
 

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine
 
-from store import comparisons, leases
-from store.artifacts import LocalArtifacts
-from store.db import reading, transaction
+from store import comparisons
+from store.core.db import reading, transaction
+from store.files.artifacts import LocalArtifacts
+from store.runs import leases
 from tests.support.api import Service, make_service, record, record_comparison
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run

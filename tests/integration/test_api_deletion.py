@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
-from store import epochs, labels, leases
-from store.db import reading, transaction
-from store.places import checkpoint_files
+from store import annotations
+from store.core.db import reading, transaction
+from store.files.backends import checkpoint_files
+from store.runs import leases, recording
 from tests.support.api import PICTURE, Service, record
 from tests.support.store import create_run
 
@@ -39,7 +40,7 @@ def test_a_picture_that_another_run_has_too_stays(service: Service) -> None:
     assert service.client.delete(f"/v1/runs/{deleted}").status_code == 204
     assert service.client.get(f"/v1/runs/{other}/samples/1").content == PICTURE % 1
     with reading(service.engine) as session:
-        assert len(epochs.artifacts(session, other, "samples")) == 1
+        assert len(recording.artifacts(session, other, "samples")) == 1
     assert len(list(checkpoint_files(service.settings).entries())) == 1
 
 
@@ -60,7 +61,7 @@ def test_labels_have_to_be_given_up_by_name(service: Service) -> None:
     assert (answer.status_code, "with_labels=true" in answer.json()["detail"]) == (409, True)
     assert service.client.delete(f"/v1/runs/{run_id}?with_labels=true").status_code == 204
     with reading(service.engine) as session:
-        assert labels.list_labels(session).items == []
+        assert annotations.list_labels(session).items == []
 
 
 def test_files_that_the_store_cannot_delete_now_do_not_bring_the_run_back(service: Service) -> None:

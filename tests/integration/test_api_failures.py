@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from api.app import create_app
 from api.health import broker_answers
-from store.bell import ring
-from store.db import make_engine, upgrade
-from store.settings import Settings
+from store.core.db import make_engine, upgrade
+from store.core.settings import Settings
+from store.operations.bell import ring
 from tests.support.api import TOKEN, Service, make_service
 from tests.support.servers import BrokerServer, PostgresServer
 from tests.support.store import SPEC

@@ -13,8 +13,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, negative_data_rejection, positive_data_acceptance
 
 from api.openapi import openapi_document
-from store import leases
-from store.db import make_engine, transaction
+from store.core.db import make_engine, transaction
+from store.runs import leases
 from tests.support.api import TOKEN, make_service, record, record_comparison
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

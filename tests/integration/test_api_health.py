@@ -8,8 +8,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from api.app import create_app
-from store.db import make_engine
-from store.settings import Settings
+from store.core.db import make_engine
+from store.core.settings import Settings
 from tests.support.api import TOKEN, Service
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ganlib.diagnosis.annotation import LABELLED
 from ganlib.spec.run import RunSpec
-from store.db import transaction
+from store.core.db import transaction
 from tests.support.api import Recorded, Service, record, record_comparison
 from tests.support.store import create_run
 

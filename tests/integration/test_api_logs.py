@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from api import run_logs as api_run_logs
-from store import leases, run_logs
-from store.db import transaction
-from store.leases import Claim
+from store.core.db import transaction
+from store.runs import leases, logs
+from store.runs.leases import Claim
 from tests.support.api import Service
 from tests.support.store import claim_run
 
@@ -21,7 +21,7 @@ def claim(engine: Engine) -> Claim:
 
 def log(service: Service, claim: Claim, start: int, content: bytes) -> None:
     with transaction(service.engine) as session:
-        run_logs.append(session, claim.run_id, claim.attempt, start, content)
+        logs.append(session, claim.run_id, claim.attempt, start, content)
 
 
 def end(service: Service, claim: Claim) -> None:

@@ -13,11 +13,12 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, update
 
 from api.app import create_app
-from store import gpu_readings, leases
-from store.db import transaction
-from store.gpu_readings import Gpu
-from store.models import AttemptOutcome, Run
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.models import AttemptOutcome, Run
+from store.core.settings import Settings
+from store.runs import leases
+from store.scheduling import gpu_readings
+from store.scheduling.gpu_readings import Gpu
 from tests.support.api import TOKEN, Service, make_service, record
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT

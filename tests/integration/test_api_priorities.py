@@ -7,13 +7,13 @@ import pytest
 from httpx2 import Response
 from sqlalchemy import Engine
 
-from store import leases
-from store.accounts import EQUAL, Caller, Quota, Sharing, hash_token
-from store.db import transaction
-from store.errors import PriorityNotAllowed
-from store.owners import Owner
-from store.quotas import require_priorities
-from store.runs import get
+from store.core.db import transaction
+from store.core.errors import PriorityNotAllowed
+from store.runs import leases
+from store.runs.lifecycle import get
+from store.scheduling.accounts import EQUAL, Caller, Quota, Sharing, hash_token
+from store.scheduling.owners import Owner
+from store.scheduling.quotas import require_priorities
 from tests.integration.test_api_sharing import RUN, client_of, make_shared
 from tests.support.api import Service
 from tests.support.sharing import ADA, CYD

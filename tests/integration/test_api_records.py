@@ -13,10 +13,10 @@ from PIL import Image
 from ganlib.diagnosis.thresholds import RULESET
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.records import STEP_COLUMNS, Evaluation
-from store.artifacts import LocalArtifacts
-from store.db import transaction
-from store.epochs import diagnosis_row
-from store.leases import finish
+from store.core.db import transaction
+from store.files.artifacts import LocalArtifacts
+from store.runs.leases import finish
+from store.runs.recording import diagnosis_row
 from tests.support.api import PICTURE, Recorded, Service, record
 from tests.support.store import STEPS, create_run, diagnosis
 

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.requests import MAX_BATCH
 from ganlib.spec.preset import preset_names
-from store.db import reading, transaction
-from store.models import Batch, Run
+from store.core.db import reading, transaction
+from store.core.models import Batch, Run
 from tests.support.api import TOKEN, Service, count_runs, record
 from tests.support.store import SPEC
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from store.db import make_engine, upgrade
+from store.core.db import make_engine, upgrade
 from tests.support.processes import running
 from tests.support.store import SPEC
 

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from store import extensions, leases, pauses, workers
-from store.accounts import InvalidTokensFile, hash_token
-from store.db import transaction
-from store.owners import Owner
+from store.core.db import transaction
+from store.runs import extensions, leases, pauses
+from store.scheduling import workers
+from store.scheduling.accounts import InvalidTokensFile, hash_token
+from store.scheduling.owners import Owner
 from tests.integration.test_api_comparisons import FAKE, REAL
 from tests.support.api import TOKEN, Service, make_service
 from tests.support.sharing import ADA

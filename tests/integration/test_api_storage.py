@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from store.db import transaction
-from store.places import checkpoint_files
+from store.core.db import transaction
+from store.files.backends import checkpoint_files
 from tests.support.api import PICTURE, STRIP, Service, make_service, record
 from tests.support.store import SPEC
 from tests.support.uploads import create_upload

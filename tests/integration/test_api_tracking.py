@@ -9,8 +9,8 @@ import pytest
 
 from api.tracking import choose_id
 from store import treatments
-from store.db import transaction
-from store.models import Run
+from store.core.db import transaction
+from store.core.models import Run
 from tests.integration.test_api_comparisons import FAKE, REAL
 from tests.support.api import TOKEN, Service
 from tests.support.store import SPEC
@@ -81,7 +81,7 @@ def test_the_first_try_of_a_treatment_and_an_evaluation_keep_the_id(service: Ser
 def test_an_unexpected_error_is_answered_with_the_id(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("store.runs.get", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("store.runs.lifecycle.get", lambda *_, **__: 1 / 0)
     with caplog.at_level(logging.INFO, "api.tracking"):
         answer = sqlite_service.client.get(f"/v1/runs/{'a' * 16}?token=hidden", headers={"X-Request-ID": "bad"})
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "bad")

@@ -6,9 +6,9 @@ import pytest
 from httpx2 import Response
 
 from ganlib.diagnosis.prescribe import prescribe
-from store import runs
-from store.db import transaction
-from store.models import DiagnosisRow
+from store.core.db import transaction
+from store.core.models import DiagnosisRow
+from store.runs import lifecycle
 from tests.support.api import Service
 from tests.support.store import claim_run, create_run, request
 from tests.support.treatment import EPOCHS, end, make_run
@@ -195,5 +195,5 @@ def test_a_run_without_a_diagnosis_is_refused(sqlite_service: Service) -> None:
     with transaction(sqlite_service.engine) as session:
         for row in session.query(DiagnosisRow).filter_by(run_id=run_id):
             session.delete(row)
-        assert runs.get(session, run_id).status == "succeeded"
+        assert lifecycle.get(session, run_id).status == "succeeded"
     assert "nothing is known of it" in refused(treat(sqlite_service, run_id), 409, "not-treatable")

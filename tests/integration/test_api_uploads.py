@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from ganlib.data.resize import cut
 from store import uploads
-from store.models import Upload
-from store.owners import Owner
+from store.core.models import Upload
+from store.scheduling.owners import Owner
 from store.uploads import UploadedSet
 from tests.support.api import Service, make_service
 from tests.support.store import SPEC

@@ -9,12 +9,12 @@ from sqlalchemy import Engine
 
 from bench.chaos.invariants import INVARIANTS, RECOVERIES, count_breaches, count_other_weights, read_state
 from bench.chaos.witness import PostgresWitness, SqliteWitness, Witness
-from store import leases
-from store.artifacts import StoredArtifact
-from store.db import make_engine, transaction, upgrade
-from store.epochs import record_epoch
-from store.leases import claim
-from store.models import Run
+from store.core.db import make_engine, transaction, upgrade
+from store.core.models import Run
+from store.files.artifacts import StoredArtifact
+from store.runs import leases
+from store.runs.leases import claim
+from store.runs.recording import record_epoch
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease
 
 ORDER = dict.fromkeys(INVARIANTS, 0)

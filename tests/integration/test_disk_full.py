@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from store import leases
-from store.db import transaction
-from store.models import Run
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.models import Run
+from store.core.settings import Settings
+from store.runs import leases
 from tests.support.store import LEASE, create_run
 from tests.support.worker import Clinic
 from worker.supervise import supervise

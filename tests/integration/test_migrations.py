@@ -11,14 +11,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, inspect, select, text
 
 from ganlib.spec.run import RunSpec
-from store import migrate, pauses, workers
-from store.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
-from store.epochs import evaluations, record_comparison
-from store.errors import DatabaseNotMigrated, DatabaseTooNew
-from store.family import family
-from store.leases import finish, pause
-from store.models import Base, EvaluationRow, Run
-from store.runs import attempts, get, list_runs
+from store import migrate
+from store.core.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
+from store.core.errors import DatabaseNotMigrated, DatabaseTooNew
+from store.core.models import Base, EvaluationRow, Run
+from store.runs import pauses
+from store.runs.leases import finish, pause
+from store.runs.lifecycle import attempts, get, list_runs
+from store.runs.lineage import family
+from store.runs.recording import evaluations, record_comparison
+from store.scheduling import workers
 from tests.support.api import with_bins
 from tests.support.comparison import create_comparison
 from tests.support.sharing import ADA, submit

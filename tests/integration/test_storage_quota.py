@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
-from store import storage
-from store.accounts import Quota, Sharing
-from store.db import transaction
-from store.models import Run
-from store.owners import Owner, ensure
-from store.settings import Settings
-from store.storage import StorageGauge
+from store.core.db import transaction
+from store.core.models import Run
+from store.core.settings import Settings
+from store.files import usage
+from store.files.usage import StorageGauge
+from store.scheduling.accounts import Quota, Sharing
+from store.scheduling.owners import Owner, ensure
 from tests.integration.test_api_comparisons import FAKE, REAL
 from tests.integration.test_api_sharing import RUN, client_of, make_shared, submit
 from tests.integration.test_api_storage import save_checkpoint
@@ -116,7 +116,7 @@ def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
 ) -> None:
     service = make_shared(sqlite_engine, tmp_path, QUOTAS)
     gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}))
-    really, calls, askers = getattr(storage, measure), list[int](), 4
+    really, calls, askers = getattr(usage, measure), list[int](), 4
     barrier = Barrier(askers)
 
     def slowly(settings: Settings) -> Any:
@@ -128,7 +128,7 @@ def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
         barrier.wait()
         gauge.require_room() if measure == "measure_usage" else gauge.require_room_of(ADA, sqlite_engine, SHARING)
 
-    monkeypatch.setattr(storage, measure, slowly)
+    monkeypatch.setattr(usage, measure, slowly)
     with ThreadPoolExecutor(askers) as pool:
         list(pool.map(ask, range(askers)))
     assert calls == [0]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, make_url
 
-from store import backup, epochs
+from store import backup
 from store.backup import back_up, restore
-from store.db import make_engine, reading, transaction, upgrade
-from store.errors import BackupFailed
-from store.places import checkpoint_files
-from store.settings import Settings
+from store.core.db import make_engine, reading, transaction, upgrade
+from store.core.errors import BackupFailed
+from store.core.settings import Settings
+from store.files.backends import checkpoint_files
+from store.runs import recording
 from tests.support.api import Service, make_service, record
 from tests.support.images import CHECKOUT
 from tests.support.servers import PostgresServer, S3Server
@@ -98,7 +99,7 @@ class Training:
             self._epoch += 1
             self._files.put(self._name(self._epoch), io.BytesIO(b"state"))
             with transaction(self._engine) as session:
-                epochs.record_epoch(session, epoch_record(self._claim, self._epoch))
+                recording.record_epoch(session, epoch_record(self._claim, self._epoch))
             if self._epoch > 2:
                 self._files.delete(self._name(self._epoch - 2))
 
@@ -176,7 +177,7 @@ def training_goes_on(
 
 def newest_checkpoint(engine: Engine, run_id: str) -> tuple[int, str]:
     with reading(engine) as session:
-        newest = epochs.last_checkpoint(session, run_id)
+        newest = recording.last_checkpoint(session, run_id)
     assert newest is not None
     return newest
 

@@ -6,11 +6,11 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DataError
 
 from ganlib.spec.request import RunRequest
-from store.batches import create_batch, get_batch
-from store.db import reading, transaction
-from store.errors import BatchNotFound, IdempotencyConflict
-from store.models import Batch, Run
-from store.runs import list_runs
+from store.core.db import reading, transaction
+from store.core.errors import BatchNotFound, IdempotencyConflict
+from store.core.models import Batch, Run
+from store.runs.batches import create_batch, get_batch
+from store.runs.lifecycle import list_runs
 from tests.support.store import claim_run, request, resolved
 
 NAMES = [f"run {number}" for number in range(12)]

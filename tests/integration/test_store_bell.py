@@ -13,8 +13,8 @@ from kombu.connection import Connection
 from kombu.message import Message
 from kombu.messaging import Consumer
 
-from store.bell import EXCHANGE, RINGERS, ROUTING_KEY, TASK, ring
-from store.settings import Settings
+from store.core.settings import Settings
+from store.operations.bell import EXCHANGE, RINGERS, ROUTING_KEY, TASK, ring
 from tests.support.servers import BrokerServer
 
 

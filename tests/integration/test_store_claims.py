@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from ganlib.spec.run import RunSpec
-from store import leases
-from store.db import now, transaction
-from store.models import Attempt, Run
-from store.runs import attempts, get
+from store.core.db import now, transaction
+from store.core.models import Attempt, Run
+from store.runs import leases
+from store.runs.lifecycle import attempts, get
 from tests.support.store import LEASE, claim_run, create_run, outcomes
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +77,8 @@ def test_claimers_at_once_never_get_the_same_run(engine: Engine) -> None:
 CLAIM_UNTIL_EMPTY = """
 import sys
 from datetime import timedelta
-from store.db import make_engine, transaction
-from store.leases import claim
+from store.core.db import make_engine, transaction
+from store.runs.leases import claim
 
 engine = make_engine(sys.argv[1])
 print("ready", flush=True)

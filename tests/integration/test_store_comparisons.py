@@ -2,10 +2,11 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from ganlib.spec.run import ComparisonSpec
-from store import comparisons, epochs, leases, runs
-from store.db import reading, transaction
-from store.errors import ComparisonNotFound, IdempotencyConflict, LeaseLost, RunNotFound
-from store.models import EvaluationRow, Run
+from store import comparisons
+from store.core.db import reading, transaction
+from store.core.errors import ComparisonNotFound, IdempotencyConflict, LeaseLost, RunNotFound
+from store.core.models import EvaluationRow, Run
+from store.runs import leases, lifecycle, recording
 from tests.support.comparison import comparison_spec, create_comparison
 from tests.support.store import claim_run, create_run, evaluation, expire_lease, outcomes
 
@@ -23,13 +24,13 @@ def test_a_new_comparison_is_queued_and_keeps_its_spec(engine: Engine) -> None:
 def test_a_run_and_a_comparison_are_not_found_as_each_other(engine: Engine) -> None:
     with transaction(engine) as session:
         comparison_id, run_id = create_comparison(session).id, create_run(session).id
-        for action in (runs.get, runs.cancel):
+        for action in (lifecycle.get, lifecycle.cancel):
             with pytest.raises(RunNotFound):
                 action(session, comparison_id)
         for action in (comparisons.get, comparisons.cancel):
             with pytest.raises(ComparisonNotFound):
                 action(session, run_id)
-        assert runs.get(session, run_id).status == "queued"
+        assert lifecycle.get(session, run_id).status == "queued"
         assert comparisons.get(session, comparison_id).status == "queued"
 
 
@@ -37,7 +38,7 @@ def test_each_list_has_its_own_kind_alone(engine: Engine) -> None:
     with transaction(engine) as session:
         made = [create_comparison(session, seed=seed).id for seed in range(3)]
         run_id = create_run(session).id
-        assert [run.id for run in runs.list_runs(session).items] == [run_id]
+        assert [run.id for run in lifecycle.list_runs(session).items] == [run_id]
         first = comparisons.list_comparisons(session, limit=2)
         rest = comparisons.list_comparisons(session, limit=2, cursor=first.next_cursor)
         assert sorted(run.id for run in (*first.items, *rest.items)) == sorted(made)
@@ -89,7 +90,7 @@ def test_a_result_and_the_success_are_one_write(engine: Engine) -> None:
     with transaction(engine) as session:
         create_comparison(session)
         claimed = claim_run(session)
-        epochs.record_comparison(session, claimed.run_id, claimed.token, evaluation(0))
+        recording.record_comparison(session, claimed.run_id, claimed.token, evaluation(0))
     with reading(engine) as session:
         found = comparisons.get(session, claimed.run_id)
         result = comparisons.result(session, claimed.run_id)
@@ -107,9 +108,9 @@ def test_a_comparison_that_was_lost_is_recorded_by_its_next_attempt_alone(engine
         assert leases.requeue_expired(session, 3) == [comparison_id]
         fresh = claim_run(session)
         with pytest.raises(LeaseLost):
-            epochs.record_comparison(session, comparison_id, stale.token, evaluation(1))
+            recording.record_comparison(session, comparison_id, stale.token, evaluation(1))
         assert session.scalars(select(EvaluationRow)).all() == []
-        epochs.record_comparison(session, comparison_id, fresh.token, evaluation(1))
+        recording.record_comparison(session, comparison_id, fresh.token, evaluation(1))
         assert outcomes(session, comparison_id) == ["lost", "succeeded"]
 
 

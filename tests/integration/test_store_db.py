@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from store.db import make_engine, now, reading, transaction
-from store.errors import DatabaseUnavailable
-from store.models import Attempt, Run
-from store.runs import get
+from store.core.db import make_engine, now, reading, transaction
+from store.core.errors import DatabaseUnavailable
+from store.core.models import Attempt, Run
+from store.runs.lifecycle import get
 from tests.support.store import create_run
 
 

@@ -11,14 +11,15 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.annotation import LabelRequest
-from store import epochs, labels, leases, runs, treatments
-from store.accounts import Quota, Sharing
-from store.artifacts import LocalArtifacts, StoredArtifact
-from store.db import transaction
-from store.deletion import delete_files_of, delete_run
-from store.errors import RunInUse, RunNotFound
-from store.files import LocalFiles
-from store.models import Attempt, Base, Run
+from store import annotations, treatments
+from store.core.db import transaction
+from store.core.errors import RunInUse, RunNotFound
+from store.core.models import Attempt, Base, Run
+from store.files.artifacts import LocalArtifacts, StoredArtifact
+from store.files.local import LocalFiles
+from store.runs import leases, lifecycle, recording
+from store.runs.deletion import delete_files_of, delete_run
+from store.scheduling.accounts import Quota, Sharing
 from tests.support.sharing import ADA, submit
 from tests.support.store import claim_run, create_run, diagnosis, epoch_record
 from tests.support.treatment import last_try, make_run, treat
@@ -31,7 +32,7 @@ def finished_run(session: Session, picture: StoredArtifact | None = None) -> str
     create_run(session)
     claimed = claim_run(session)
     pictures = {} if picture is None else {"artifacts": {"samples": picture}}
-    epochs.record_epoch(session, epoch_record(claimed, 1, **pictures))
+    recording.record_epoch(session, epoch_record(claimed, 1, **pictures))
     leases.finish(session, claimed.run_id, claimed.token, "succeeded")
     return claimed.run_id
 
@@ -52,7 +53,7 @@ def test_a_deleted_run_leaves_no_row_and_others_as_they_were(engine: Engine) -> 
         delete_run(session, deleted)
     with transaction(engine) as session:
         assert (rows_of(session, deleted), rows_of(session, other)) == (0, before)
-        assert runs.find(session, deleted) is None
+        assert lifecycle.find(session, deleted) is None
         with pytest.raises(RunNotFound):
             delete_run(session, deleted)
 
@@ -87,7 +88,7 @@ def test_a_run_that_a_quota_of_device_hours_counts_stays_for_a_day(
         )
         with pytest.raises(RunInUse, match=words):
             delete_run(session, run_id, sharing=sharing)
-        ended = runs.clock(session) - 24 * 3600 - 1
+        ended = lifecycle.clock(session) - 24 * 3600 - 1
         session.execute(update(Attempt).where(Attempt.run_id == run_id).values(ended_at=ended))
         delete_run(session, run_id, sharing=sharing)
         delete_run(session, other, sharing=others)
@@ -97,12 +98,12 @@ def test_labels_are_lost_only_where_that_is_said(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = finished_run(session)
         word = LabelRequest(finding="healthy", holds=True, author="ann", note="")
-        labels.add(session, run_id, word, diagnosis(1))
+        annotations.add(session, run_id, word, diagnosis(1))
     with transaction(engine) as session:
         with pytest.raises(RunInUse, match=r"it has 1 label, which would be lost; .* with_labels=true"):
             delete_run(session, run_id)
         delete_run(session, run_id, with_labels=True)
-        assert labels.list_labels(session).items == []
+        assert annotations.list_labels(session).items == []
 
 
 def test_a_run_goes_after_its_tries_and_takes_its_treatment_along(engine: Engine) -> None:
@@ -129,7 +130,7 @@ def test_whoever_adds_to_a_run_while_it_is_deleted_is_told_that_it_is_gone(postg
 
     def add_label() -> None:
         with transaction(postgres_engine) as session:
-            labels.add(
+            annotations.add(
                 session, run_id, LabelRequest(finding="healthy", holds=True, author="ann", note=""), diagnosis(1)
             )
 
@@ -152,7 +153,7 @@ def test_whoever_adds_to_a_run_while_it_is_deleted_is_told_that_it_is_gone(postg
 def test_the_key_of_a_deleted_run_makes_a_new_one(engine: Engine) -> None:
     with transaction(engine) as session:
         first = create_run(session, key="again").id
-        runs.cancel(session, first)
+        lifecycle.cancel(session, first)
         delete_run(session, first)
         second = create_run(session, key="again").id
         assert second != first

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.ruleset import ruleset_order
 from ganlib.diagnosis.thresholds import RULESET
 from ganlib.diagnosis.verdict import Diagnosis
-from store import epochs
-from store.db import reading, transaction
-from store.diagnoses import rediagnose
-from store.errors import RunNotFound, RunNotOver
-from store.leases import Outcome, finish
-from store.models import DiagnosisRow, Run
-from store.runs import get
+from store.core.db import reading, transaction
+from store.core.errors import RunNotFound, RunNotOver
+from store.core.models import DiagnosisRow, Run
+from store.runs import recording
+from store.runs.leases import Outcome, finish
+from store.runs.lifecycle import get
+from store.runs.rediagnosis import rediagnose
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run, create_run, diagnosis, epoch_record
 
@@ -30,7 +30,7 @@ def record(session: Session, last: int = 3, outcome: Outcome | None = "succeeded
     claimed = claim_run(session)
     for epoch in range(1, last + 1):
         found = diagnosis(epoch, collapse_since=2 if epoch >= 2 else None)
-        epochs.record_epoch(session, epoch_record(claimed, epoch, diagnosis=found))
+        recording.record_epoch(session, epoch_record(claimed, epoch, diagnosis=found))
     if outcome is not None:
         finish(session, claimed.run_id, claimed.token, outcome)
     return claimed.run_id
@@ -38,7 +38,7 @@ def record(session: Session, last: int = 3, outcome: Outcome | None = "succeeded
 
 def judge(session: Session, run_id: str, ruleset: str, *found: Diagnosis) -> None:
     """Stores what another ruleset says."""
-    session.add_all(epochs.diagnosis_row(run_id, replace(each, ruleset=ruleset)) for each in found)
+    session.add_all(recording.diagnosis_row(run_id, replace(each, ruleset=ruleset)) for each in found)
     session.flush()
 
 
@@ -62,9 +62,9 @@ def test_the_newest_ruleset_is_read_unless_another_is_asked_for(engine: Engine) 
         judge(session, run_id, "9", *(diagnosis(epoch) for epoch in (1, 2, 3)))
         judge(session, run_id, "10", *(diagnosis(epoch, collapse_since=1) for epoch in (1, 2, 3)))
     with reading(engine) as session:
-        last = [epochs.diagnosis(session, run_id, ruleset=r) for r in (None, "10", "9", "test-1", "11")]
-        second = [epochs.diagnosis(session, run_id, 2, r) for r in (None, "9")]
-        assert epochs.rulesets(session, run_id) == ["test-1", "9", "10"]
+        last = [recording.diagnosis(session, run_id, ruleset=r) for r in (None, "10", "9", "test-1", "11")]
+        second = [recording.diagnosis(session, run_id, 2, r) for r in (None, "9")]
+        assert recording.rulesets(session, run_id) == ["test-1", "9", "10"]
     assert [(d.epoch, d.ruleset, d.verdict) if d else None for d in last] == [
         (3, "10", "mode collapse"),
         (3, "10", "mode collapse"),
@@ -81,7 +81,7 @@ def test_a_history_has_every_epoch_once(engine: Engine) -> None:
         judge(session, run_id, "9", diagnosis(2), diagnosis(3))
         judge(session, run_id, "10", diagnosis(3))
     with reading(engine) as session:
-        newest, one, none = (epochs.diagnoses(session, run_id, r) for r in (None, "9", "11"))
+        newest, one, none = (recording.diagnoses(session, run_id, r) for r in (None, "9", "11"))
     assert [(d.epoch, d.ruleset) for d in newest] == [(1, "test-1"), (2, "9"), (3, "10")]
     assert [(d.epoch, d.ruleset) for d in one] == [(2, "9"), (3, "9")]
     assert none == []
@@ -98,7 +98,7 @@ def test_a_run_diagnosed_again_keeps_what_was_said_before(engine: Engine) -> Non
     assert (found.epoch, found.ruleset, found.verdict) == (3, RULESET, "undetermined")
     assert rows(engine, run_id) == sorted((epoch, r) for epoch in (1, 2, 3) for r in ("test-1", RULESET))
     with reading(engine) as session:
-        before = epochs.diagnoses(session, run_id, "test-1")
+        before = recording.diagnoses(session, run_id, "test-1")
         run = get(session, run_id)
     assert [d.verdict for d in before] == ["healthy", "mode collapse", "mode collapse"]
     assert (run.verdict, run.severity, run.first_epoch_seen) == ("undetermined", "none", None)

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from store import epochs
-from store.artifacts import StoredArtifact
-from store.db import reading, transaction
-from store.errors import EpochOutOfOrder, LeaseLost
-from store.leases import Claim, finish, hand_over
-from store.models import Base, Epoch
-from store.runs import get
-from store.series import read_steps
+from store.core.db import reading, transaction
+from store.core.errors import EpochOutOfOrder, LeaseLost
+from store.core.models import Base, Epoch
+from store.files.artifacts import StoredArtifact
+from store.runs import recording
+from store.runs.leases import Claim, finish, hand_over
+from store.runs.lifecycle import get
+from store.runs.series import read_steps
 from tests.support.store import STEPS, claim_run, create_run, diagnosis, epoch_record, evaluation, step_block
 
 PICTURE = StoredArtifact(sha256="ab" * 32, size=123, media_type="image/png")
@@ -21,7 +21,7 @@ PICTURE = StoredArtifact(sha256="ab" * 32, size=123, media_type="image/png")
 
 def record(session: Session, claimed: Claim, last: int, first: int = 1) -> None:
     for epoch in range(first, last + 1):
-        epochs.record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": PICTURE}))
+        recording.record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": PICTURE}))
 
 
 def rows_of(engine: Engine) -> dict[str, int]:
@@ -41,11 +41,11 @@ def test_an_epoch_is_recorded_with_everything_it_leaves_behind(engine: Engine) -
         claimed = claim_run(session)
         record(session, claimed, 2)
     with reading(engine) as session:
-        first, second = epochs.epochs(session, claimed.run_id)
-        history = epochs.history(session, claimed.run_id)
+        first, second = recording.epochs(session, claimed.run_id)
+        history = recording.history(session, claimed.run_id)
         steps, evaluations = history.steps, history.evaluations
-        diagnoses = epochs.diagnoses(session, claimed.run_id)
-        picture = epochs.artifact(session, claimed.run_id, "samples", 2)
+        diagnoses = recording.diagnoses(session, claimed.run_id)
+        picture = recording.artifact(session, claimed.run_id, "samples", 2)
     assert (first.epoch, first.attempt, first.first_step, first.num_steps) == (1, 1, 0, STEPS)
     assert (second.epoch, second.first_step, second.seconds) == (2, STEPS, 1.5)
     assert second.checkpoint == "attempt-1-epoch-2.safetensors"
@@ -63,7 +63,7 @@ def test_the_run_says_how_far_and_how_well_it_is(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 1)
-        epochs.record_epoch(session, epoch_record(claimed, 2, diagnosis=diagnosis(2, collapse_since=2)))
+        recording.record_epoch(session, epoch_record(claimed, 2, diagnosis=diagnosis(2, collapse_since=2)))
     with reading(engine) as session:
         run = get(session, claimed.run_id)
     assert (run.epochs_done, run.step) == (2, 2 * STEPS)
@@ -95,7 +95,7 @@ def test_an_epoch_is_neither_doubled_nor_skipped(engine: Engine, epoch: int) -> 
         record(session, claimed, 2)
     before = rows_of(engine)
     with transaction(engine) as session, pytest.raises(EpochOutOfOrder, match=f"2 epochs: epoch {epoch} cannot"):
-        epochs.record_epoch(session, epoch_record(claimed, epoch))
+        recording.record_epoch(session, epoch_record(claimed, epoch))
     assert rows_of(engine) == before
     with reading(engine) as session:
         assert get(session, claimed.run_id).epochs_done == 2
@@ -111,7 +111,7 @@ def test_writers_that_race_record_an_epoch_once(engine: Engine) -> None:
         barrier.wait()
         try:
             with transaction(engine) as session:
-                epochs.record_epoch(session, epoch_record(claimed, 1))
+                recording.record_epoch(session, epoch_record(claimed, 1))
         except EpochOutOfOrder:
             return "refused"
         return "recorded"
@@ -129,11 +129,11 @@ def test_an_attempt_that_lost_its_lease_adds_nothing_to_the_one_that_follows(eng
         hand_over(session, stale.run_id, stale.token)
         newer = claim_run(session)
     with transaction(engine) as session, pytest.raises(LeaseLost):
-        epochs.record_epoch(session, epoch_record(stale, 2))
+        recording.record_epoch(session, epoch_record(stale, 2))
     with transaction(engine) as session:
         record(session, newer, 2, first=2)
     with reading(engine) as session:
-        assert [(e.epoch, e.attempt) for e in epochs.epochs(session, newer.run_id)] == [(1, 1), (2, 2)]
+        assert [(e.epoch, e.attempt) for e in recording.epochs(session, newer.run_id)] == [(1, 1), (2, 2)]
 
 
 def test_steps_that_are_not_finite_are_kept_and_their_means_are_null(engine: Engine) -> None:
@@ -141,17 +141,17 @@ def test_steps_that_are_not_finite_are_kept_and_their_means_are_null(engine: Eng
     steps[0, 0], steps[1, 2], steps[2, 2], steps[3, 5] = np.nan, np.inf, -np.inf, 3e38
     with transaction(engine) as session:
         claimed = claim_run(session)
-        epochs.record_epoch(session, epoch_record(claimed, 1, steps=steps))
+        recording.record_epoch(session, epoch_record(claimed, 1, steps=steps))
     with reading(engine) as session:
         np.testing.assert_array_equal(read_steps(session, claimed.run_id), steps)
-        (recorded,) = epochs.epochs(session, claimed.run_id)
+        (recorded,) = recording.epochs(session, claimed.run_id)
     assert (recorded.means["d_loss_real"], recorded.means["d_loss"], recorded.means["g_loss"]) == (None, None, None)
     assert recorded.means["d_loss_fake"] == pytest.approx(101.6)
     assert recorded.means["d_grad_norm"] == pytest.approx(0.75e38)
 
 
 def test_d_loss_is_the_mean_of_both_its_parts() -> None:
-    means = epochs.column_means(np.array([[1, 3, 0, 0, 0, 0, 0, 0], [2, 4, 0, 0, 0, 0, 0, 0]], np.float32))
+    means = recording.column_means(np.array([[1, 3, 0, 0, 0, 0, 0, 0], [2, 4, 0, 0, 0, 0, 0, 0]], np.float32))
     assert (means["d_loss_real"], means["d_loss_fake"], means["d_loss"]) == (1.5, 3.5, 2.5)
 
 
@@ -161,29 +161,29 @@ def test_d_loss_is_the_mean_of_both_its_parts() -> None:
 def test_a_run_without_epochs_has_an_empty_history(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = create_run(session).id
-        history = epochs.history(session, run_id)
+        history = recording.history(session, run_id)
         steps, evaluations = history.steps, history.evaluations
         assert (steps.shape, evaluations) == ((0, 8), ())
-        assert epochs.last_checkpoint(session, run_id) is None
-        assert epochs.epochs(session, run_id) == []
-        assert epochs.diagnosis(session, run_id) is None
-        assert epochs.artifact(session, run_id, "samples", 1) is None
+        assert recording.last_checkpoint(session, run_id) is None
+        assert recording.epochs(session, run_id) == []
+        assert recording.diagnosis(session, run_id) is None
+        assert recording.artifact(session, run_id, "samples", 1) is None
 
 
 def test_a_diagnosis_is_of_one_epoch_by_default_the_last(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 3)
-        assert epochs.diagnosis(session, claimed.run_id) == diagnosis(3)
-        assert epochs.diagnosis(session, claimed.run_id, 2) == diagnosis(2)
-        assert epochs.diagnosis(session, claimed.run_id, 4) is None
+        assert recording.diagnosis(session, claimed.run_id) == diagnosis(3)
+        assert recording.diagnosis(session, claimed.run_id, 2) == diagnosis(2)
+        assert recording.diagnosis(session, claimed.run_id, 4) is None
 
 
 def test_pictures_are_listed_in_the_order_of_their_epochs(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 3)
-        assert [a.epoch for a in epochs.artifacts(session, claimed.run_id, "samples")] == [1, 2, 3]
+        assert [a.epoch for a in recording.artifacts(session, claimed.run_id, "samples")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_the_last_checkpoint_is_the_newest_that_an_epoch_names(engine: Engine) -
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 2)
-        epochs.record_epoch(session, epoch_record(claimed, 3, checkpoint=None))
-        assert epochs.last_checkpoint(session, claimed.run_id) == (2, "attempt-1-epoch-2.safetensors")
+        recording.record_epoch(session, epoch_record(claimed, 3, checkpoint=None))
+        assert recording.last_checkpoint(session, claimed.run_id) == (2, "attempt-1-epoch-2.safetensors")
 
 
 @pytest.mark.parametrize(("epoch", "evaluations"), [(0, []), (1, [0, 1]), (2, [0, 1, 2]), (3, [0, 1, 2, 3])])
@@ -225,16 +225,16 @@ def test_a_rewound_run_is_as_it_was_after_that_epoch(engine: Engine, epoch: int,
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 2)
-        epochs.record_epoch(session, epoch_record(claimed, 3, diagnosis=diagnosis(3, collapse_since=3)))
+        recording.record_epoch(session, epoch_record(claimed, 3, diagnosis=diagnosis(3, collapse_since=3)))
     with transaction(engine) as session:
-        epochs.rewind(session, claimed.run_id, claimed.token, epoch)
+        recording.rewind(session, claimed.run_id, claimed.token, epoch)
     with reading(engine) as session:
         run = get(session, claimed.run_id)
-        history = epochs.history(session, claimed.run_id)
+        history = recording.history(session, claimed.run_id)
         steps, kept = history.steps, history.evaluations
-        pictures = epochs.artifacts(session, claimed.run_id, "samples")
-        diagnoses = epochs.diagnoses(session, claimed.run_id)
-        recorded = epochs.epochs(session, claimed.run_id)
+        pictures = recording.artifacts(session, claimed.run_id, "samples")
+        diagnoses = recording.diagnoses(session, claimed.run_id)
+        recorded = recording.epochs(session, claimed.run_id)
     assert (run.epochs_done, run.step) == (epoch, epoch * STEPS)
     assert run.verdict == (None, "healthy", "healthy", "mode collapse")[epoch]
     assert run.first_epoch_seen == (3 if epoch == 3 else None)
@@ -251,7 +251,7 @@ def test_a_rewound_run_can_be_recorded_again(engine: Engine) -> None:
         hand_over(session, first.run_id, first.token)
     with transaction(engine) as session:
         second = claim_run(session)
-        epochs.rewind(session, second.run_id, second.token, 0)
+        recording.rewind(session, second.run_id, second.token, 0)
         record(session, second, 3)
     with reading(engine) as session:
         assert session.scalars(select(Epoch.attempt)).all() == [2, 2, 2]
@@ -264,7 +264,7 @@ def test_a_rewind_leaves_other_runs_alone(engine: Engine) -> None:
     before = rows_of(engine)
     with transaction(engine) as session:
         record(session, rewound, 2)
-        epochs.rewind(session, rewound.run_id, rewound.token, 0)
+        recording.rewind(session, rewound.run_id, rewound.token, 0)
     assert rows_of(engine) == before
 
 
@@ -273,6 +273,6 @@ def test_a_run_cannot_be_rewound_to_an_epoch_it_never_had(engine: Engine) -> Non
         claimed = claim_run(session)
         record(session, claimed, 2)
     with transaction(engine) as session, pytest.raises(EpochOutOfOrder):
-        epochs.rewind(session, claimed.run_id, claimed.token, 3)
+        recording.rewind(session, claimed.run_id, claimed.token, 3)
     with reading(engine) as session:
         assert get(session, claimed.run_id).step == 2 * STEPS

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from ganlib.spec.request import InvalidRequest, TreatmentRequest
 from ganlib.spec.run import RunSpec, spec_hash
-from store import extensions, leases
-from store.db import transaction
-from store.epochs import record_epoch
-from store.errors import NotExtendable, RunNotFound
-from store.models import Epoch
-from store.runs import create, get
+from store.core.db import transaction
+from store.core.errors import NotExtendable, RunNotFound
+from store.core.models import Epoch
+from store.runs import extensions, leases
+from store.runs.lifecycle import create, get
+from store.runs.recording import record_epoch
 from store.treatments import create as treat
 from tests.support.api import Service
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, request

@@ -14,11 +14,11 @@ from pathlib import Path
 import obstore
 import pytest
 
-from store.errors import FileDamaged, FileMissing, StoreUnavailable
-from store.files import Files, LocalFiles
-from store.places import checkpoint_files
-from store.s3_files import MAX_RETRIES, PART_BYTES, S3Files
-from store.settings import Settings
+from store.core.errors import FileDamaged, FileMissing, StoreUnavailable
+from store.core.settings import Settings
+from store.files.backends import checkpoint_files
+from store.files.local import Files, LocalFiles
+from store.files.s3 import MAX_RETRIES, PART_BYTES, S3Files
 from tests.support.proxy import proxy
 from tests.support.servers import S3Server
 

@@ -7,10 +7,10 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.annotation import LabelRequest
-from store import labels
-from store.db import reading, transaction
-from store.errors import IdempotencyConflict, InvalidCursor
-from store.models import Label
+from store import annotations
+from store.core.db import reading, transaction
+from store.core.errors import IdempotencyConflict, InvalidCursor
+from store.core.models import Label
 from tests.support.store import create_run, diagnosis
 
 
@@ -19,7 +19,7 @@ def request(**changes: Any) -> LabelRequest:
 
 
 def add(session: Session, run_id: str, key: str | None = None, **changes: Any) -> Label:
-    return labels.add(session, run_id, request(**changes), diagnosis(3, collapse_since=2), idempotency_key=key)
+    return annotations.add(session, run_id, request(**changes), diagnosis(3, collapse_since=2), idempotency_key=key)
 
 
 def test_a_label_is_kept_beside_what_was_known(engine: Engine) -> None:
@@ -28,7 +28,7 @@ def test_a_label_is_kept_beside_what_was_known(engine: Engine) -> None:
         run_id = create_run(session).id
         add(session, run_id, epoch=3, note=note)
     with reading(engine) as session:
-        (label,) = labels.of_run(session, run_id)
+        (label,) = annotations.of_run(session, run_id)
     assert (label.run_id, label.finding, label.holds, label.epoch) == (run_id, "mode collapse", False, 3)
     assert (label.author, label.note) == ("ada", note)
     assert (label.ruleset, label.verdict) == ("test-1", "mode collapse")
@@ -42,7 +42,7 @@ def test_labels_that_contradict_each_other_are_all_kept(engine: Engine) -> None:
             add(session, run_id, author=author, holds=holds).created_at -= age_s
         add(session, create_run(session).id, author="eve")
     with reading(engine) as session:
-        found = [(label.author, label.holds) for label in labels.of_run(session, run_id)]
+        found = [(label.author, label.holds) for label in annotations.of_run(session, run_id)]
     assert found == [("bob", True), ("ada", False), ("ada", True)]  # newest first
 
 
@@ -55,7 +55,7 @@ def test_labels_are_listed_newest_first_page_by_page(engine: Engine) -> None:
     cursor = None
     while cursor is not None or not pages:
         with reading(engine) as session:
-            page = labels.list_labels(session, limit=2, cursor=cursor)
+            page = annotations.list_labels(session, limit=2, cursor=cursor)
         pages.append("".join(label.author for label in page.items))
         cursor = page.next_cursor
     assert pages == ["ed", "cb", "a"]
@@ -63,7 +63,7 @@ def test_labels_are_listed_newest_first_page_by_page(engine: Engine) -> None:
 
 def test_a_cursor_that_was_made_up_is_refused(sqlite_engine: Engine) -> None:
     with reading(sqlite_engine) as session, pytest.raises(InvalidCursor):
-        labels.list_labels(session, cursor="MTIz")
+        annotations.list_labels(session, cursor="MTIz")
 
 
 def test_all_labels_are_read_with_their_runs_oldest_first(engine: Engine) -> None:
@@ -72,7 +72,7 @@ def test_all_labels_are_read_with_their_runs_oldest_first(engine: Engine) -> Non
         for age_s, run in enumerate([second, first, second]):
             add(session, run.id).created_at -= age_s
     with reading(engine) as session:
-        found = [(label.run_id == run.id, run.name) for label, run in labels.with_runs(session)]
+        found = [(label.run_id == run.id, run.name) for label, run in annotations.with_runs(session)]
     assert found == [(True, "second"), (True, "first"), (True, "second")]
 
 
@@ -93,7 +93,7 @@ def test_a_key_is_refused_for_another_label(engine: Engine, changes: dict[str, A
     with pytest.raises(IdempotencyConflict, match="key-1"), transaction(engine) as session:
         add(session, run_id, "key-1", **changes)
     with reading(engine) as session:
-        assert [label.note for label in labels.of_run(session, run_id)] == [""]
+        assert [label.note for label in annotations.of_run(session, run_id)] == [""]
 
 
 def test_a_key_is_refused_for_the_same_words_on_another_run(engine: Engine) -> None:

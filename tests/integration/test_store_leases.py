@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from store import leases
-from store.db import now, transaction
-from store.epochs import record_epoch, rewind
-from store.errors import LeaseLost
-from store.models import Run
-from store.runs import attempts, cancel, get
+from store.core.db import now, transaction
+from store.core.errors import LeaseLost
+from store.core.models import Run
+from store.runs import leases
+from store.runs.lifecycle import attempts, cancel, get
+from store.runs.recording import record_epoch, rewind
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease, outcomes
 
 # --- while it runs ---

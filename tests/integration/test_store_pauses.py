@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import Engine
 
-from store import leases, pauses, runs
-from store.db import transaction
-from store.errors import LeaseLost, NotPausable, RunNotFound
-from store.models import Run
-from store.runs import attempts, get
+from store.core.db import transaction
+from store.core.errors import LeaseLost, NotPausable, RunNotFound
+from store.core.models import Run
+from store.runs import leases, lifecycle, pauses
+from store.runs.lifecycle import attempts, get
 from tests.support.comparison import create_comparison
 from tests.support.sharing import claim_users
 from tests.support.store import LEASE, claim_run, create_run, expire_lease, outcomes
@@ -95,7 +95,7 @@ def test_a_cancel_wins_over_a_pause(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         pauses.pause(session, claimed.run_id)
-        runs.cancel(session, claimed.run_id)
+        lifecycle.cancel(session, claimed.run_id)
         assert leases.pause(session, claimed.run_id, claimed.token) == "cancelled"
         assert get(session, claimed.run_id).finished_at is not None
 
@@ -104,7 +104,7 @@ def test_a_paused_run_can_be_cancelled(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = create_run(session).id
         pauses.pause(session, run_id)
-        run = runs.cancel(session, run_id)
+        run = lifecycle.cancel(session, run_id)
         assert (run.status, run.cancel_requested) == ("cancelled", True)
         assert run.finished_at is not None
 
@@ -121,7 +121,7 @@ def test_a_success_wins_over_a_pause(engine: Engine) -> None:
 def test_what_is_over_or_no_training_is_not_paused(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = create_run(session).id
-        runs.cancel(session, run_id)
+        lifecycle.cancel(session, run_id)
         for change in (pauses.pause, pauses.resume):
             with pytest.raises(NotPausable, match="is over: cancelled; it can neither be paused nor resumed"):
                 change(session, run_id)

@@ -9,17 +9,18 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store import leases, pauses, preemption, runs, workers
-from store.accounts import EQUAL, Sharing
-from store.db import transaction
-from store.epochs import record_epoch
-from store.leases import Claim
-from store.models import Attempt, Epoch, Run
-from store.needs import GB
-from store.preemption import Asked
-from store.runs import attempts, clock, get
-from store.waiting import why_waiting
-from store.workers import EVERY_WORKER
+from store.core.db import transaction
+from store.core.models import Attempt, Epoch, Run
+from store.runs import leases, lifecycle, pauses
+from store.runs.leases import Claim
+from store.runs.lifecycle import attempts, clock, get
+from store.runs.recording import record_epoch
+from store.scheduling import preemption, workers
+from store.scheduling.accounts import EQUAL, Sharing
+from store.scheduling.explain import why_waiting
+from store.scheduling.preemption import Asked
+from store.scheduling.requirements import GB
+from store.scheduling.workers import EVERY_WORKER
 from tests.support.comparison import create_comparison
 from tests.support.sharing import ADA, RUNNING_1, submit
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease, outcomes
@@ -154,7 +155,7 @@ def test_what_cannot_give_way_is_not_asked(engine: Engine) -> None:
         workers.drain(session, "worker-1")
         expire_lease(session, silent.run_id)
         pauses.pause(session, pausing.run_id)
-        runs.cancel(session, cancelled.run_id)
+        lifecycle.cancel(session, cancelled.run_id)
         wait_for(session)
         assert ask(session) is None
         workers.end_drain(session, "worker-1")
@@ -233,7 +234,7 @@ def test_a_run_goes_on_where_the_other_waits_no_longer(engine: Engine, what: str
         ask(session)
         claimed = claim_run(session, "worker-2") if what == "claimed" else None
         if what != "claimed":
-            {"cancelled": runs.cancel, "paused": pauses.pause}[what](session, urgent)
+            {"cancelled": lifecycle.cancel, "paused": pauses.pause}[what](session, urgent)
         if noticed == "renew":
             assert not leases.renew(session, low.run_id, low.token, LEASE).pause_requested
         else:
@@ -261,7 +262,7 @@ def test_what_people_ask_for_and_success_win(engine: Engine, what: str) -> None:
         if what == "succeeded":
             leases.finish(session, low.run_id, low.token, "succeeded")
         else:
-            {"paused": pauses.pause, "cancelled": runs.cancel}[what](session, low.run_id)
+            {"paused": pauses.pause, "cancelled": lifecycle.cancel}[what](session, low.run_id)
             assert leases.pause(session, low.run_id, low.token) == what
         run = get(session, low.run_id)
         assert (run.status, run.gives_way_to) == (what, None)

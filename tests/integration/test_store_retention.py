@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store import epochs, leases
-from store.artifacts import LocalArtifacts
-from store.db import reading, transaction
-from store.leases import Claim
-from store.models import Epoch, Run
-from store.places import checkpoint_files, open_artifacts, open_uploaded
+from store.core.db import reading, transaction
+from store.core.models import Epoch, Run
+from store.core.settings import Settings
+from store.files.artifacts import LocalArtifacts
+from store.files.backends import checkpoint_files, open_artifacts, open_uploaded
+from store.files.s3 import S3Files
 from store.retention import collect
-from store.s3_files import S3Files
-from store.settings import Settings
+from store.runs import leases, recording
+from store.runs.leases import Claim
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
 from tests.support.servers import S3Server
@@ -57,7 +57,7 @@ def record(session: Session, settings: Settings, num_epochs: int = 3) -> Claim:
         path = checkpoint_files(settings).local_path(f"{claimed.run_id}/attempt-1-epoch-{epoch}.safetensors")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"state")
-        epochs.record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": picture}))
+        recording.record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": picture}))
     return claimed
 
 
@@ -74,7 +74,7 @@ def finish(engine: Engine, settings: Settings, days_ago: float = 0) -> str:
 
 def pictures(engine: Engine, run_id: str) -> list[int]:
     with reading(engine) as session:
-        return [artifact.epoch for artifact in epochs.artifacts(session, run_id, "samples")]
+        return [artifact.epoch for artifact in recording.artifacts(session, run_id, "samples")]
 
 
 def changed(settings: Settings, **changes: Any) -> Settings:
@@ -218,7 +218,7 @@ def test_checkpoints_of_runs_that_are_over_expire(engine: Engine, settings: Sett
     left = {entry.name.partition("/")[0] for entry in checkpoint_files(settings).entries()}
     assert left == {new, needed}
     with reading(engine) as session:
-        assert epochs.last_checkpoint(session, old) is None
+        assert recording.last_checkpoint(session, old) is None
 
 
 def test_a_host_forgets_copies_of_what_another_deleted(engine: Engine, s3_server: S3Server, tmp_path: Path) -> None:

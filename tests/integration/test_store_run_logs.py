@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from store import run_logs
-from store.db import make_engine, reading, transaction
-from store.deletion import delete_run
-from store.errors import RunNotFound
-from store.leases import finish
-from store.models import LogPiece
-from store.run_logs import KEPT_BYTES, PIECE_BYTES, Part
+from store.core.db import make_engine, reading, transaction
+from store.core.errors import RunNotFound
+from store.core.models import LogPiece
+from store.runs import logs
+from store.runs.deletion import delete_run
+from store.runs.leases import finish
+from store.runs.logs import KEPT_BYTES, PIECE_BYTES, Part
 from tests.support.store import claim_run
 from worker.run_log import RunLog
 
@@ -24,14 +24,14 @@ def run_id(engine: Engine) -> str:
 
 def read(engine: Engine, run_id: str, after: int = 0) -> Part:
     with reading(engine) as session:
-        return run_logs.read(session, run_id, 1, after)
+        return logs.read(session, run_id, 1, after)
 
 
 def test_a_log_is_read_from_any_byte_on(engine: Engine, run_id: str) -> None:
     with transaction(engine) as session:
-        run_logs.append(session, run_id, 1, 0, b"one\n")
-        run_logs.append(session, run_id, 1, 4, b"\xfftwo\n")
-        run_logs.append(session, run_id, 2, 0, b"of another attempt\n")
+        logs.append(session, run_id, 1, 0, b"one\n")
+        logs.append(session, run_id, 1, 4, b"\xfftwo\n")
+        logs.append(session, run_id, 2, 0, b"of another attempt\n")
     assert read(engine, run_id) == Part(start=0, content=b"one\n\xfftwo\n")
     assert read(engine, run_id, 6) == Part(start=6, content=b"wo\n")
     assert read(engine, run_id, 9) == Part(start=9, content=b"")
@@ -42,7 +42,7 @@ def test_old_pieces_are_forgotten_and_the_rest_knows_where_it_begins(engine: Eng
     content = bytes(range(256)) * 4096  # 1 MiB
     for start in range(0, len(content), 100_000):
         with transaction(engine) as session:
-            run_logs.append(session, run_id, 1, start, content[start : start + 100_000])
+            logs.append(session, run_id, 1, start, content[start : start + 100_000])
     found = read(engine, run_id)
     assert KEPT_BYTES - PIECE_BYTES <= len(found.content) <= KEPT_BYTES
     assert found.content == content[found.start :]
@@ -83,13 +83,13 @@ def test_what_is_logged_faster_than_it_is_stored_leaves_a_gap_but_no_wrong_place
 def test_a_piece_whose_answer_was_lost_may_be_stored_again(engine: Engine, run_id: str) -> None:
     for content in (b"one\n", b"one\ntwo\n"):
         with transaction(engine) as session:
-            run_logs.append(session, run_id, 1, 0, content)
+            logs.append(session, run_id, 1, 0, content)
     assert read(engine, run_id) == Part(start=0, content=b"one\ntwo\n")
 
 
 def test_the_log_of_a_run_that_was_deleted_meanwhile_harms_nobody(engine: Engine, run_id: str, tmp_path: Path) -> None:
     with transaction(engine) as session, pytest.raises(RunNotFound):
-        run_logs.append(session, "a" * 16, 1, 0, b"late\n")
+        logs.append(session, "a" * 16, 1, 0, b"late\n")
     log = RunLog(tmp_path, "a" * 16, 1, engine=engine)
     log.write(b"late\n")
     log.store()
@@ -101,7 +101,7 @@ def test_the_log_of_a_run_that_was_deleted_meanwhile_harms_nobody(engine: Engine
 
 def test_a_deleted_run_takes_its_logs_with_it(engine: Engine, run_id: str) -> None:
     with transaction(engine) as session:
-        run_logs.append(session, run_id, 1, 0, b"one\n")
+        logs.append(session, run_id, 1, 0, b"one\n")
         finish(session, run_id, 1, "cancelled")
         delete_run(session, run_id)
     assert read(engine, run_id).content == b""

@@ -5,11 +5,11 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from ganlib.spec.run import RunSpec, spec_hash
-from store.db import now, reading, transaction
-from store.errors import IdempotencyConflict, InvalidCursor, RunNotFound
-from store.leases import finish
-from store.models import Run
-from store.runs import cancel, create, get, list_runs
+from store.core.db import now, reading, transaction
+from store.core.errors import IdempotencyConflict, InvalidCursor, RunNotFound
+from store.core.models import Run
+from store.runs.leases import finish
+from store.runs.lifecycle import cancel, create, get, list_runs
 from tests.support.store import claim_run, create_run, request, resolved
 
 

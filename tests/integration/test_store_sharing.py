@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from store import leases, quotas, workers
-from store.accounts import EQUAL, Quota, Sharing
-from store.db import transaction
-from store.errors import QuotaExceeded, WorkerNotFound
-from store.models import OwnerRow, Run
-from store.owners import HALF_LIFE_S, Owner
-from store.runs import get
-from store.workers import EVERY_WORKER
+from store.core.db import transaction
+from store.core.errors import QuotaExceeded, WorkerNotFound
+from store.core.models import OwnerRow, Run
+from store.runs import leases
+from store.runs.lifecycle import get
+from store.scheduling import quotas, workers
+from store.scheduling.accounts import EQUAL, Quota, Sharing
+from store.scheduling.owners import HALF_LIFE_S, Owner
+from store.scheduling.workers import EVERY_WORKER
 from tests.support.sharing import (
     ADA,
     BOB,

@@ -16,10 +16,9 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.prescribe import prescribe
 from ganlib.spec.request import InvalidRequest, TreatmentRequest
 from ganlib.spec.run import RunSpec
-from store import leases, runs, treatments
-from store.artifacts import StoredArtifact
-from store.db import reading, transaction
-from store.errors import (
+from store import treatments
+from store.core.db import reading, transaction
+from store.core.errors import (
     DatabaseUnavailable,
     IdempotencyConflict,
     LeaseLost,
@@ -27,8 +26,10 @@ from store.errors import (
     RunNotFound,
     TreatmentNotFound,
 )
-from store.family import family
-from store.models import DiagnosisRow, Run
+from store.core.models import DiagnosisRow, Run
+from store.files.artifacts import StoredArtifact
+from store.runs import leases, lifecycle
+from store.runs.lineage import family
 from store.uploads import UploadedSet
 from store.uploads import create as create_upload
 from tests.support.comparison import create_comparison
@@ -43,7 +44,7 @@ FAILURE = {"error": "gone", "error_kind": "Gone"}
 
 def test_a_treatment_begins_with_a_queued_run_of_the_first_remedy(engine: Engine) -> None:
     with transaction(engine) as session:
-        sick = runs.get(session, make_run(session, "mode collapse", seed=7))
+        sick = lifecycle.get(session, make_run(session, "mode collapse", seed=7))
         sick.priority = 5
         treatment = treat(session, sick.id)
     with transaction(engine) as session:
@@ -379,7 +380,7 @@ def test_cancelling_a_treatment_cancels_its_queued_try(engine: Engine) -> None:
         assert treatments.cancel(session, treatment_id).status == "cancelled"
     assert state(engine, treatment_id) == ("cancelled", None, ["cancelled"])
     with transaction(engine) as session:
-        assert runs.get(session, first).cancel_requested
+        assert lifecycle.get(session, first).cancel_requested
         assert treatments.cancel(session, treatment_id).status == "cancelled"
 
 
@@ -398,7 +399,7 @@ def test_cancelling_the_try_alone_ends_the_treatment_too(engine: Engine, is_runn
     treatment_id, first = begin(engine)
     with transaction(engine) as session:
         token = take(session, first).token if is_running else 0
-        runs.cancel(session, first)
+        lifecycle.cancel(session, first)
         if is_running:
             leases.hand_over(session, first, token)
     assert state(engine, treatment_id) == ("cancelled", None, ["cancelled"])
@@ -486,7 +487,7 @@ def test_a_finish_that_fails_in_the_middle_leaves_neither_the_end_nor_the_next_t
     assert state(engine, treatment_id) == ("running", None, ["running"])
     with transaction(engine) as session:
         assert outcomes(session, first) == ["running"]
-        assert runs.get(session, first).epochs_done == 0
+        assert lifecycle.get(session, first).epochs_done == 0
     finish(engine, claimed)
     assert state(engine, treatment_id) == ("running", None, ["succeeded", "queued"])
     with pytest.raises(LeaseLost), transaction(engine) as session:

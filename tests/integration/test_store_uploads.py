@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import leases, runs, uploads
-from store.artifacts import LocalArtifacts
-from store.db import reading, transaction
-from store.errors import UploadInUse, UploadNotFound
-from store.models import Run
+from store import uploads
+from store.core.db import reading, transaction
+from store.core.errors import UploadInUse, UploadNotFound
+from store.core.models import Run
+from store.files.artifacts import LocalArtifacts
+from store.runs import leases, lifecycle
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run, create_run, request
 from tests.support.uploads import create_upload, dataset_of, uploaded_set
@@ -32,7 +33,7 @@ def files(artifacts: LocalArtifacts, tmp_path: Path) -> set[str]:
 def create_run_on(session: Session, upload_id: str) -> Run:
     upload = uploads.get_locked(session, upload_id, shared=True)
     wanted = request(dataset=dataset_of(upload))
-    return runs.create(session, wanted, wanted.resolve())
+    return lifecycle.create(session, wanted, wanted.resolve())
 
 
 def test_an_upload_is_found_and_listed(engine: Engine, artifacts: LocalArtifacts) -> None:

@@ -4,14 +4,15 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store import leases, pauses, workers
-from store.accounts import EQUAL
-from store.db import transaction
-from store.models import Run
-from store.owners import Owner
-from store.runs import get
-from store.waiting import Waiting, why_waiting
-from store.workers import EVERY_WORKER
+from store.core.db import transaction
+from store.core.models import Run
+from store.runs import leases, pauses
+from store.runs.lifecycle import get
+from store.scheduling import workers
+from store.scheduling.accounts import EQUAL
+from store.scheduling.explain import Waiting, why_waiting
+from store.scheduling.owners import Owner
+from store.scheduling.workers import EVERY_WORKER
 from tests.support.sharing import ADA, CYD, RUNNING_1, began_ago, have_used, seen_ago, submit
 from tests.support.store import LEASE, claim_run, create_run
 

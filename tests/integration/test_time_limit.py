@@ -10,13 +10,13 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from ganlib.training.checkpoint import CheckpointUnreadable
-from store import extensions, leases, pauses
-from store.attempts import TIME_LIMIT, seconds_left
-from store.db import make_engine, transaction, upgrade
-from store.epochs import record_epoch
-from store.errors import NotExtendable
-from store.models import Attempt, Epoch, Run
-from store.runs import create, get
+from store.core.db import make_engine, transaction, upgrade
+from store.core.errors import NotExtendable
+from store.core.models import Attempt, Epoch, Run
+from store.runs import extensions, leases, pauses
+from store.runs.attempts import TIME_LIMIT, seconds_left
+from store.runs.lifecycle import create, get
+from store.runs.recording import record_epoch
 from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.sharing import began_ago

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from store import tracing
-from store.db import transaction
-from store.models import Run
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.models import Run
+from store.core.settings import Settings
+from store.operations import tracing
 from tests.support.images import CHECKOUT
 from tests.support.otlp import Collector, collecting
 from tests.support.worker import SPEC, Clinic, clinic_at
@@ -93,7 +93,7 @@ def test_every_attempt_goes_on_in_the_trace_of_its_run_and_one_that_fails_says_s
 def test_a_collector_that_does_not_answer_holds_nobody_up() -> None:
     script = (
         "import time\n"
-        "from store.settings import Settings\n"
+        "from store.core.settings import Settings\n"
         "from store import tracing\n"
         "tracing.configure_tracing('x', Settings())\n"
         "tracing.add_span('epoch', {}, traceparent=None, seconds=1)\n"
@@ -118,7 +118,7 @@ def test_a_collector_that_does_not_answer_holds_nobody_up() -> None:
 def test_nothing_of_opentelemetry_is_imported_where_no_collector_is_configured() -> None:
     script = (
         "import sys\n"
-        "from store.settings import Settings\n"
+        "from store.core.settings import Settings\n"
         "from store import tracing\n"
         "tracing.configure_tracing('x', Settings())\n"
         "with tracing.span('x', {}) as span: span.note({'a': 1}); span.fail('no'); span.rename('y')\n"

@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 
 from ganlib.evaluation.reference import InvalidComparison
 from ganlib.records import Evaluation
-from store import comparisons, epochs, leases, runs
-from store.artifacts import LocalArtifacts
-from store.db import reading, transaction
-from store.errors import ArtifactNotFound, LeaseLost
-from store.models import Attempt, Run
-from store.settings import Settings
+from store import comparisons
+from store.core.db import reading, transaction
+from store.core.errors import ArtifactNotFound, LeaseLost
+from store.core.models import Attempt, Run
+from store.core.settings import Settings
+from store.files.artifacts import LocalArtifacts
+from store.runs import leases, lifecycle, recording
 from tests.support.comparison import create_comparison
 from tests.support.store import LEASE, expire_lease
 from worker.comparison import compare_samples
@@ -85,7 +86,7 @@ class Scene:
     def read(self, ticket: Ticket) -> tuple[Run, Evaluation | None, list[Attempt]]:
         with reading(self.engine) as session:
             run = comparisons.get(session, ticket.run_id)
-            return run, comparisons.result(session, run.id), runs.attempts(session, run.id)
+            return run, comparisons.result(session, run.id), lifecycle.attempts(session, run.id)
 
     def lose_lease(self, ticket: Ticket) -> None:
         with transaction(self.engine) as session:
@@ -123,7 +124,7 @@ def test_a_comparison_of_images_keeps_what_its_bins_hold(scene: Scene) -> None:
     ticket = scene.create(images(0), images(1))
     scene.compare(ticket)
     with reading(scene.engine) as session:
-        (kept,) = epochs.artifacts(session, ticket.run_id, "bins")
+        (kept,) = recording.artifacts(session, ticket.run_id, "bins")
     assert Image.open(io.BytesIO(scene.artifacts.get(kept.sha256))).size == (6 * 4, 6)  # K = 4 of 120 samples
 
 

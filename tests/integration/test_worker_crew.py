@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from store import leases, runs
-from store.db import reading, transaction
-from store.leases import Claim
-from store.models import Run
-from store.series import read_steps
-from store.settings import Settings
+from store.core.db import reading, transaction
+from store.core.models import Run
+from store.core.settings import Settings
+from store.runs import leases, lifecycle
+from store.runs.leases import Claim
+from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
 from tests.support.worker import Clinic, is_alive
@@ -128,7 +128,7 @@ def test_a_cancel_ends_all_processes_within_seconds(scene: Scene) -> None:
     scene.start(run_id)
     both = scene.processes(run_id)
     with transaction(scene.engine) as session:
-        runs.cancel(session, run_id)
+        lifecycle.cancel(session, run_id)
     assert seconds_until(lambda: not any(map(is_alive, both))) < 5
     assert scene.wait(run_id).status == "cancelled"
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Engine
 
-from store import gpu_readings
-from store.db import reading
+from store.core.db import reading
+from store.scheduling import gpu_readings
 from tests.support.nvml import FakeError, driver
 from worker import gpus
 from worker.gpus import GpuReader

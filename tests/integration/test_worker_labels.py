@@ -11,14 +11,15 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store import leases, preemption, workers
-from store.accounts import EQUAL, Sharing
-from store.db import reading, transaction
-from store.models import Run
-from store.needs import Needs
-from store.owners import Owner
-from store.runs import create, get
-from store.waiting import Waiting, why_waiting
+from store.core.db import reading, transaction
+from store.core.models import Run
+from store.runs import leases
+from store.runs.lifecycle import create, get
+from store.scheduling import preemption, workers
+from store.scheduling.accounts import EQUAL, Sharing
+from store.scheduling.explain import Waiting, why_waiting
+from store.scheduling.owners import Owner
+from store.scheduling.requirements import Needs
 from tests.support.images import CHECKOUT
 from tests.support.processes import running
 from tests.support.sharing import ADA, BOB, CYD, RUNNING_1, have_used

@@ -10,8 +10,8 @@ import pytest
 from celery import Celery
 
 from ganclinic.client import Client
-from store import run_logs
-from store.db import reading
+from store.core.db import reading
+from store.runs import logs
 from tests.support.images import CHECKOUT
 from tests.support.worker import Clinic, clinic_at, wait_for_listeners
 from worker.app import HEARTBEAT_INTERVAL_S
@@ -32,7 +32,7 @@ def clinic(sqlite_url: str, tmp_path: Path) -> Iterator[Clinic]:
 
 def stored_log(clinic: Clinic, run_id: str, attempt: int) -> str:
     with reading(clinic.engine) as session:
-        return run_logs.read(session, run_id, attempt).content.decode()
+        return logs.read(session, run_id, attempt).content.decode()
 
 
 def test_a_run_that_crashes_every_time_fails_with_its_last_log_lines(clinic: Clinic, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from store import leases
-from store.db import transaction
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.settings import Settings
+from store.runs import leases
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
 from tests.support.worker import Clinic

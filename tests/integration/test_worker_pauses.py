@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from ganlib.training.checkpoint import CheckpointUnreadable
-from store import extensions, pauses, workers
-from store.db import make_engine, transaction, upgrade
-from store.workers import EVERY_WORKER
+from store.core.db import make_engine, transaction, upgrade
+from store.runs import extensions, pauses
+from store.scheduling import workers
+from store.scheduling.workers import EVERY_WORKER
 from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.worker import Clinic, clinic_at

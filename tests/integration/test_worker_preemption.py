@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from store import preemption
-from store.db import make_engine, transaction, upgrade
-from store.models import Run
-from store.runs import create, get
-from store.settings import Settings
+from store.core.db import make_engine, transaction, upgrade
+from store.core.models import Run
+from store.core.settings import Settings
+from store.runs.lifecycle import create, get
+from store.scheduling import preemption
 from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.store import claim_run, create_run, request

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from store import leases, runs, workers
-from store.accounts import EQUAL
-from store.db import reading, transaction
-from store.leases import Claim
-from store.needs import GB
-from store.settings import Settings
-from store.waiting import why_waiting
+from store.core.db import reading, transaction
+from store.core.settings import Settings
+from store.runs import leases, lifecycle
+from store.runs.leases import Claim
+from store.scheduling import workers
+from store.scheduling.accounts import EQUAL
+from store.scheduling.explain import why_waiting
+from store.scheduling.requirements import GB
 from tests.support.images import CHECKOUT
 from tests.support.processes import running
 from tests.support.store import request
@@ -72,7 +73,7 @@ class Ward:
     def submit(self, gb: float | None) -> str:
         wanted = request(None, **{"resources.gpu_memory_gb": gb})
         with transaction(self.engine) as session:
-            run_id = runs.create(session, wanted, wanted.resolve()).id
+            run_id = lifecycle.create(session, wanted, wanted.resolve()).id
             self._let_go[run_id] = threading.Event()  # before it can be claimed
             return run_id
 
@@ -91,7 +92,7 @@ class Ward:
 
     def reasons(self, run_id: str) -> list[str]:
         with reading(self.engine) as session:
-            return [reason.text for reason in why_waiting(session, runs.get(session, run_id), EQUAL).reasons]
+            return [reason.text for reason in why_waiting(session, lifecycle.get(session, run_id), EQUAL).reasons]
 
     def wait_for_reason(self, run_id: str, text: str) -> None:
         while text not in self.reasons(run_id):

@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from store import leases, runs, workers
-from store.db import make_engine, transaction
-from store.leases import Claim
-from store.settings import Settings
+from store.core.db import make_engine, transaction
+from store.core.settings import Settings
+from store.runs import leases, lifecycle
+from store.runs.leases import Claim
+from store.scheduling import workers
 from tests.support.store import claim_run, create_run, expire_lease
 from worker.room import Share
 from worker.slot import Slot
@@ -99,7 +100,7 @@ def test_a_bell_that_rings_while_the_slot_is_busy_is_heard_afterwards(engine: En
 
 def status(engine: Engine, run_id: str) -> str:
     with transaction(engine) as session:
-        return runs.get(session, run_id).status
+        return lifecycle.get(session, run_id).status
 
 
 def test_without_a_bell_the_slot_polls(engine: Engine, trainer: Trainer) -> None:

@@ -14,11 +14,11 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine
 
-from store import leases, runs
-from store.db import transaction
-from store.leases import Claim
-from store.models import Attempt, Run
-from store.settings import Settings
+from store.core.db import transaction
+from store.core.models import Attempt, Run
+from store.core.settings import Settings
+from store.runs import leases, lifecycle
+from store.runs.leases import Claim
 from tests.support.servers import PostgresServer
 from tests.support.store import claim_run, expire_lease
 from tests.support.worker import is_alive
@@ -68,15 +68,15 @@ class Scene:
 
     def run(self) -> Run:
         with transaction(self.engine) as session:
-            return runs.get(session, self.claim.run_id)
+            return lifecycle.get(session, self.claim.run_id)
 
     def attempt(self) -> Attempt:
         with transaction(self.engine) as session:
-            return runs.attempts(session, self.claim.run_id)[-1]
+            return lifecycle.attempts(session, self.claim.run_id)[-1]
 
     def cancel(self) -> None:
         with transaction(self.engine) as session:
-            runs.cancel(session, self.claim.run_id)
+            lifecycle.cancel(session, self.claim.run_id)
 
     def wait_for_step(self, step: int) -> None:
         while self.run().step < step:
@@ -216,7 +216,7 @@ def test_a_success_that_comes_with_a_cancel_is_a_success(scene: Scene) -> None:
     scene.start("step(1); sys.stdin.readline()")
     scene.wait_for_step(1)
     with transaction(scene.engine) as session:
-        runs.cancel(session, scene.claim.run_id)
+        lifecycle.cancel(session, scene.claim.run_id)
         leases.finish(session, scene.claim.run_id, scene.claim.token, "succeeded")
     assert scene.wait().status == "succeeded"
     assert scene.attempt().outcome == "succeeded"

@@ -16,11 +16,11 @@ from ganlib.spec.networks import MlpGenerator
 from ganlib.spec.request import TreatmentRequest
 from ganlib.spec.run import RunSpec
 from store import treatments
-from store.db import make_engine, reading, transaction, upgrade
-from store.family import family
-from store.leases import Claim
-from store.models import Run, Treatment
-from store.settings import Settings
+from store.core.db import make_engine, reading, transaction, upgrade
+from store.core.models import Run, Treatment
+from store.core.settings import Settings
+from store.runs.leases import Claim
+from store.runs.lineage import family
 from tests.support.treatment import found, make_run, treat
 from tests.support.worker import LOOK_INTERVAL_S, TINY, Clinic, queue_run, ticket_of, train_here
 from worker.line import Stopped

@@ -15,12 +15,13 @@ from ganlib.data.edges import edges_of
 from ganlib.data.load import DatasetUnavailable
 from ganlib.data.resize import cut
 from ganlib.plots.image_grids import GAP_PX, IMAGE_ZOOM
-from store import epochs, runs, uploads
-from store.artifacts import LocalArtifacts
-from store.db import make_engine, reading, transaction, upgrade
-from store.errors import UploadNotFound
-from store.models import Run
-from store.settings import Settings
+from store import uploads
+from store.core.db import make_engine, reading, transaction, upgrade
+from store.core.errors import UploadNotFound
+from store.core.models import Run
+from store.core.settings import Settings
+from store.files.artifacts import LocalArtifacts
+from store.runs import lifecycle, recording
 from tests.support.api import make_service
 from tests.support.store import request
 from tests.support.uploads import create_upload, dataset_of
@@ -52,7 +53,7 @@ def create_run(engine: Engine, settings: Settings, **choice: Any) -> Ticket:
             discriminator={"family": "mlp", "width": 8},
             evaluation={"num_samples": 50, "measures": ["ndb", "prdc"]},
         )
-        runs.create(session, wanted, wanted.resolve())
+        lifecycle.create(session, wanted, wanted.resolve())
     return claim_next(engine)
 
 
@@ -126,8 +127,8 @@ def recorded_pairs(engine: Engine, settings: Settings, run: Run) -> list[tuple[n
     """Inputs and targets [channels, 16, 16] in the last grid of a run that succeeded and got nearer to its targets."""
     assert (run.status, run.epochs_done, run.error) == ("succeeded", 3, None)
     with reading(engine) as session:
-        figures = [found.values for found in epochs.evaluations(session, run.id)]
-        grids = [grid.sha256 for grid in epochs.artifacts(session, run.id, "samples")]
+        figures = [found.values for found in recording.evaluations(session, run.id)]
+        grids = [grid.sha256 for grid in recording.artifacts(session, run.id, "samples")]
     assert [set(values) for values in figures] == [{"ssim", "l1"}] * 4  # of the untrained generator, and each epoch
     assert figures[-1]["l1"] < figures[0]["l1"]
     assert len(set(grids)) == 3

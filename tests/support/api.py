@@ -14,12 +14,12 @@ from sqlalchemy import Engine, func, select
 from api.app import create_app
 from ganlib.plots.image_grids import bin_strip
 from ganlib.records import NDB_FIGURES, Bin, Evaluation, Null
-from store import epochs
-from store.db import reading, transaction
-from store.leases import Claim
-from store.models import Run
-from store.places import open_artifacts
-from store.settings import Settings
+from store.core.db import reading, transaction
+from store.core.models import Run
+from store.core.settings import Settings
+from store.files.backends import open_artifacts
+from store.runs import recording
+from store.runs.leases import Claim
 from tests.support import store
 from tests.support.comparison import create_comparison
 from tests.support.store import STEPS, claim_run, diagnosis, epoch_record, evaluation
@@ -99,7 +99,7 @@ def record(service: Service, num_epochs: int = 3, *, steps: Callable[[int], np.n
                     "bins": artifacts.put(STRIP, "image/png"),
                 },
             }
-            epochs.record_epoch(session, epoch_record(claim, epoch, **changes))
+            recording.record_epoch(session, epoch_record(claim, epoch, **changes))
     return Recorded(id=claim.run_id, claim=claim)
 
 
@@ -109,7 +109,7 @@ def record_comparison(service: Service) -> str:
         comparison_id = create_comparison(session).id
         claim = claim_run(session)
         assert claim.run_id == comparison_id
-        epochs.record_comparison(session, claim.run_id, claim.token, with_bins(1))
+        recording.record_comparison(session, claim.run_id, claim.token, with_bins(1))
     return comparison_id
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.spec.run import ComparisonSpec
 from store.comparisons import create
-from store.models import Run
+from store.core.models import Run
 
 SPEC: dict[str, Any] = {"reals": "ab" * 32, "fakes": "cd" * 32, "n_real": 60, "n_fake": 60, "shape": (2,)}
 

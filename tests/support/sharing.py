@@ -3,11 +3,12 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from store import leases, workers
-from store.accounts import EQUAL, Quota, Sharing
-from store.models import Attempt, OwnerRow, Run, WorkerRow
-from store.owners import Owner, ensure
-from store.runs import clock, create
+from store.core.models import Attempt, OwnerRow, Run, WorkerRow
+from store.runs import leases
+from store.runs.lifecycle import clock, create
+from store.scheduling import workers
+from store.scheduling.accounts import EQUAL, Quota, Sharing
+from store.scheduling.owners import Owner, ensure
 from tests.support.store import LEASE, request
 
 ADA = Owner(user="ada", team="vision")

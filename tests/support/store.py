@@ -12,10 +12,10 @@ from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Picture
 from ganlib.records import STEP_COLUMNS, Evaluation
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from store.epochs import EpochRecord
-from store.leases import Claim, claim
-from store.models import Run
-from store.runs import attempts, create
+from store.core.models import Run
+from store.runs.leases import Claim, claim
+from store.runs.lifecycle import attempts, create
+from store.runs.recording import EpochRecord
 
 LEASE = timedelta(seconds=30)
 STEPS = 4

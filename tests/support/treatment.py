@@ -6,11 +6,12 @@ from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
 from ganlib.spec.request import TreatmentRequest
-from store import leases, treatments
-from store.epochs import record_epoch
-from store.leases import Claim, Outcome, claim
-from store.models import Run, Treatment
-from store.runs import create
+from store import treatments
+from store.core.models import Run, Treatment
+from store.runs import leases
+from store.runs.leases import Claim, Outcome, claim
+from store.runs.lifecycle import create
+from store.runs.recording import record_epoch
 from tests.support.store import LEASE, epoch_record, request
 
 EPOCHS = 3

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from store import uploads
-from store.artifacts import Artifacts, StoredArtifact
-from store.models import Upload
+from store.core.models import Upload
+from store.files.artifacts import Artifacts, StoredArtifact
 from store.uploads import UploadedSet
 
 

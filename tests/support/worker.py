@@ -17,11 +17,12 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from ganlib.spec.request import RunRequest
-from store import epochs, leases, runs
-from store.db import make_engine, reading, transaction, upgrade
-from store.models import FINAL_STATUSES, Attempt, Epoch, Run
-from store.series import read_steps
-from store.settings import Settings
+from store.core.db import make_engine, reading, transaction, upgrade
+from store.core.models import FINAL_STATUSES, Attempt, Epoch, Run
+from store.core.settings import Settings
+from store.runs import leases, lifecycle
+from store.runs import recording as epochs
+from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
 from tests.support.store import LEASE
@@ -106,7 +107,7 @@ class Clinic:
     def run(self, run_id: str) -> Run:
         """The run as it is now."""
         with reading(self.engine) as session:
-            return runs.get(session, run_id)
+            return lifecycle.get(session, run_id)
 
     def wait_until(self, run_id: str, is_so: Callable[[Run], bool]) -> Run:
         """The run once it is so; the test's own time limit ends the waiting."""
@@ -127,7 +128,7 @@ class Clinic:
     def attempts(self, run_id: str) -> list[Attempt]:
         """The run's attempts."""
         with reading(self.engine) as session:
-            return runs.attempts(session, run_id)
+            return lifecycle.attempts(session, run_id)
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """The run's epochs."""
@@ -179,7 +180,7 @@ def queue_run(engine: Engine, spec: dict[str, Any], settings: dict[str, Any], pr
     """The id of a queued run of that spec with those settings, whose request gives the priority."""
     request = RunRequest(spec=spec, set=settings, priority=priority)
     with transaction(engine) as session:
-        return runs.create(session, request, request.resolve()).id
+        return lifecycle.create(session, request, request.resolve()).id
 
 
 def claim_next(engine: Engine) -> Ticket:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine
 
 from api.app import create_app
 from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES, OPEN_PATHS, UPLOAD_PATHS
-from store.settings import Settings
+from store.core.settings import Settings
 
 TOKEN = "correct-horse"
 MAX_UPLOAD_BYTES = 2 * 1024**2

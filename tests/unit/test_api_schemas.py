@@ -8,7 +8,7 @@ import pytest
 from api import record_schemas, schemas
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
 from ganlib.records import Bin, Evaluation, Null
-from store.models import Attempt, Run
+from store.core.models import Attempt, Run
 
 PRIVATE = {
     "idempotency_key",

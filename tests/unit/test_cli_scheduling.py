@@ -13,7 +13,7 @@ from ganclinic.cli import main
 from ganclinic.config import Surroundings
 from ganclinic.errors import NotAllowed, QuotaExceeded
 from ganlib.spec.request import RunRequest
-from store.accounts import hash_token, read_accounts
+from store.scheduling.accounts import hash_token, read_accounts
 from tests.support.fake_service import URL, FakeService, problem, run_document
 
 Cli = Callable[..., int]

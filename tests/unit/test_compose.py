@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from store.settings import Settings
+from store.core.settings import Settings
 from tests.support.images import CHECKOUT, Image, read_compose, read_dockerfile
 
 COMPOSE = read_compose()

@@ -6,8 +6,8 @@ import threading
 import pytest
 from pydantic import SecretStr
 
-from store.log_lines import JsonFormatter, LineFormatter, add_context, log_context
-from store.settings import Settings
+from store.core.settings import Settings
+from store.operations.logging import JsonFormatter, LineFormatter, add_context, log_context
 
 
 def record(message: str, *values: object) -> logging.LogRecord:

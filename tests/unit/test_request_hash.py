@@ -3,8 +3,8 @@
 import pytest
 
 from ganlib.spec.request import RunRequest
-from store.batches import _BatchName  # pyright: ignore[reportPrivateUsage]
-from store.runs import hash_request
+from store.runs.batches import _BatchName  # pyright: ignore[reportPrivateUsage]
+from store.runs.lifecycle import hash_request
 
 ONE = RunRequest(preset="digit8-stable", set={"training.epochs": 3}, name="one")
 OTHER = RunRequest(spec={"seed": 1})

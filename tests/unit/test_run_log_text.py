@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from store.run_logs import LONGEST_LINE, Part, last_lines, readable, whole_lines
+from store.runs.logs import LONGEST_LINE, Part, last_lines, readable, whole_lines
 from worker import run_log
 from worker.run_log import RunLog
 

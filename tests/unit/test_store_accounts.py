@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from store.accounts import Accounts, Caller, InvalidTokensFile, Quota, hash_token, read_accounts
-from store.models import DEFAULT_USER
-from store.owners import NOBODY_ELSE, Owner, decayed, use_of
+from store.core.models import DEFAULT_USER
+from store.scheduling.accounts import Accounts, Caller, InvalidTokensFile, Quota, hash_token, read_accounts
+from store.scheduling.owners import NOBODY_ELSE, Owner, decayed, use_of
 
 HASH = hash_token(b"ada's own")
 FILE = f"""

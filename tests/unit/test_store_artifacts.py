@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from store.artifacts import LocalArtifacts
-from store.errors import ArtifactNotFound, DiskFull
+from store.core.errors import ArtifactNotFound, DiskFull
+from store.files.artifacts import LocalArtifacts
 
 
 def files(root: Path) -> list[Path]:

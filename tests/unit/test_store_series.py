@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from ganlib.records import STEP_COLUMNS
-from store import series
-from store.series import COLUMNS, COLUMNS_VERSION, downsample, pack, unpack
+from store.runs import series
+from store.runs.series import COLUMNS, COLUMNS_VERSION, downsample, pack, unpack
 
 WIDTH = len(STEP_COLUMNS)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from store.settings import Settings, create_home, read_or_create_token
+from store.core.settings import Settings, create_home, read_or_create_token
 
 
 def mode(path: Path) -> int:

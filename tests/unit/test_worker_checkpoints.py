@@ -10,9 +10,9 @@ import torch
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.training.loop import Training, TrainingState
-from store.errors import DiskFull
-from store.files import LocalFiles
-from store.models import Epoch
+from store.core.errors import DiskFull
+from store.core.models import Epoch
+from store.files.local import LocalFiles
 from worker.checkpoints import Checkpoints
 
 SPEC = RunRequest(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from store.gpu_readings import Gpu
+from store.scheduling.gpu_readings import Gpu
 from tests.support.nvml import FakeError, driver
 from worker import gpus
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from store.models import Attempt
+from store.core.models import Attempt
 from worker.machine import DeviceUnavailable, choose_device, code_version, this_machine
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 
-from store.log_lines import LineFormatter
+from store.operations.logging import LineFormatter
 from tests.support.images import CHECKOUT
 from worker.__main__ import parse_arguments
 

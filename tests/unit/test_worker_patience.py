@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import pytest
 
-from store.artifacts import Artifacts
-from store.files import LocalFiles
+from store.files.artifacts import Artifacts
+from store.files.local import LocalFiles
 from worker import patience
 from worker.line import Line, Stopped
 from worker.patience import PatientFiles

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from store.needs import GB, Needs
-from store.settings import Settings
+from store.core.settings import Settings
+from store.scheduling.requirements import GB, Needs
 from tests.support.nvml import FakeError, driver, process
 from worker import gpus
 from worker.gpus import GpuUse, Process, read_use

@@ -1,0 +1,99 @@
+"""Labels: what people say of verdicts. They are added and read, and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from sqlalchemy import select, tuple_
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ganlib.diagnosis.annotation import LabelRequest
+from ganlib.diagnosis.verdict import Diagnosis
+from store.core.errors import IdempotencyConflict, RunNotFound
+from store.core.models import Label, Run
+from store.core.pages import decode_cursor, encode_cursor
+from store.runs.lifecycle import MAX_PAGE, clock, hash_request, new_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPage:
+    """A part of the list of labels, newest first."""
+
+    items: list[Label]
+    next_cursor: str | None
+    """Where the next page starts; None on the last."""
+
+
+class _OfRun(BaseModel):
+    run_id: str
+
+
+def add(
+    session: Session,
+    run_id: str,
+    request: LabelRequest,
+    diagnosis: Diagnosis,
+    *,
+    idempotency_key: str | None = None,
+) -> Label:
+    """A new label of that run, beside what `diagnosis` said; or the one that the same request with the same key made.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+        RunNotFound: the run was deleted meanwhile.
+    """
+    label = Label(
+        id=new_id(),
+        run_id=run_id,
+        **request.model_dump(),
+        ruleset=diagnosis.ruleset,
+        verdict=diagnosis.verdict,
+        idempotency_key=idempotency_key,
+        request_hash=hash_request(_OfRun(run_id=run_id), request),
+        created_at=clock(session),
+    )
+    try:
+        with session.begin_nested():
+            session.add(label)
+    except IntegrityError:
+        if session.get(Run, run_id, populate_existing=True) is None:
+            raise RunNotFound(run_id) from None
+        if idempotency_key is None:
+            raise
+        return _first(session, idempotency_key, label.request_hash)
+    return label
+
+
+def _first(session: Session, key: str, request_hash: str) -> Label:
+    first = session.scalars(select(Label).where(Label.idempotency_key == key)).one()
+    if first.request_hash != request_hash:
+        raise IdempotencyConflict(key) from None
+    return first
+
+
+def of_run(session: Session, run_id: str) -> list[Label]:
+    """The run's labels, newest first."""
+    query = select(Label).where(Label.run_id == run_id)
+    return list(session.scalars(query.order_by(Label.created_at.desc(), Label.id.desc())))
+
+
+def list_labels(session: Session, *, limit: int = 50, cursor: str | None = None) -> LabelPage:
+    """All labels, newest first; those made meanwhile shift no later page.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this list.
+    """
+    query = select(Label)
+    if cursor is not None:
+        query = query.where(tuple_(Label.created_at, Label.id) < tuple_(*decode_cursor(cursor)))
+    limit = max(1, min(limit, MAX_PAGE))
+    found = list(session.scalars(query.order_by(Label.created_at.desc(), Label.id.desc()).limit(limit + 1)))
+    last = found[limit - 1] if len(found) > limit else None
+    return LabelPage(items=found[:limit], next_cursor=None if last is None else encode_cursor(last.created_at, last.id))
+
+
+def with_runs(session: Session) -> Sequence[tuple[Label, Run]]:
+    """All labels with their runs, oldest first."""
+    query = select(Label, Run).join(Run, Run.id == Label.run_id).order_by(Label.created_at, Label.id)
+    return [(label, run) for label, run in session.execute(query)]

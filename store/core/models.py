@@ -1,0 +1,415 @@
+"""The tables. Every `*_at` is in seconds since 1970 on the database's clock; ids are 16 hex digits."""
+
+from typing import Any, Literal, get_args
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    TypeDecorator,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
+AttemptOutcome = Literal[
+    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
+]
+ArtifactKind = Literal["samples", "bins"]
+Kind = Literal["training", "comparison"]
+TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
+UploadKind = Literal["images", "points", "pairs"]
+DEFAULT_USER = "default"
+"""Who has the service's one token."""
+DEFAULT_OWNER = f"/{DEFAULT_USER}"
+
+
+class AnyText(TypeDecorator[str]):
+    """Text from outside: NUL and lone surrogates, which databases refuse, become U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What is stored."""
+        if value is None:
+            return None
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's own declaration
+        str: AnyText,
+        float: Double,
+        bool: Boolean,
+        bytes: LargeBinary,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+class Batch(Base):
+    """Runs that were created in one call."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+
+    runs: Mapped[list["Run"]] = relationship(order_by="Run.created_at, Run.id")
+    """In the order of the request."""
+
+
+class OwnerRow(Base):
+    """Whom device time is counted for: a user, in a team or in none."""
+
+    __tablename__ = "owners"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """`team/user`; `/user` without a team."""
+    user: Mapped[str]
+    team: Mapped[str | None]
+    device_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of attempts that have ended, each second halved for every half-life that has passed since."""
+    as_of: Mapped[float]
+    """When that was true."""
+
+
+class WorkerRow(Base):
+    """A worker, and when it was last heard of."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[float]
+    seen_at: Mapped[float]
+    gpus: Mapped[int] = mapped_column(default=1, server_default="1")
+    """That one run may have, or processes where it has none."""
+    gpu_memory: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes of its largest GPU; null where it has none."""
+    labels: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    """That a run may ask for; sorted, each once."""
+    obstacle: Mapped[str | None]
+    """Why it did not claim the run whose turn it is, the last time that it looked, for people; null where it might."""
+
+
+class Drain(Base):
+    """A worker that claims nothing more; `*` is every worker."""
+
+    __tablename__ = "drains"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[float]
+
+
+class Run(Base):
+    """One training, or one comparison of uploaded samples: its spec, who holds it, and how far it is.
+
+    A comparison is a job of one epoch and one step, so that workers treat both alike.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_queue", "status", "owner", "priority", "created_at", "id"),
+        Index("ix_runs_user", "user", "kind", "created_at", "id"),
+        Index("ix_runs_team", "team"),
+        Index("ix_runs_list", "kind", "created_at", "id"),
+        Index("ix_runs_batch_id", "batch_id"),
+        Index("ix_runs_parent_id", "parent_id"),
+        Index("ix_runs_treatment_id", "treatment_id"),
+        Index("ix_runs_gives_way_to", "gives_way_to", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[Kind] = mapped_column(Text, default="training", server_default="training")
+    name: Mapped[str | None]
+    preset: Mapped[str | None]
+    spec: Mapped[dict[str, Any]]
+    spec_hash: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[Status] = mapped_column(Text)
+    priority: Mapped[int]
+    """Higher is claimed first."""
+    user: Mapped[str] = mapped_column(default=DEFAULT_USER, server_default=DEFAULT_USER)
+    """Who submitted it."""
+    team: Mapped[str | None]
+    owner: Mapped[str] = mapped_column(ForeignKey("owners.id"), default=DEFAULT_OWNER, server_default=DEFAULT_OWNER)
+    """Whom its device time is counted for: user and team."""
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """The run whose spec a remedy changed; null where people made the run, as in the next four."""
+    treatment_id: Mapped[str | None]
+    """The treatment that made it. No foreign key: treatments have one to runs, and tables are filled one by one."""
+    remedy: Mapped[str | None]
+    """Name of the remedy."""
+    patch: Mapped[dict[str, Any] | None]
+    """What the remedy changed: dotted spec paths and their new values."""
+    warm_start: Mapped[dict[str, Any] | None]
+    """Document of WarmStart: the checkpoint that it begins with; null: it begins with weights of its own."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    request_id: Mapped[str | None]
+    """Of the HTTP request that made it, as in the API's log; null where no request did."""
+    traceparent: Mapped[str | None]
+    """The trace that the request belongs to, in W3C's format; null where nothing was traced."""
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Number of the last attempt; 0 before the first."""
+    token: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Fencing token: one higher at each claim. A write with an older one is refused."""
+    lease_worker: Mapped[str | None]
+    lease_expires_at: Mapped[float | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Of a running run: it becomes paused with its next epoch."""
+    gives_way_to: Mapped[str | None]
+    """The queued run that a running one gives its slot to with its next epoch; one gives way to each at most.
+
+    No foreign key: that run may be deleted.
+    """
+    waits_since: Mapped[float | None]
+    """When it was queued last, or another last gave way to it, whichever came later; null: when it was made."""
+
+    epochs_total: Mapped[int]
+    extended_from: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    """What `epochs_total` was before each time that the run was extended."""
+    extension_key: Mapped[str | None]
+    """Epochs and idempotency key of the last extension, as `20:key`."""
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    steps_per_epoch: Mapped[int]
+    step: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The last step that was reported."""
+    verdict: Mapped[str | None]
+    severity: Mapped[str | None]
+    first_epoch_seen: Mapped[int | None]
+    """First epoch with the finding that the verdict names; null without findings."""
+    error: Mapped[str | None]
+    error_kind: Mapped[str | None]
+
+
+class Treatment(Base):
+    """The search for a cure of a run: what it is for, how much it may try, and what came of it. Its tries are runs."""
+
+    __tablename__ = "treatments"
+    __table_args__ = (Index("ix_treatments_run_id", "run_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    """The sick run."""
+    finding: Mapped[str]
+    """What is treated."""
+    status: Mapped[TreatmentStatus] = mapped_column(Text)
+    reason: Mapped[str | None]
+    """Why it ended."""
+    max_tries: Mapped[int]
+    max_epochs: Mapped[int]
+    """Of all tries together."""
+    best_run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    """The try that came nearest to a cure; null while it is running, and where its try was cancelled."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+
+class Attempt(Base):
+    """One execution of a run, and the machine it ran on."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_ended_at", "ended_at"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    token: Mapped[int] = mapped_column(BigInteger)
+    worker: Mapped[str]
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+    outcome: Mapped[AttemptOutcome] = mapped_column(Text)
+    error: Mapped[str | None]
+    device: Mapped[str | None]
+    threads: Mapped[int | None]
+    cpu_capability: Mapped[str | None]
+    versions: Mapped[dict[str, Any] | None]
+    resumed_from_epoch: Mapped[int | None]
+    identical: Mapped[bool | None]
+    """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""
+
+
+class Epoch(Base):
+    """One epoch of a run. Its primary key and the guard in `record_epoch` keep it from being recorded twice."""
+
+    __tablename__ = "epochs"
+    __table_args__ = (Index("ix_epochs_recorded_at", "recorded_at"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    first_step: Mapped[int] = mapped_column(BigInteger)
+    num_steps: Mapped[int]
+    means: Mapped[dict[str, Any]]
+    """Mean of each step column, and `d_loss`; non-finite is null."""
+    gradients: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
+    """Documents of LayerGradients, in order of steps; empty in epochs of a version that recorded none."""
+    seconds: Mapped[float]
+    checkpoint: Mapped[str | None]
+    """File name; null where the epoch has none."""
+    checkpoint_sha256: Mapped[str | None]
+    """Of its content; null without one, and in epochs of a version that recorded none."""
+    recorded_at: Mapped[float]
+
+
+class LogPiece(Base):
+    """A piece of what an attempt's training process has logged. Old pieces are deleted, none is changed."""
+
+    __tablename__ = "log_pieces"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Bytes that the attempt had logged before."""
+    content: Mapped[bytes]
+
+
+class GpuReading(Base):
+    """What a worker last read of a GPU."""
+
+    __tablename__ = "gpu_readings"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    gpu: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Its number on that machine, as the driver counts."""
+    name: Mapped[str]
+    utilisation: Mapped[float]
+    """Share of the time in which it computed, in [0, 1]."""
+    memory_used: Mapped[int] = mapped_column(BigInteger)
+    """In bytes, as the next."""
+    memory_total: Mapped[int] = mapped_column(BigInteger)
+    read_at: Mapped[float]
+
+
+class Upload(Base):
+    """A set of samples that runs may train on. Its arrays are stored files, named by their hashes."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Follows from samples, labels and names of classes: the same set has the same id."""
+    name: Mapped[str | None]
+    kind: Mapped[UploadKind] = mapped_column(Text)
+    """Of pairs, both classes are as large, and the nth image of one belongs to the nth of the other."""
+    count: Mapped[int]
+    """Samples."""
+    shape: Mapped[list[int]] = mapped_column(JSON)
+    """Of one sample: (channels, height, width) for images, (d,) for points."""
+    class_names: Mapped[list[str]] = mapped_column(JSON)
+    """Empty where nothing tells classes apart."""
+    class_counts: Mapped[list[int]] = mapped_column(JSON)
+    """Samples in each class; all of them, as one number, where there are no classes."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    """Of the stored files, in bytes."""
+    samples_sha256: Mapped[str]
+    labels_sha256: Mapped[str | None]
+    user: Mapped[str] = mapped_column(default=DEFAULT_USER, server_default=DEFAULT_USER)
+    """Who uploaded it first."""
+    team: Mapped[str | None]
+    created_at: Mapped[float]
+
+
+class SeriesBlock(Base):
+    """The steps of one epoch, packed."""
+
+    __tablename__ = "series"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    first_step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    num_steps: Mapped[int]
+    columns: Mapped[int]
+    """Which columns the block has: a key of `store.runs.series.COLUMNS`."""
+    block: Mapped[bytes]
+    """Little-endian float32 [num_steps, columns]."""
+
+
+class EvaluationRow(Base):
+    """The evaluation of one epoch; epoch 0 is the untrained generator. That of a comparison has epoch 1."""
+
+    __tablename__ = "evaluations"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    document: Mapped[dict[str, Any]]
+
+
+class DiagnosisRow(Base):
+    """The diagnosis of a run up to one epoch, by one version of the rules."""
+
+    __tablename__ = "diagnoses"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ruleset: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    severity: Mapped[str]
+    document: Mapped[dict[str, Any]]
+
+
+class Label(Base):
+    """A person's word that a finding is, or is not, in a run. Never changed once it is stored."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_list", "created_at", "id"), Index("ix_labels_run_id", "run_id"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    finding: Mapped[str]
+    """A failure mode, or `healthy`."""
+    holds: Mapped[bool]
+    """Whether it is there."""
+    epoch: Mapped[int | None]
+    """After which epoch; null: of the whole run."""
+    author: Mapped[str]
+    note: Mapped[str]
+    ruleset: Mapped[str]
+    """Of the diagnosis that was known then."""
+    verdict: Mapped[str]
+    """Likewise."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+
+
+class Artifact(Base):
+    """Which stored file is the run's picture of an epoch."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (Index("ix_artifacts_sha256", "sha256"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    kind: Mapped[ArtifactKind] = mapped_column(Text, primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    """In bytes."""

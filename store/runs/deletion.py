@@ -1,0 +1,109 @@
+"""Deletes a run that is over, with all that it has recorded. Its files go afterwards: see `delete_files_of`."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Table, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from store.core.errors import RunInUse, RunNotFound
+from store.core.models import FINAL_STATUSES, Artifact, Base, Label, Run, Treatment
+from store.files.artifacts import Artifacts
+from store.files.local import Files
+from store.files.references import artifacts_in_use
+from store.scheduling import quotas
+from store.scheduling.accounts import EQUAL, Sharing
+
+RECORDS: list[Table] = [
+    table
+    for table in reversed(Base.metadata.sorted_tables)
+    if "run_id" in table.columns and table is not Treatment.__table__
+]
+"""The tables whose rows belong to one run."""
+
+
+def delete_run(session: Session, run_id: str, *, with_labels: bool = False, sharing: Sharing = EQUAL) -> frozenset[str]:
+    """Deletes the training with its records; the hashes of its artifacts, which other runs may have, too.
+
+    Its treatments go with it once their tries are deleted. A batch keeps its other runs.
+
+    Raises:
+        RunNotFound: there is no such run.
+        RunInUse: it is not over, a remedy made another run of it, a treatment goes on with it, a quota of device hours
+            counts it, or people's labels would be lost and `with_labels` does not say that they may.
+    """
+    _lock(session, run_id)
+    if (reason := _needed_for(session, run_id, with_labels=with_labels, sharing=sharing)) is not None:
+        raise RunInUse(run_id, reason)
+    artifacts = frozenset(session.scalars(select(Artifact.sha256).where(Artifact.run_id == run_id)))
+    for table in RECORDS:
+        session.execute(delete(table).where(table.c.run_id == run_id))
+    session.execute(delete(Treatment).where(Treatment.run_id == run_id).execution_options(synchronize_session=False))
+    session.execute(
+        update(Treatment)
+        .where(Treatment.best_run_id == run_id)
+        .values(best_run_id=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(delete(Run).where(Run.id == run_id).execution_options(synchronize_session=False))
+    session.expire_all()
+    return artifacts
+
+
+def _lock(session: Session, run_id: str) -> None:
+    """Keeps everybody from adding to the run: whoever refers to its row waits."""
+    query = select(Run.id).where(Run.id == run_id, Run.kind == "training").with_for_update()
+    if session.scalars(query).one_or_none() is None:
+        raise RunNotFound(run_id)
+
+
+def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sharing) -> str | None:
+    """Why the run cannot be deleted; None where it can."""
+    run = session.get_one(Run, run_id, populate_existing=True)
+    if run.status not in FINAL_STATUSES:
+        return f"it is {run.status}; cancel it first, or wait for its end"
+    mine = Treatment.run_id == run_id
+    running = select(Treatment.id).where(or_(mine, Treatment.id == run.treatment_id), Treatment.status == "running")
+    if (treatment := session.scalars(running.limit(1)).one_or_none()) is not None:
+        return f"the treatment '{treatment}' goes on with it; wait for its end, or cancel its try"
+    tries = Run.treatment_id.in_(select(Treatment.id).where(mine))
+    children = session.scalars(select(Run.id).where(or_(Run.parent_id == run_id, tries), Run.id != run_id)).all()
+    if children:
+        return f"remedies made of it {_list(children)}; delete {'it' if len(children) == 1 else 'them'} first"
+    if (whose := quotas.counts_hours_of(session, run, sharing)) is not None:
+        return f"the quota device_hours of {whose} counts it; wait for 24 h after its end, or ask an administrator"
+    labels = session.scalars(select(func.count()).select_from(Label).where(Label.run_id == run_id)).one()
+    if labels and not with_labels:
+        words = "label" if labels == 1 else "labels"
+        return f"it has {labels} {words}, which would be lost; to delete them too, say with_labels=true"
+    return None
+
+
+def _list(run_ids: Sequence[str]) -> str:
+    first = ", ".join(f"'{run_id}'" for run_id in run_ids[:3])
+    return first if len(run_ids) <= 3 else f"{first} and {len(run_ids) - 3} more"
+
+
+def delete_files_of(
+    session: Session,
+    run_id: str,
+    sha256s: frozenset[str],
+    *,
+    artifacts: Artifacts,
+    checkpoints: Files,
+    grace: timedelta,
+) -> None:
+    """Deletes the checkpoints of a run that is deleted, and the artifacts that no other row names.
+
+    An artifact that was put within `grace` may be somebody's whose row is not there yet: it is left to
+    `store.retention`.
+
+    Raises:
+        StoreUnavailable: the store does not answer; `store.retention` will delete what is left.
+    """
+    for entry in list(checkpoints.entries(run_id)):
+        checkpoints.delete(entry.name)
+    before = time.time() - grace.total_seconds()
+    for sha256 in sha256s - artifacts_in_use(session, sha256s):
+        artifacts.discard(sha256, before)

@@ -1,0 +1,266 @@
+"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `leases` and `epochs`.
+
+A comparison is a run of another kind (see `comparisons`), which nothing here sees unless it is asked to.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from sqlalchemy import case, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ganlib.spec.request import Document, RunRequest
+from ganlib.spec.run import RunSpec, spec_hash
+from store.core.db import now
+from store.core.errors import IdempotencyConflict, RunNotFound
+from store.core.models import FINAL_STATUSES, Attempt, Kind, Run, Status, Treatment
+from store.core.pages import decode_cursor, encode_cursor
+from store.operations import tracing
+from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
+
+MAX_PAGE = 200
+RUN_ID = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of a list, newest first."""
+
+    items: list[Run]
+    next_cursor: str | None
+    """Where the next page starts; None on the last."""
+
+
+def create(
+    session: Session,
+    request: RunRequest,
+    spec: RunSpec,
+    *,
+    priority: int | None = None,
+    owner: Owner = NOBODY_ELSE,
+    idempotency_key: str | None = None,
+) -> Run:
+    """A new queued run, or the run that the same request with the same idempotency key made.
+
+    `priority` counts instead of the request's where it is given.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    run = new_run(request, spec, priority=priority, owner=owner)
+    run.created_at = clock(session)
+    return insert(session, run, idempotency_key)
+
+
+def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
+    """The new run, or the one that the same request with the same idempotency key made.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    ensure(session, Owner.of(run))
+    run.idempotency_key = idempotency_key
+    if idempotency_key is None:
+        session.add(run)
+        session.flush()
+        return run
+    return _insert_once(session, run, idempotency_key)
+
+
+def _insert_once(session: Session, run: Run, key: str) -> Run:
+    try:
+        with session.begin_nested():
+            session.add(run)
+    except IntegrityError:  # the key is taken, perhaps since a moment ago
+        first = made_with(session, key, run.request_hash)
+        # Gone again: the run that took the key was deleted in this moment.
+        return _insert_once(session, run, key) if first is None else first
+    return run
+
+
+def made_with(session: Session, key: str, request_hash: str) -> Run | None:
+    """The run that this request with this idempotency key made; None where the key is new.
+
+    Raises:
+        IdempotencyConflict: the key was used for another request.
+    """
+    first = session.scalars(select(Run).where(Run.idempotency_key == key)).one_or_none()
+    if first is not None and first.request_hash != request_hash:
+        raise IdempotencyConflict(key) from None
+    return first
+
+
+def new_run(request: RunRequest, spec: RunSpec, *, priority: int | None = None, owner: Owner = NOBODY_ELSE) -> Run:
+    """A queued run that is in no session yet and has no `created_at`; its owner has to be stored before it.
+
+    `priority` counts instead of the request's where it is given.
+    """
+    return Run(
+        id=new_id(),
+        name=request.name,
+        preset=request.preset,
+        spec=spec.model_dump(mode="json"),
+        spec_hash=spec_hash(spec),
+        seed=spec.seed,
+        status="queued",
+        priority=request.priority if priority is None else priority,
+        **owner.columns,
+        request_hash=hash_request(request),
+        epochs_total=spec.training.epochs,
+        steps_per_epoch=spec.steps_per_epoch,
+    )
+
+
+def note_request(made: Iterable[Run], request_id: str) -> bool:
+    """Stores which HTTP request made the runs; those that an earlier one made keep its id. Whether this made any."""
+    new = [run for run in made if run.request_id is None]
+    traceparent = tracing.current_traceparent()
+    for run in new:
+        run.request_id, run.traceparent = request_id, traceparent
+    if len(new) == 1:
+        tracing.current_span().note({tracing.RUN: new[0].id})
+    return bool(new)
+
+
+def new_id() -> str:
+    """16 random hex digits."""
+    return secrets.token_hex(8)
+
+
+def clock(session: Session) -> float:
+    """The database's clock, in seconds since 1970."""
+    return session.scalars(select(now())).one()
+
+
+def hash_request(*requests: BaseModel) -> str:
+    """SHA-256 of the requests as canonical JSON, 64 hex digits."""
+    documents = [_hashed(request) for request in requests]
+    return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+
+def _hashed(request: BaseModel) -> Document:
+    """What is hashed of a request: without a priority of 0, as requests that are stored had no priority once."""
+    document = request.model_dump(mode="json")
+    if isinstance(request, RunRequest) and request.priority == 0:
+        del document["priority"]
+    return document
+
+
+def get(session: Session, run_id: str) -> Run:
+    """The training of that id, as the database has it now.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    run = find(session, run_id)
+    if run is None or run.kind != "training":
+        raise RunNotFound(run_id)
+    return run
+
+
+def get_locked(session: Session, run_id: str) -> Run:
+    """As `get`; nobody else changes it before this transaction ends.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    query = select(Run).where(Run.id == run_id, Run.kind == "training").with_for_update(key_share=True)
+    run = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    if run is None:
+        raise RunNotFound(run_id)
+    return run
+
+
+def find(session: Session, run_id: str) -> Run | None:
+    """The run of that id, of any kind, as the database has it now; None where there is none."""
+    return session.get(Run, run_id, populate_existing=True)
+
+
+def attempts(session: Session, run_id: str) -> list[Attempt]:
+    """The run's attempts, first to last."""
+    return list(session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)))
+
+
+def list_runs(
+    session: Session,
+    *,
+    status: Status | None = None,
+    preset: str | None = None,
+    verdict: str | None = None,
+    batch_id: str | None = None,
+    name: str | None = None,
+    user: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this list.
+    """
+    filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name, "user": user}
+    given = {column: value for column, value in filters.items() if value is not None}
+    return page_of(session, "training", limit=limit, cursor=cursor, **given)
+
+
+def page_of(session: Session, kind: Kind, *, limit: int, cursor: str | None, **filters: str) -> Page:
+    """The runs of that kind whose columns have these values, newest first.
+
+    Raises:
+        InvalidCursor: the cursor was not made by this function.
+    """
+    query = select(Run).filter_by(kind=kind, **filters)
+    position = tuple_(Run.created_at, Run.id)
+    if cursor is not None:
+        query = query.where(position < tuple_(*decode_cursor(cursor)))
+    limit = max(1, min(limit, MAX_PAGE))
+    runs = list(session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit + 1)))
+    items = runs[:limit]
+    last = items[-1] if len(runs) > limit else None
+    return Page(items=items, next_cursor=None if last is None else encode_cursor(last.created_at, last.id))
+
+
+def cancel(session: Session, run_id: str) -> Run:
+    """The training after it was asked to stop.
+
+    A queued or paused run is cancelled at once, a running one when its worker hears of it; one that has ended stays as
+    it is.
+
+    Raises:
+        RunNotFound: there is no such run.
+    """
+    ask_to_stop(session, "training", run_id)
+    return get(session, run_id)
+
+
+def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
+    """Cancels the run of that kind where it is queued or paused, and asks for its end where it is running.
+
+    The treatment that made it, if any, is over then.
+    """
+    # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
+    waits = Run.status.in_(["queued", "paused"])
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.kind == kind, Run.status.not_in(FINAL_STATUSES))
+        .values(
+            cancel_requested=True,
+            status=case((waits, "cancelled"), else_=Run.status),
+            finished_at=case((waits, now()), else_=Run.finished_at),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    # After the run's own row, as at its end: who locks both in one order never waits in a circle.
+    treatments = select(Run.treatment_id).where(Run.id == run_id, Run.cancel_requested)
+    session.execute(
+        update(Treatment)
+        .where(Treatment.id.in_(treatments), Treatment.status == "running")
+        .values(status="cancelled", reason="its try was cancelled", finished_at=now())
+        .execution_options(synchronize_session=False)
+    )

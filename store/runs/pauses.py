@@ -1,0 +1,65 @@
+"""Pausing runs and resuming them: what people ask for. What a training does with it is in `leases.pause`."""
+
+from sqlalchemy import ColumnElement, case, update
+from sqlalchemy.orm import Session
+
+from store.core.db import now
+from store.core.errors import NotPausable
+from store.core.models import FINAL_STATUSES, Run, Status
+from store.runs.lifecycle import get
+
+
+def pause(session: Session, run_id: str) -> Run:
+    """The training after it was asked to pause.
+
+    A queued run is paused at once. A running one goes on to the end of its epoch, so that nothing is made twice, and
+    releases its worker then; one that has been asked to end ends instead. A paused one stays as it is.
+
+    Raises:
+        RunNotFound: there is no such run.
+        NotPausable: it is over.
+    """
+    # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
+    queued = Run.status == "queued"
+    _change(session, run_id, queued | (Run.status == "running"), "paused", when=queued, requested=~queued)
+    return _not_over(session, run_id)
+
+
+def resume(session: Session, run_id: str) -> Run:
+    """The training after it was put back into the queue, at its old place, or after its pause was called off.
+
+    Raises:
+        RunNotFound: there is no such run.
+        NotPausable: it is over.
+    """
+    paused = Run.status == "paused"
+    _change(session, run_id, paused | Run.pause_requested, "queued", when=paused, requested=False)
+    return _not_over(session, run_id)
+
+
+def _change(
+    session: Session,
+    run_id: str,
+    guard: ColumnElement[bool],
+    status: Status,
+    *,
+    when: ColumnElement[bool],
+    requested: ColumnElement[bool] | bool,
+) -> None:
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.kind == "training", guard)
+        .values(
+            status=case((when, status), else_=Run.status),
+            pause_requested=requested,
+            waits_since=case((when, now()), else_=Run.waits_since),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _not_over(session: Session, run_id: str) -> Run:
+    run = get(session, run_id)
+    if run.status in FINAL_STATUSES:
+        raise NotPausable(run_id, run.status)
+    return run
