@@ -150,7 +150,7 @@ class SimulatedWorker:
             yield lambda engine, epoch=epoch: self.record(engine, epoch)
 
     def poll(self, engine: Engine) -> None:
-        """As `worker.slot.Slot` does."""
+        """As `worker.host.slot.Slot` does."""
         with self._times.measuring("poll"):
             with transaction(engine) as session:
                 leases.requeue_expired(session, 3)
@@ -166,7 +166,7 @@ class SimulatedWorker:
         return self._claim
 
     def begin_training(self, engine: Engine) -> None:
-        """As `worker.training` does."""
+        """As `worker.attempt.training` does."""
         claim = self._held
         with self._times.measuring("begin"):
             with reading(engine) as session:
@@ -188,7 +188,7 @@ class SimulatedWorker:
                 )
 
     def report(self, engine: Engine) -> None:
-        """As `worker.supervise` does every second; every tenth is a heartbeat."""
+        """As `worker.host.supervise` does every second; every tenth is a heartbeat."""
         claim = self._held
         self._reports += 1
         with self._times.measuring("report"), transaction(engine, durable=False) as session:

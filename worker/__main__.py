@@ -21,13 +21,13 @@ from store.core.settings import Settings, create_home, describe_invalid
 from store.operations.logging import configure_logging
 from store.operations.tracing import configure_tracing, stop_tracing
 from store.scheduling.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
-from worker.app import make_app, serve_bell
 from worker.gpus import GpuReader
-from worker.housekeeping import Housekeeping
-from worker.preemption import Preemption
-from worker.room import NoSuchGpu, make_room
-from worker.slot import Slot, Slots, slot_names
-from worker.supervise import supervise
+from worker.host.app import make_app, serve_bell
+from worker.host.gpu_allocator import NoSuchGpu, make_room
+from worker.host.housekeeping import Housekeeping
+from worker.host.preemption import Preemption
+from worker.host.slot import Slot, Slots, slot_names
+from worker.host.supervise import supervise
 
 logger = logging.getLogger("worker")
 

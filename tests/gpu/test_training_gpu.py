@@ -14,8 +14,8 @@ from ganlib.spec.request import RunRequest
 from ganlib.training import checkpoint
 from ganlib.training.loop import Training
 from store.core.settings import visible_gpus
+from worker.attempt.out_of_memory import CONTEXT_BYTES, advise, limit_memory
 from worker.gpus import read_use
-from worker.memory import CONTEXT_BYTES, advise, limit_memory
 
 pytestmark = pytest.mark.gpu
 SPEC = RunRequest(

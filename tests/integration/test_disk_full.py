@@ -12,13 +12,13 @@ from store.core.settings import Settings
 from store.runs import leases
 from tests.support.store import LEASE, create_run
 from tests.support.worker import Clinic
-from worker.supervise import supervise
+from worker.host.supervise import supervise
 
 LIMIT_BYTES = 4 * 1024 * 1024
 LIMITED = (
     "import os, resource, sys\n"
     f"resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT_BYTES}, {LIMIT_BYTES}))\n"
-    "os.execv(sys.executable, [sys.executable, '-m', 'worker.training'])\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'worker.attempt.training'])\n"
 )
 
 

@@ -28,7 +28,7 @@ from tests.support.images import CHECKOUT
 from tests.support.servers import S3Server
 from tests.support.store import claim_run, create_run, epoch_record
 from tests.support.uploads import create_upload
-from worker.housekeeping import Housekeeping
+from worker.host.housekeeping import Housekeeping
 
 LONG_AGO = 1e9
 DAY_S = 86_400

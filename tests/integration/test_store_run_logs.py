@@ -13,7 +13,7 @@ from store.runs.deletion import delete_run
 from store.runs.leases import finish
 from store.runs.logs import KEPT_BYTES, PIECE_BYTES, Part
 from tests.support.store import claim_run
-from worker.run_log import RunLog
+from worker.host.attempt_log import RunLog
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from store.operations import tracing
 from tests.support.images import CHECKOUT
 from tests.support.otlp import Collector, collecting
 from tests.support.worker import SPEC, Clinic, clinic_at
-from worker.slot import Slot
-from worker.supervise import supervise
+from worker.host.slot import Slot
+from worker.host.supervise import supervise
 
 CALLERS_TRACE, CALLERS_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

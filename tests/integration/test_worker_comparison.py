@@ -23,10 +23,10 @@ from store.files.artifacts import LocalArtifacts
 from store.runs import leases, lifecycle, recording
 from tests.support.comparison import create_comparison
 from tests.support.store import LEASE, expire_lease
-from worker.comparison import compare_samples
-from worker.line import Line, Stopped
-from worker.protocol import Event, Ticket
-from worker.training import FINAL_ERRORS, WORK
+from worker.attempt.channel import Line, Stopped
+from worker.attempt.comparison import compare_samples
+from worker.attempt.training import FINAL_ERRORS, WORK
+from worker.messages import Event, Ticket
 
 
 class InterruptedLine(Line):

@@ -23,7 +23,7 @@ from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
 from tests.support.worker import Clinic, is_alive
-from worker.supervise import TRAINING, supervise
+from worker.host.supervise import TRAINING, supervise
 
 ENDLESS = {"training.epochs": 5, "training.steps_per_epoch": 1_000_000}
 SHORT = {"training.epochs": 3, "training.steps_per_epoch": 10}
@@ -35,9 +35,10 @@ from tests.support import memory
 from worker import crew
 if sys.argv[1] == "others":
     child = "import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from tests.support import memory; "
-    child += "from worker.crew import main; memory.LittleMemory({FITTING * 4 * WIDTH}).__enter__(); sys.exit(main())"
+    child += "from worker.attempt.process_group import main; "
+    child += "memory.LittleMemory({FITTING * 4 * WIDTH}).__enter__(); sys.exit(main())"
     crew.COMMAND = (sys.executable, "-c", child)
-    from worker.training import main
+    from worker.attempt.training import main
     sys.exit(main())
 sys.exit(memory.train_with_little_memory({FITTING * 4 * WIDTH}))
 """
@@ -83,8 +84,8 @@ class Scene:
     def processes(self, run_id: str) -> tuple[int, int]:
         """The training process and the one that it has started, once they make steps."""
         self.clinic.wait_until(run_id, lambda run: run.step > 0)
-        (first,) = [p for p in children(os.getpid()) if b"worker.training" in command_line(p)]
-        (other,) = [p for p in children(first) if b"worker.crew" in command_line(p)]
+        (first,) = [p for p in children(os.getpid()) if b"worker.attempt.training" in command_line(p)]
+        (other,) = [p for p in children(first) if b"worker.attempt.process_group" in command_line(p)]
         return first, other
 
 

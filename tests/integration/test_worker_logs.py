@@ -14,11 +14,11 @@ from store.core.db import reading
 from store.runs import logs
 from tests.support.images import CHECKOUT
 from tests.support.worker import Clinic, clinic_at, wait_for_listeners
-from worker.app import HEARTBEAT_INTERVAL_S
+from worker.host.app import HEARTBEAT_INTERVAL_S
 
 CRASHING = """
 import os, signal, sys
-if sys.argv[1:] == [] and sys.orig_argv[-1] == "worker.training":
+if sys.argv[1:] == [] and sys.orig_argv[-1] == "worker.attempt.training":
     sys.stderr.write("the driver says \\x1b[31mno\\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -13,7 +13,7 @@ from store.runs import leases
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
 from tests.support.worker import Clinic
-from worker.supervise import supervise
+from worker.host.supervise import supervise
 
 WIDTH, FITTING = 64, 256
 SETTINGS: dict[str, Any] = {

@@ -17,7 +17,7 @@ from tests.integration import test_worker_supervise as supervised
 from tests.integration.test_worker_training import Scene
 from tests.support.store import claim_run, create_run, request
 from tests.support.worker import Clinic, claim_next, clinic_at, train_here
-from worker.preemption import Preemption
+from worker.host.preemption import Preemption
 
 HOUR = timedelta(hours=1)
 NO_TIME = timedelta(microseconds=1)

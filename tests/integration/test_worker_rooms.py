@@ -25,8 +25,8 @@ from tests.support.processes import running
 from tests.support.store import request
 from tests.support.worker import Clinic, clinic_at
 from worker.gpus import GpuUse, Process
-from worker.room import Room, Share
-from worker.slot import Slot, Slots, slot_names
+from worker.host.gpu_allocator import Room, Share
+from worker.host.slot import Slot, Slots, slot_names
 
 TOTAL = 80 * GB
 EMPTY = GpuUse(memory_total=TOTAL, memory_used=0, processes=())

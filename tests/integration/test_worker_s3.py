@@ -25,7 +25,7 @@ from tests.support.proxy import Proxy, proxy
 from tests.support.servers import S3Server
 from tests.support.uploads import pixels
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
-from worker.line import Stopped
+from worker.attempt.channel import Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

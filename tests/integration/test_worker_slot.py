@@ -16,8 +16,8 @@ from store.runs import leases, lifecycle
 from store.runs.leases import Claim
 from store.scheduling import workers
 from tests.support.store import claim_run, create_run, expire_lease
-from worker.room import Share
-from worker.slot import Slot
+from worker.host.gpu_allocator import Share
+from worker.host.slot import Slot
 
 FOREVER = timedelta(hours=1)
 
@@ -130,7 +130,7 @@ def test_a_slot_says_once_that_it_is_drained(
     engine: Engine, trainer: Trainer, caplog: pytest.LogCaptureFixture
 ) -> None:
     slot = make_slot(trainer, engine)
-    with caplog.at_level(logging.INFO, "worker.slot"):
+    with caplog.at_level(logging.INFO, "worker.host.slot"):
         slot.drain()
         assert "drained" not in caplog.text
         for _ in range(2):
@@ -151,7 +151,7 @@ def test_a_slot_that_was_drained_says_once_that_its_start_has_ended_that(
         workers.begin(session, "worker-1")
         workers.drain(session, "worker-1")  # and then it was killed
     run_id = create(engine)
-    with caplog.at_level(logging.INFO, "worker.slot"):
+    with caplog.at_level(logging.INFO, "worker.host.slot"):
         for trained in ([run_id], [run_id]):
             with running(make_slot(trainer, engine)):
                 wait_until(lambda trained=trained: trainer.trained == trained)
@@ -178,7 +178,7 @@ def test_a_slot_whose_host_has_no_room_leaves_the_run_to_another(
     assert full == [run_id]
     make_slot(trainer, engine).drain()
     assert trainer.trained == [run_id]
-    monkeypatch.setattr("worker.slot.REST_S", 0.0)
+    monkeypatch.setattr("worker.host.slot.REST_S", 0.0)
     later = create(engine)
     Slot("worker-2", find_the_disk_full, engine=engine, settings=Settings()).drain()
     assert full[1:] == [later] * 3  # until it has failed for good

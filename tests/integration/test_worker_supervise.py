@@ -22,7 +22,7 @@ from store.runs.leases import Claim
 from tests.support.servers import PostgresServer
 from tests.support.store import claim_run, expire_lease
 from tests.support.worker import is_alive
-from worker.supervise import supervise
+from worker.host.supervise import supervise
 
 PRELUDE = """
 import json, os, signal, subprocess, sys, time

@@ -24,12 +24,12 @@ from tests.support.memory import LittleMemory
 from tests.support.servers import PostgresServer
 from tests.support.store import diagnosis, expire_lease
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
-from worker import training
-from worker.line import Stopped
-from worker.machine import DeviceUnavailable
-from worker.memory import OutOfMemory
-from worker.protocol import Ticket
-from worker.recorder import persist
+from worker.attempt import training
+from worker.attempt.channel import Stopped
+from worker.attempt.device import DeviceUnavailable
+from worker.attempt.out_of_memory import OutOfMemory
+from worker.attempt.recorder import persist
+from worker.messages import Ticket
 
 
 class Scene:

@@ -23,9 +23,9 @@ from store.runs.leases import Claim
 from store.runs.lineage import family
 from tests.support.treatment import found, make_run, treat
 from tests.support.worker import LOOK_INTERVAL_S, TINY, Clinic, queue_run, ticket_of, train_here
-from worker.line import Stopped
-from worker.room import Share
-from worker.slot import Slot
+from worker.attempt.channel import Stopped
+from worker.host.gpu_allocator import Share
+from worker.host.slot import Slot
 
 
 class Ward:
@@ -77,7 +77,7 @@ def ward(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     engine = make_engine(sqlite_url)
     upgrade(engine)
     ward = Ward(engine, tmp_path)
-    monkeypatch.setattr("worker.recorder.diagnose", ward.diagnose)
+    monkeypatch.setattr("worker.attempt.recorder.diagnose", ward.diagnose)
     yield ward
     engine.dispose()
 

@@ -26,8 +26,8 @@ from tests.support.api import make_service
 from tests.support.store import request
 from tests.support.uploads import create_upload, dataset_of
 from tests.support.worker import Clinic, claim_next, train_here
-from worker.protocol import Ticket
-from worker.training import FINAL_ERRORS
+from worker.attempt.training import FINAL_ERRORS
+from worker.messages import Ticket
 
 
 @pytest.fixture

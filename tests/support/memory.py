@@ -27,8 +27,8 @@ class LittleMemory(TorchDispatchMode):
 
 
 def train_with_little_memory(limit_bytes: int) -> int:
-    """What `python -m worker.training` does, on such a device; its exit status."""
-    from worker.training import main
+    """What `python -m worker.attempt.training` does, on such a device; its exit status."""
+    from worker.attempt.training import main
 
     with LittleMemory(limit_bytes):
         return main()

@@ -26,9 +26,9 @@ from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
 from tests.support.store import LEASE
-from worker.line import Line, Stopped
-from worker.protocol import Ticket
-from worker.training import train
+from worker.attempt.channel import Line, Stopped
+from worker.attempt.training import train
+from worker.messages import Ticket
 
 LOOK_INTERVAL_S = 0.05
 EPOCHS = 8

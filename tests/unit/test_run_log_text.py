@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from store.runs.logs import LONGEST_LINE, Part, last_lines, readable, whole_lines
-from worker import run_log
-from worker.run_log import RunLog
+from worker.host import attempt_log
+from worker.host.attempt_log import RunLog
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_last_lines_know_where_they_begin() -> None:
 
 
 def test_a_log_file_is_rotated_and_its_size_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_log, "FILE_BYTES", 100)
+    monkeypatch.setattr(attempt_log, "FILE_BYTES", 100)
     log = RunLog(tmp_path / "logs", "0123", 2)
     for number in range(100):
         log.write(f"line {number:03}\n".encode())
@@ -70,7 +70,7 @@ def test_a_full_disk_ends_nothing_and_is_told_once(tmp_path: Path, caplog: pytes
 
 
 def test_a_log_file_that_cannot_be_put_away_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_log, "FILE_BYTES", 100)
+    monkeypatch.setattr(attempt_log, "FILE_BYTES", 100)
     (tmp_path / "0123.1.log.1").mkdir()
     log = RunLog(tmp_path, "0123", 1)
     for number in range(100):

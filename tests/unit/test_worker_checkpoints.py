@@ -13,7 +13,7 @@ from ganlib.training.loop import Training, TrainingState
 from store.core.errors import DiskFull
 from store.core.models import Epoch
 from store.files.local import LocalFiles
-from worker.checkpoints import Checkpoints
+from worker.attempt.checkpoints import Checkpoints
 
 SPEC = RunRequest(
     spec={

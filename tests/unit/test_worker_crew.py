@@ -10,9 +10,9 @@ import torch.distributed as dist
 
 from ganlib.spec.request import RunRequest
 from tests.support.worker import TINY
-from worker.crew import Crew, may_mean_a_death
-from worker.line import Stopped
-from worker.memory import OutOfMemory
+from worker.attempt.channel import Stopped
+from worker.attempt.out_of_memory import OutOfMemory
+from worker.attempt.process_group import Crew, may_mean_a_death
 
 SPEC = RunRequest(spec=TINY, set={"resources.gpus": 2}).resolve()
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import CHECKOUT
-from worker.line import ORPHANED, Line
-from worker.protocol import Stepped, Ticket, Working, parse_event
+from worker.attempt.channel import ORPHANED, Line
+from worker.messages import Stepped, Ticket, Working, parse_event
 
 TICKET = Ticket(run_id="0123456789abcdef", token=1, attempt=1, device="cpu")
 PRELUDE = """
 import sys, time
-from worker.line import Line, Stopped
-from worker.protocol import Stepped, Working
+from worker.attempt.channel import Line, Stopped
+from worker.messages import Stepped, Working
 line = Line.over_standard_streams()
 """
 
@@ -73,7 +73,9 @@ while True:
     ],
 )
 def test_a_process_that_computes_something_else_than_steps_is_not_silent(work: str, is_heard: bool) -> None:
-    with start(f"import worker.line\nworker.line.PULSE_INTERVAL_S = 0.05\nline.read_ticket()\n{work}") as process:
+    with start(
+        f"import worker.attempt.channel\nworker.line.PULSE_INTERVAL_S = 0.05\nline.read_ticket()\n{work}"
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(TICKET.to_line())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from store.core.models import Attempt
-from worker.machine import DeviceUnavailable, choose_device, code_version, this_machine
+from worker.attempt.device import DeviceUnavailable, choose_device, code_version, this_machine
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,16 @@ from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from tests.support.memory import LittleMemory
-from worker.line import Stopped
-from worker.memory import CONTEXT_BYTES, OutOfMemory, advise, explain, fraction_of, limit_memory, smaller_batches
+from worker.attempt.channel import Stopped
+from worker.attempt.out_of_memory import (
+    CONTEXT_BYTES,
+    OutOfMemory,
+    advise,
+    explain,
+    fraction_of,
+    limit_memory,
+    smaller_batches,
+)
 
 CPU = torch.device("cpu")
 WIDTH = 64
@@ -131,7 +139,7 @@ def test_the_budget_is_that_of_the_gpu_that_trains(monkeypatch: pytest.MonkeyPat
 
 
 def test_out_of_memory_is_final() -> None:
-    from worker.training import FINAL_ERRORS, LOCAL_ERRORS
+    from worker.attempt.training import FINAL_ERRORS, LOCAL_ERRORS
 
     assert OutOfMemory in FINAL_ERRORS
     assert OutOfMemory not in LOCAL_ERRORS

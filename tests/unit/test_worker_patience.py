@@ -10,10 +10,10 @@ import pytest
 
 from store.files.artifacts import Artifacts
 from store.files.local import LocalFiles
-from worker import patience
-from worker.line import Line, Stopped
-from worker.patience import PatientFiles
-from worker.protocol import Event, Working, parse_event
+from worker.attempt import retry
+from worker.attempt.channel import Line, Stopped
+from worker.attempt.retry import PatientFiles
+from worker.messages import Event, Working, parse_event
 
 OFTEN = 3
 
@@ -52,7 +52,7 @@ class Hearing(Line):
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HeldFiles:
-    monkeypatch.setattr(patience, "SAY_SO_INTERVAL_S", 0.01)
+    monkeypatch.setattr(retry, "SAY_SO_INTERVAL_S", 0.01)
     return HeldFiles(tmp_path / "files")
 
 
@@ -73,7 +73,7 @@ def test_the_worker_hears_of_a_transfer_that_takes_long(files: HeldFiles, line: 
 
 
 def test_nothing_is_said_of_one_that_does_not(files: HeldFiles, line: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SAY_SO_INTERVAL_S", 60.0)
+    monkeypatch.setattr(retry, "SAY_SO_INTERVAL_S", 60.0)
     files.may_go_on.set()
     Artifacts(PatientFiles(files, line)).put(b"picture", "image/png")
     assert line.told() == []

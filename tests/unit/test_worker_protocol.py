@@ -1,6 +1,6 @@
 import pytest
 
-from worker.protocol import Event, Failed, Stepped, Ticket, Working, parse_event
+from worker.messages import Event, Failed, Stepped, Ticket, Working, parse_event
 
 
 @pytest.mark.parametrize("event", [Working(on="loading data"), Stepped(step=3), Failed(kind="A", error="two\nlines")])

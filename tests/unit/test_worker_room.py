@@ -14,7 +14,7 @@ from store.scheduling.requirements import GB, Needs
 from tests.support.nvml import FakeError, driver, process
 from worker import gpus
 from worker.gpus import GpuUse, Process, read_use
-from worker.room import MIB, NoSuchGpu, Offer, Room, Share, make_room
+from worker.host.gpu_allocator import MIB, NoSuchGpu, Offer, Room, Share, make_room
 
 WHOLE = Needs(on_gpu=True, gpu_memory=None)
 TOTAL = 80 * GB
@@ -52,7 +52,7 @@ def machine() -> Machine:
     return Machine()
 
 
-@pytest.fixture(params=["worker.training", "worker.crew"])
+@pytest.fixture(params=["worker.attempt.training", "worker.attempt.process_group"])
 def training(request: pytest.FixtureRequest) -> Iterator[int]:
     """The id of a process whose command line is that of a training."""
     command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()", "-m", request.param]

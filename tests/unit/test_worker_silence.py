@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from worker.protocol import Stepped, Working
-from worker.silence import Patience, Silence
+from worker.host.stall_detector import Patience, Silence
+from worker.messages import Stepped, Working
 
 PATIENCE = Patience(stall_factor=10, stall_minimum=timedelta(seconds=60), start_timeout=timedelta(seconds=300))
 

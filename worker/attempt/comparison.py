@@ -21,13 +21,13 @@ from store.core.settings import Settings
 from store.files.artifacts import Artifacts
 from store.files.backends import artifact_files
 from store.runs import leases, lifecycle, recording
-from worker.line import Line
-from worker.machine import choose_device, set_threads, this_machine
-from worker.patience import PatientFiles
-from worker.protocol import Ticket, Working
-from worker.recorder import look_up, persist, put_bin_images
+from worker.attempt.channel import Line
+from worker.attempt.device import choose_device, set_threads, this_machine
+from worker.attempt.recorder import look_up, persist, put_bin_images
+from worker.attempt.retry import PatientFiles
+from worker.messages import Ticket, Working
 
-logger = logging.getLogger("worker.comparison")
+logger = logging.getLogger("worker.attempt.comparison")
 
 
 def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:

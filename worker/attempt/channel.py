@@ -8,7 +8,7 @@ import time
 from io import FileIO
 from typing import Self
 
-from worker.protocol import Event, Stepped, Ticket, Working
+from worker.messages import Event, Stepped, Ticket, Working
 
 STEP_INTERVAL_S = 0.2  # between reports of steps: smooth for an eye, and next to nothing in a pipe
 PULSE_INTERVAL_S = 10.0  # a fraction of the silence that a worker allows

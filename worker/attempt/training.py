@@ -1,8 +1,8 @@
-"""The training process: `python -m worker.training`, started by a worker, which gives it a ticket on stdin.
+"""The training process: `python -m worker.attempt.training`, started by a worker, which gives it a ticket on stdin.
 
 Trains one attempt of a run from the last checkpoint that the database names (or makes a comparison: see
-`worker.comparison`). It records epochs, and success or the halt by a diagnosis; what else may happen is told to the
-worker, or seen by it.
+`worker.attempt.comparison`). It records epochs, and success or the halt by a diagnosis; what else may happen is told to
+the worker, or seen by it.
 """
 
 import faulthandler
@@ -41,15 +41,15 @@ from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tr
 from store.runs import leases, lifecycle
 from store.runs import recording as epochs
 from store.runs.extensions import extended_after, specs_before
-from worker.checkpoints import Checkpoints, load_checkpoint
-from worker.comparison import compare_samples
-from worker.crew import OUT_OF_MEMORY, Crew
-from worker.line import Line, Stopped
-from worker.machine import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
-from worker.memory import OutOfMemory, advise, explain, limit_memory
-from worker.patience import PatientFiles
-from worker.protocol import Failed, Stepped, Ticket, Working
-from worker.recorder import Recorder, look_up, persist
+from worker.attempt.channel import Line, Stopped
+from worker.attempt.checkpoints import Checkpoints, load_checkpoint
+from worker.attempt.comparison import compare_samples
+from worker.attempt.device import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
+from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
+from worker.attempt.process_group import OUT_OF_MEMORY, Crew
+from worker.attempt.recorder import Recorder, look_up, persist
+from worker.attempt.retry import PatientFiles
+from worker.messages import Failed, Stepped, Ticket, Working
 
 FINAL_ERRORS = (
     ArtifactNotFound,
@@ -67,7 +67,7 @@ FINAL_ERRORS = (
 LOCAL_ERRORS = (DiskFull,)
 """Another attempt, on another host or later, may not: this one is lost, and counts."""
 
-logger = logging.getLogger("worker.training")
+logger = logging.getLogger("worker.attempt.training")
 
 
 def main() -> int:

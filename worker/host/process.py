@@ -12,8 +12,8 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, Self
 
 from store.core.settings import child_environment
-from worker.protocol import Command, Event, Ticket, parse_event
-from worker.run_log import RunLog
+from worker.host.attempt_log import RunLog
+from worker.messages import Command, Event, Ticket, parse_event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import BinaryIO, TypeVar
 
 from store.core.errors import DatabaseUnavailable, StoreUnavailable
 from store.files.local import NAME, Files, StoredFile
-from worker.line import Line
-from worker.protocol import Working
+from worker.attempt.channel import Line
+from worker.messages import Working
 
 LONGEST_PAUSE_S = 8
 SAY_SO_INTERVAL_S = 2.0  # a fraction of the silence, and of the time to obey, that a worker allows

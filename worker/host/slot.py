@@ -18,7 +18,7 @@ from store.runs import leases
 from store.runs.leases import Claim
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL, Sharing
-from worker.room import Room, Share
+from worker.host.gpu_allocator import Room, Share
 
 Train = Callable[[Claim, Callable[[], bool], Share], bool]
 """Trains a claimed run on its share to its end, or until the function says that the worker is stopping.

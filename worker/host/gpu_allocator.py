@@ -21,7 +21,7 @@ FREE_SHARE = 0.9
 """Of a GPU's memory, free for a training that has it for itself: a desktop and the driver take some percent."""
 MIB = 1024**2
 MOST_NAMED = 3
-TRAININGS = (b"worker.training", b"worker.crew")
+TRAININGS = (b"worker.attempt.training", b"worker.attempt.process_group")
 """One of them is in the command line of every training process of the service."""
 
 

@@ -23,13 +23,13 @@ from store.core.settings import Settings
 from store.operations import tracing
 from store.runs import leases
 from store.runs.leases import Claim, RenewResult
-from worker.process import TrainingProcess
-from worker.protocol import Command, Event, Failed, Stepped, Ticket
-from worker.room import Share
-from worker.run_log import RunLog
-from worker.silence import Patience, Silence
+from worker.host.attempt_log import RunLog
+from worker.host.gpu_allocator import Share
+from worker.host.process import TrainingProcess
+from worker.host.stall_detector import Patience, Silence
+from worker.messages import Command, Event, Failed, Stepped, Ticket
 
-TRAINING = (sys.executable, "-m", "worker.training")
+TRAINING = (sys.executable, "-m", "worker.attempt.training")
 TICK_S = 0.2  # how soon a stop of the worker is noticed while the training is silent
 STORE_LOG_INTERVAL_S = 2.0  # how far behind a follower of the log is
 STORE_LOG_RETRY_S = 10.0  # a database that is gone is waited for by the heartbeat already

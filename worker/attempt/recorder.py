@@ -30,10 +30,10 @@ from store.files.artifacts import Artifacts, StoredArtifact
 from store.runs import leases, lifecycle, recording
 from store.runs.leases import Outcome
 from store.runs.recording import EpochRecord
-from worker.checkpoints import Checkpoints
-from worker.memory import evaluating
-from worker.patience import try_until_it_answers
-from worker.protocol import Ticket
+from worker.attempt.checkpoints import Checkpoints
+from worker.attempt.out_of_memory import evaluating
+from worker.attempt.retry import try_until_it_answers
+from worker.messages import Ticket
 
 T = TypeVar("T")
 

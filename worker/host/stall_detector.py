@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
-from worker.protocol import Event, Stepped
+from worker.messages import Event, Stepped
 
 PACE_WINDOW = 50  # reports of steps whose median is the pace: it follows a slower pace within half of that
 

@@ -4,7 +4,7 @@ They are in its process group, so that what ends the one ends them all, and they
 give each a session of its own, which a kill of the training's group does not reach.) Each is given an `Order` on stdin
 and trains its part; sums over all of them are made by torch.distributed: NCCL between GPUs, gloo between CPUs.
 
-    python -m worker.crew     # a process that is not rank 0
+    python -m worker.attempt.process_group     # a process that is not rank 0
 """
 
 import logging
@@ -31,16 +31,16 @@ from ganlib.training.loop import Training
 from ganlib.training.ranks import ALONE, Ranks
 from store.core.settings import Settings
 from store.operations.logging import configure_logging
-from worker.line import ORPHANED
-from worker.machine import choose_device, limit_threads
-from worker.memory import OutOfMemory
+from worker.attempt.channel import ORPHANED
+from worker.attempt.device import choose_device, limit_threads
+from worker.attempt.out_of_memory import OutOfMemory
 
-COMMAND = (sys.executable, "-m", "worker.crew")
+COMMAND = (sys.executable, "-m", "worker.attempt.process_group")
 OUT_OF_MEMORY = 3  # exit status
 TELL_WHO_DIED_S = 1.0
 LONGEST_WAIT = timedelta(days=30)  # rank 0 evaluates meanwhile; a process that dies is noticed by its end
 
-logger = logging.getLogger("worker.crew")
+logger = logging.getLogger("worker.attempt.process_group")
 
 
 class Order(BaseModel):

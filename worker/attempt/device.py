@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from store.core.models import Attempt
 from worker import gpus
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 GIT_TIMEOUT_S = 5.0
 
 logger = logging.getLogger(__name__)
