@@ -45,7 +45,7 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         log_config=None,  # its records go where all others go
-        access_log=False,  # `api.tracking` logs each request, with its id
+        access_log=False,  # `api.http.tracking` logs each request, with its id
     )
     return 0
 

@@ -10,33 +10,25 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from api import (
+    annotations,
     batches,
     comparisons,
     datasets,
-    diagnosis,
     documents,
     errors,
-    evaluations,
-    figures,
     health,
-    labels,
     metrics,
-    ndb,
     presets,
-    run_logs,
-    runs,
-    samples,
-    series,
     storage,
     treatments,
     uploads,
-    waiting,
     workers,
 )
 from api.deps import Services
-from api.guard import LimitBody, RequireToken, bearer
-from api.request_metrics import RequestMetrics
-from api.tracking import Tracking
+from api.http.auth import LimitBody, RequireToken, bearer
+from api.http.request_metrics import RequestMetrics
+from api.http.tracking import Tracking
+from api.runs import diagnosis, evaluations, figures, log, ndb, router, samples, series, waiting
 from store.core.db import make_engine
 from store.core.settings import Settings, read_or_create_token
 from store.files.backends import open_artifacts, open_uploaded
@@ -46,8 +38,8 @@ from store.operations.tracing import stop_tracing
 from store.scheduling.accounts import read_accounts
 
 NOUNS = (
-    runs,
-    run_logs,
+    router,
+    log,
     batches,
     series,
     samples,
@@ -55,7 +47,7 @@ NOUNS = (
     evaluations,
     ndb,
     diagnosis,
-    labels,
+    annotations,
     treatments,
     comparisons,
     presets,

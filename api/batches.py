@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Path, Response
 from api.deps import CallerDep, IdempotencyKey, JsonBody, Reader, RequestId, ServicesDep, StorageRoom, Writer
 from api.errors import documented
 from api.requests import BatchRequest
-from api.resolve import resolve_all
+from api.runs.resolve import resolve_all
 from api.schemas import BatchView
 from store.runs import batches, lifecycle
 from store.scheduling.quotas import require_priorities, require_room

@@ -5,7 +5,6 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.arrays import FILE, as_npy
 from api.deps import (
     CallerDep,
     EvaluationId,
@@ -19,11 +18,12 @@ from api.deps import (
     require_may_change,
 )
 from api.errors import NotRecorded, documented
-from api.figures import MEDIA_TYPES, RESPONSES
-from api.forms import Form, receive_form
-from api.images import REVALIDATE, image_response
-from api.record_schemas import EvaluationView
+from api.http.arrays import FILE, as_npy
+from api.http.etag import REVALIDATE, image_response
+from api.http.multipart import Form, receive_form
 from api.requests import ComparisonQuery
+from api.runs.figures import MEDIA_TYPES, RESPONSES
+from api.runs.record_schemas import EvaluationView
 from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
 from ganlib.data.archives import InvalidUpload, Limits, Samples, read_samples
 from ganlib.plots.bins import ndb_figure

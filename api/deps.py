@@ -9,9 +9,9 @@ from fastapi import Depends, Header, Path, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from api.concurrency import SESSION_TURNS
 from api.errors import NotYours, UnsupportedMediaType
-from api.request_metrics import RequestMetrics
+from api.http.concurrency import SESSION_TURNS
+from api.http.request_metrics import RequestMetrics
 from api.requests import MAX_EPOCH
 from store.core import db
 from store.core.models import Run
@@ -59,7 +59,7 @@ ServiceStorageRoom = Depends(require_storage)
 
 
 async def get_request_id(request: Request) -> str:
-    """The id of the request: see `api.tracking`."""
+    """The id of the request: see `api.http.tracking`."""
     request_id: str = request.state.request_id
     return request_id
 
@@ -68,7 +68,7 @@ RequestId = Annotated[str, Depends(get_request_id)]
 
 
 async def get_caller(request: Request) -> Caller:
-    """Who sends the request: whoever has its token (see `api.guard`). Nothing in the request itself can say so."""
+    """Who sends the request: whoever has its token (see `api.http.auth`). Nothing in the request itself can say so."""
     caller: Caller = request.state.caller
     return caller
 
@@ -105,7 +105,7 @@ def require_may_change(caller: Caller, run: Run) -> None:
 
 
 async def take_turn() -> AsyncIterator[None]:
-    """Waits until the request may open sessions: see `api.concurrency`."""
+    """Waits until the request may open sessions: see `api.http.concurrency`."""
     async with SESSION_TURNS.limiter():
         yield
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from api.record_schemas import EvaluationView
+from api.runs.record_schemas import EvaluationView
 from api.views import View, fields_of
 from ganlib.spec.request import ComparisonOptions
 from ganlib.spec.run import ComparisonSpec

@@ -7,10 +7,10 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.arrays import FILE, as_npy
 from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
 from api.errors import documented
-from api.forms import Form, receive_form
+from api.http.arrays import FILE, as_npy
+from api.http.multipart import Form, receive_form
 from api.requests import UploadOptions
 from api.upload_schemas import UploadList, UploadView, upload_path
 from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples

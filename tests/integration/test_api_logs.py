@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api import run_logs as api_run_logs
+from api.runs import log as api_run_logs
 from store.core.db import transaction
 from store.runs import leases, logs
 from store.runs.leases import Claim

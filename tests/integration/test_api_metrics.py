@@ -233,7 +233,7 @@ def test_promtool_agrees(service: Service) -> None:
 def test_processes_that_share_a_directory_count_together(tmp_path: Path) -> None:
     script = (
         "from prometheus_client import generate_latest\n"
-        "from api.request_metrics import RequestMetrics\n"
+        "from api.http.request_metrics import RequestMetrics\n"
         "metrics = RequestMetrics()\n"
         "metrics.observe('GET', '/v1/runs', 200, .01)\n"
         "print(generate_latest(metrics.registry).decode())\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.tracking import choose_id
+from api.http.tracking import choose_id
 from store import treatments
 from store.core.db import transaction
 from store.core.models import Run
@@ -82,10 +82,10 @@ def test_an_unexpected_error_is_answered_with_the_id(
     sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("store.runs.lifecycle.get", lambda *_, **__: 1 / 0)
-    with caplog.at_level(logging.INFO, "api.tracking"):
+    with caplog.at_level(logging.INFO, "api.http.tracking"):
         answer = sqlite_service.client.get(f"/v1/runs/{'a' * 16}?token=hidden", headers={"X-Request-ID": "bad"})
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "bad")
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "api.tracking"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "api.http.tracking"]
     assert line.startswith("GET /v1/runs/aaaaaaaaaaaaaaaa 500 in ")
 
 
@@ -104,7 +104,7 @@ def test_a_server_logs_each_request_as_json_and_no_token(clinic: Clinic, monkeyp
     text = (clinic.home / "api.log").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(line) for line in lines))
-    requests = [line for line in lines if line["logger"] == "api.tracking"]
+    requests = [line for line in lines if line["logger"] == "api.http.tracking"]
     assert [line["message"].partition(" in ")[0] for line in requests] == [
         "GET /v1/runs 200",
         "GET /v1/runs/***/%1B%5B2J 404",

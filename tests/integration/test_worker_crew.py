@@ -32,12 +32,12 @@ LIMITED = f"""
 import sys
 sys.path.insert(0, {str(CHECKOUT)!r})
 from tests.support import memory
-from worker import crew
+from worker.attempt import process_group
 if sys.argv[1] == "others":
     child = "import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from tests.support import memory; "
     child += "from worker.attempt.process_group import main; "
     child += "memory.LittleMemory({FITTING * 4 * WIDTH}).__enter__(); sys.exit(main())"
-    crew.COMMAND = (sys.executable, "-c", child)
+    process_group.COMMAND = (sys.executable, "-c", child)
     from worker.attempt.training import main
     sys.exit(main())
 sys.exit(memory.train_with_little_memory({FITTING * 4 * WIDTH}))

@@ -88,7 +88,9 @@ def test_an_idle_worker_stops_within_seconds_also_without_a_broker(clinic: Clini
 
 def test_a_worker_whose_slot_fails_ends(clinic: Clinic) -> None:
     clinic.create_run()
-    script = "import sys, worker.__main__ as worker; worker.supervise = lambda *_, **__: 1 / 0; sys.exit(worker.main([]))"
+    script = (
+        "import sys, worker.__main__ as worker; worker.supervise = lambda *_, **__: 1 / 0; sys.exit(worker.main([]))"
+    )
     done = run(clinic, [sys.executable, "-c", script])
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr

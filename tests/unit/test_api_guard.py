@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from api.app import create_app
-from api.guard import LARGER_BODY_BYTES, MAX_BODY_BYTES, OPEN_PATHS, UPLOAD_PATHS
+from api.http.auth import LARGER_BODY_BYTES, MAX_BODY_BYTES, OPEN_PATHS, UPLOAD_PATHS
 from store.core.settings import Settings
 
 TOKEN = "correct-horse"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.guard import OPEN_PATHS
+from api.http.auth import OPEN_PATHS
 from api.openapi import main, openapi_document
 
 GOLDEN = Path(__file__).with_name("openapi.json")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from api import record_schemas, schemas
+from api import schemas
+from api.runs import record_schemas
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
 from ganlib.records import Bin, Evaluation, Null
 from store.core.models import Attempt, Run

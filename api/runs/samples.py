@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.deps import EpochPath, FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
-from api.images import IMMUTABLE, REVALIDATE, image_response, image_responses
-from api.record_schemas import SampleList, SampleView
+from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
+from api.runs.record_schemas import SampleList, SampleView
 from store.core.models import FINAL_STATUSES
 from store.runs import recording
 

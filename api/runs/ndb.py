@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from api.deps import FoundRun, Reader
 from api.errors import NotRecorded, documented
-from api.record_schemas import NdbView
 from api.requests import EpochQuery
+from api.runs.record_schemas import NdbView
 from ganlib.records import Evaluation
 from store.runs import recording
 

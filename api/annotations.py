@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
+from api.annotation_schemas import LabelledRun, LabelList, LabelPage, LabelView
 from api.deps import FoundRun, IdempotencyKey, JsonBody, Reader, RunId, Writer
 from api.errors import NotRecorded, documented
-from api.label_schemas import LabelledRun, LabelList, LabelPage, LabelView
 from api.requests import PageQuery
 from ganlib.diagnosis.annotation import LabelRequest
 from ganlib.diagnosis.verdict import Diagnosis

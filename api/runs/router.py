@@ -22,7 +22,7 @@ from api.deps import (
 )
 from api.errors import documented
 from api.requests import Extension, RunQuery
-from api.resolve import resolve
+from api.runs.resolve import resolve
 from api.schemas import RunDetail, RunPage, RunView, run_path
 from ganlib.spec.request import RunRequest
 from store.core.db import reading

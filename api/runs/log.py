@@ -10,9 +10,9 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api.concurrency import LOOK_TURNS
 from api.deps import Reader, RunId, Services, ServicesDep
 from api.errors import NotRecorded, documented
+from api.http.concurrency import LOOK_TURNS
 from store.core import db
 from store.core.errors import DatabaseUnavailable
 from store.core.models import Attempt

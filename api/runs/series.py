@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from api.deps import FoundRun, Reader
 from api.errors import documented
-from api.record_schemas import ColumnView, SeriesView
 from api.requests import SeriesQuery
+from api.runs.record_schemas import ColumnView, SeriesView
 from ganlib.records import STEP_COLUMNS
 from store.core.models import Run
 from store.runs import recording

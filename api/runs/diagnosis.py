@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 
 from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
-from api.record_schemas import DiagnosisList, DiagnosisView
 from api.requests import DiagnosisQuery, RulesetQuery
+from api.runs.record_schemas import DiagnosisList, DiagnosisView
 from store.runs import recording, rediagnosis
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])

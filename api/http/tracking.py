@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.request_metrics import RequestMetrics
+from api.http.request_metrics import RequestMetrics
 from store.operations import tracing
 from store.operations.logging import add_context
 from store.operations.tracing import Span

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
-from api.images import REVALIDATE, image_response, image_responses
-from api.ndb import find_ndb
+from api.http.etag import REVALIDATE, image_response, image_responses
 from api.requests import EpochQuery
+from api.runs.ndb import find_ndb
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.plots.losses import loss_figure

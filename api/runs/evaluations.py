@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.deps import FoundRun, Reader
 from api.errors import documented
-from api.record_schemas import EvaluationList, EvaluationView
+from api.runs.record_schemas import EvaluationList, EvaluationView
 from store.runs import recording
 
 router = APIRouter(prefix="/runs/{run_id}/evaluations", tags=["evaluations"])
