@@ -1,4 +1,4 @@
-"""`python -m api.openapi > tests/unit/openapi.json`: the OpenAPI document of this API."""
+"""`python -m api.openapi > tests/unit/api/openapi.json`: the OpenAPI document of this API."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
 """What the code of NDB's authors says of the cases in tests/support/ndb_cases.py.
 
-    python -m bench.ndb_reference path/to/gans-n-gmms/utils/ndb.py   # writes tests/unit/ndb_reference.json
+    python -m bench.ndb_reference path/to/gans-n-gmms/utils/ndb.py
 
 Their code has no licence: it stays outside of this repository, and its numbers alone come in.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.support.ndb_cases import NdbCase, ndb_cases
 
-RESULT = Path("tests/unit/ndb_reference.json")
+RESULT = Path("tests/unit/ganlib/evaluation/ndb_reference.json")
 
 
 def ask(reference: Any, case: NdbCase) -> dict[str, Any]:

@@ -20,7 +20,7 @@ WINS: Any = "convergence failure: discriminator wins"
 NO_EQUILIBRIUM: Any = "convergence failure: no equilibrium"
 COLLAPSE: Any = "mode collapse"
 SLOW: Any = "slow convergence"
-FINDINGS = Path(__file__).parents[2] / "docs" / "findings.md"
+FINDINGS = Path(__file__).parents[3] / "docs" / "findings.md"
 
 
 def true(*labels: Any, expected: str | None = None) -> Known:

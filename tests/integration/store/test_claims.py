@@ -15,7 +15,7 @@ from store.runs import leases
 from store.runs.lifecycle import attempts, get
 from tests.support.store import LEASE, claim_run, create_run, outcomes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_claim_gives_the_spec_and_makes_the_run_ours(engine: Engine) -> None:

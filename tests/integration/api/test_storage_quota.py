@@ -16,10 +16,10 @@ from store.files import usage
 from store.files.usage import StorageGauge
 from store.scheduling.accounts import Quota, Sharing
 from store.scheduling.owners import Owner, ensure
-from tests.integration.test_api_comparisons import FAKE, REAL
-from tests.integration.test_api_sharing import RUN, client_of, make_shared, submit
-from tests.integration.test_api_storage import save_checkpoint
-from tests.integration.test_api_uploads import POINTS
+from tests.integration.api.test_comparisons import FAKE, REAL
+from tests.integration.api.test_sharing import RUN, client_of, make_shared, submit
+from tests.integration.api.test_storage import save_checkpoint
+from tests.integration.api.test_uploads import POINTS
 from tests.support.api import PICTURE, STRIP, Service, record
 from tests.support.sharing import ADA, CYD
 

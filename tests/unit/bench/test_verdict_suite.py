@@ -23,7 +23,7 @@ from ganlib.diagnosis.thresholds import CONFIDENCE
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_suite_is_as_large_as_it_says():

@@ -175,7 +175,7 @@ def test_servers_import_from_the_checkout_first_and_not_from_the_current_directo
 
 
 def test_the_checkout_is_the_folder_around_this_package(tmp_path: Path) -> None:
-    assert checkout.find_checkout(tmp_path) == Path(__file__).parents[2]
+    assert checkout.find_checkout(tmp_path) == Path(__file__).parents[3]
 
 
 # --- processes --------------------------------------------------------------------------------------------------

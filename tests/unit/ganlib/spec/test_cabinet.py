@@ -5,7 +5,7 @@ from pathlib import Path
 from ganlib.spec.reference import cabinet
 from ganlib.spec.remedies import Remedies
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "cabinet.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "cabinet.md"
 
 
 def test_the_document_is_what_the_code_says():

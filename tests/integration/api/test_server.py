@@ -15,7 +15,7 @@ from store.core.db import make_engine, upgrade
 from tests.support.processes import running
 from tests.support.store import SPEC
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "api"]
 
 

@@ -13,8 +13,8 @@ from store.core.db import make_engine, transaction, upgrade
 from store.runs import extensions, pauses
 from store.scheduling import workers
 from store.scheduling.workers import EVERY_WORKER
-from tests.integration import test_worker_supervise as supervised
-from tests.integration.test_worker_training import Scene
+from tests.integration.worker import test_supervise as supervised
+from tests.integration.worker.test_training import Scene
 from tests.support.worker import Clinic, clinic_at
 
 LONG = {"training.epochs": 2000, "training.checkpoint_every_epochs": 1000}

@@ -18,7 +18,7 @@ from store.runs import extensions, leases, pauses
 from store.scheduling import workers
 from store.scheduling.accounts import InvalidTokensFile, hash_token
 from store.scheduling.owners import Owner
-from tests.integration.test_api_comparisons import FAKE, REAL
+from tests.integration.api.test_comparisons import FAKE, REAL
 from tests.support.api import TOKEN, Service, make_service
 from tests.support.sharing import ADA
 from tests.support.sharing import submit as queue
@@ -408,7 +408,7 @@ def test_no_server_starts_with_a_bad_tokens_file(sqlite_engine: Engine, tmp_path
     process = subprocess.run(
         [sys.executable, "-m", server],
         env=environment,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         timeout=60,

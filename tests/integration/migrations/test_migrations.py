@@ -27,7 +27,7 @@ from tests.support.sharing import ADA, submit
 from tests.support.store import claim_run, create_run, evaluation
 from tests.support.treatment import end, last_try, make_run, treat
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_migrations_make_exactly_the_tables_of_the_models(database_url: str) -> None:

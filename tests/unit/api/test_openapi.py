@@ -23,7 +23,7 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 
 
 def test_the_document_changes_only_on_purpose(document: dict[str, Any]) -> None:
-    """After a change: python -m api.openapi > tests/unit/openapi.json"""
+    """After a change: python -m api.openapi > tests/unit/api/openapi.json"""
     assert json.loads(GOLDEN.read_text("utf-8")) == document
 
 

@@ -79,7 +79,7 @@ def test_the_demo_table_says_everything_at_every_width(width: int) -> None:
 
 
 def test_the_readme_shows_a_verdict_as_it_is_printed() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    readme = (Path(__file__).parents[4] / "README.md").read_text("utf-8")
     block = re.findall(r"^    (.*first seen in epoch 5\n(?:    .*\n)+)", readme, re.MULTILINE)[0]
     shown = Evidence(
         signal="nearest fake-fake distance / null",

@@ -14,7 +14,7 @@ from store.runs.lifecycle import get
 from store.scheduling.accounts import EQUAL, Caller, Quota, Sharing, hash_token
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_priorities
-from tests.integration.test_api_sharing import RUN, client_of, make_shared
+from tests.integration.api.test_sharing import RUN, client_of, make_shared
 from tests.support.api import Service
 from tests.support.sharing import ADA, CYD
 from tests.support.store import LEASE

@@ -12,7 +12,7 @@ from ganlib.networks.frame import Frame
 from ganlib.networks.layers import initialise
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.layers import KaimingInit, NormalInit, OrthogonalInit, XavierInit
-from tests.unit.test_networks import DIGIT, discriminator, generator, given, images
+from tests.unit.ganlib.networks.test_networks import DIGIT, discriminator, generator, given, images
 
 NORMS: dict[str, dict[str, Any]] = {
     "batch": {"kind": "batch"},

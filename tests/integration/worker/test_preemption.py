@@ -13,8 +13,8 @@ from store.core.models import Run
 from store.core.settings import Settings
 from store.runs.lifecycle import create, get
 from store.scheduling import preemption
-from tests.integration import test_worker_supervise as supervised
-from tests.integration.test_worker_training import Scene
+from tests.integration.worker import test_supervise as supervised
+from tests.integration.worker.test_training import Scene
 from tests.support.store import claim_run, create_run, request
 from tests.support.worker import Clinic, claim_next, clinic_at, train_here
 from worker.host.preemption import Preemption

@@ -11,7 +11,7 @@ from api.http.tracking import choose_id
 from store import treatments
 from store.core.db import transaction
 from store.core.models import Run
-from tests.integration.test_api_comparisons import FAKE, REAL
+from tests.integration.api.test_comparisons import FAKE, REAL
 from tests.support.api import TOKEN, Service
 from tests.support.store import SPEC
 from tests.support.treatment import end, make_run
