@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ganclinic.errors import InvalidInput
-from ganclinic.history_files import read_table
 from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.files import read_table
 from ganlib.foreign_logs.history import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
 from ganlib.records import Evaluation
 

@@ -32,9 +32,15 @@ SYNONYMS: dict[str, str] = {
 """Words, and what is usually written for them."""
 NOISE = frozenset({"train", "training", "trainer", "avg", "average", "mean", "value", "global", "net", "of", "on"})
 
-STEP, EPOCH = "step", "epoch"
-D_LOSS, D_ACC = "d_loss", "d_acc"
-D_X, D_G_Z = "d_x", "d_g_z"
+STEP, EPOCH, KIMG = "step", "epoch", "kimg"
+"""What puts rows in order: updates, passes over the data, thousands of images."""
+ORDERS = (EPOCH, STEP, KIMG)
+D_LOSS, D_ACC, G_ACC = "d_loss", "d_acc", "g_acc"
+"""`g_acc`: the share of fakes that are called real in the generator's update."""
+D_X, D_G_Z, D_G_Z_AFTER = "d_x", "d_g_z", "d_g_z_after"
+"""Mean probabilities of being called real, of reals and fakes; `d_g_z_after`: fakes after D was updated."""
+LOGIT_REAL, LOGIT_FAKE = "d_logit_real", "d_logit_fake"
+"""Mean outputs of the discriminator before any sigmoid."""
 
 SIGNALS: dict[frozenset[str], str] = {
     **{frozenset(name.split("_")): name for name in (*STEP_COLUMNS, D_LOSS, D_ACC, D_X, D_G_Z)},

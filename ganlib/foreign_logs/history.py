@@ -10,7 +10,7 @@ them; `Diagnosis.missing` names them all the same.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,18 @@ from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.thresholds import WINDOW_UPDATES
 from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Remedy
 from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_LOSS, D_X, EPOCH, STEP, InvalidHistory
-from ganlib.foreign_logs.table import Arrays, Column, Flags, Floats, Table, arranged, steps_of, stride, table_of
+from ganlib.foreign_logs.table import (
+    Arrays,
+    Column,
+    DLoss,
+    Flags,
+    Floats,
+    Table,
+    arranged,
+    steps_of,
+    stride,
+    table_of,
+)
 from ganlib.records import STEP_COLUMNS, Evaluation
 
 OBJECTIVES = (
@@ -38,7 +49,6 @@ OBJECTIVES = (
 """Adversarial losses that a history may have; of `other` nothing is assumed."""
 CROSS_ENTROPIES = frozenset({"bce", "saturating-bce", "clamped-bce"})
 """Those whose discriminator's loss is the mean of -log p, which bounds how many it gets wrong."""
-DLoss = Literal["mean", "sum"]
 MAX_EPOCHS = 10_000
 BLOCKS = 50
 """Parts that a history without epochs is looked at in, at most."""

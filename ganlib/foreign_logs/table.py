@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,35 @@ class Column:
     """[n]; not-a-number and infinities are data."""
     given: Flags
     """[n] whether the cell holds anything."""
+    decimals: int | None = None
+    """Most digits that are printed behind the point; None where values were never text, and are exact."""
+    significant: int | None = None
+    """Most digits that are printed from the first that is not 0 on."""
+    factor: float = 1.0
+    """What the printed numbers were multiplied by to give `values`; -0.5 where (1 - sign) / 2 was taken, say."""
+
+    def half_width(self) -> Floats:
+        """[n] how far each value may lie from what the trainer had: half of the last digit that it prints.
+
+        Trailing zeros may have been dropped, so the most digits of the whole column count; 0.0000 may be up to 5e-5.
+        """
+        if self.decimals is None or self.significant is None:
+            return np.zeros(len(self.values))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            leading = np.floor(np.log10(np.abs(self.values / self.factor))) + 1 - self.significant
+        leading = np.where(np.isfinite(leading), leading, -np.inf)
+        return 0.5 * abs(self.factor) * 10.0 ** np.maximum(leading, -float(self.decimals))
+
+
+DLoss = Literal["mean", "sum"]
+"""What a single loss of the discriminator is of its parts on reals and on fakes."""
+RowSpan = Literal["update", "tick", "epoch"]
+"""What the values of a row are of: of one update, or the mean over all updates since the row before, or of an epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What was read, by signal (`ganlib.foreign_logs.column_names`)."""
+    """What was read of one game of one training, by signal (`ganlib.foreign_logs.column_names`)."""
 
     source: str
     """What messages call it: the file's name."""
@@ -40,6 +64,19 @@ class Table:
     """[n] where each row lies, from 1."""
     place: str = "line"
     """What `lines` counts."""
+    name: str = ""
+    """Which of several games or runs in one log it is, as the trainer calls it: `A` of CycleGAN's, a run of W&B."""
+    format: str = ""
+    """Whose log it is (`ganlib.foreign_logs.formats`); empty where only the names of columns were known."""
+    d_loss: DLoss | None = None
+    """What the format's `d_loss` is for certain."""
+    objectives: tuple[str, ...] = ()
+    """What the format's trainer minimises unless it is told otherwise: a hint, not a fact."""
+    row_span: RowSpan = "update"
+    batch_size: int | None = None
+    """Where `kimg` counts images: how many an update takes; None where nothing says."""
+    notes: tuple[str, ...] = ()
+    """What was done to read it, and what was left out, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganclinic import history_files
-from ganclinic.history_files import read_table
+from ganlib.foreign_logs import files as history_files
 from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.files import read_table
 from ganlib.foreign_logs.table import Table, arranged
 
 EXPECTED = [[1, 2, 3], [0.5, 0.25, 1.5], [1.0, 2.0, 4.0]]
