@@ -6,7 +6,7 @@ from typing import Any, Self
 from api.views import View, fields_of
 from ganlib.diagnosis.annotation import Labelled
 from ganlib.diagnosis.verdict import Verdict
-from store.core.models import Label, Run
+from store.core.models import Annotation, Run
 
 
 class LabelView(View):
@@ -29,7 +29,7 @@ class LabelView(View):
     created_at: datetime
 
     @classmethod
-    def of(cls, label: Label) -> Self:
+    def of(cls, label: Annotation) -> Self:
         """The view of a stored label."""
         return cls(**fields_of(cls, label))
 
@@ -58,7 +58,7 @@ class LabelledRun(LabelView):
     """The checkpoint of another run that it began with; null: spec and seed make it again."""
 
     @classmethod
-    def of_run(cls, label: Label, run: Run) -> Self:
+    def of_run(cls, label: Annotation, run: Run) -> Self:
         """One line of the export."""
         return cls(
             **fields_of(LabelView, label),

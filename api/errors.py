@@ -89,18 +89,18 @@ class Problem(BaseModel):
     """With status 422: the fields that are wrong."""
 
 
-class ApiError(Exception):
+class RequestError(Exception):
     """Base of the errors that only the API raises."""
 
 
-class NotRecorded(ApiError):
+class NotRecorded(RequestError):
     """The run (or whatever it is) exists, but has not recorded what was asked for."""
 
     def __init__(self, what: str, owner: str = "run") -> None:
         super().__init__(f"the {owner} has recorded no {what}")
 
 
-class NotYours(ApiError):
+class NotYours(RequestError):
     """The run is somebody else's."""
 
     def __init__(self, user: str, team: str | None) -> None:
@@ -109,14 +109,14 @@ class NotYours(ApiError):
         super().__init__(f"the run belongs to the user '{user}'{team_words}; only they may change it, or {whom}")
 
 
-class NotAdministrator(ApiError):
+class NotAdministrator(RequestError):
     """Only an administrator may do this."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"only an administrator may {what}; ask whoever has the service's own token")
 
 
-class UnsupportedMediaType(ApiError):
+class UnsupportedMediaType(RequestError):
     """The body is not declared to be JSON."""
 
     def __init__(self, content_type: str | None) -> None:
@@ -124,7 +124,7 @@ class UnsupportedMediaType(ApiError):
         super().__init__(f"send the body with the content type application/json, {given}")
 
 
-class NotMultipart(ApiError):
+class NotMultipart(RequestError):
     """The body is not declared to be a form with files."""
 
     def __init__(self) -> None:

@@ -10,15 +10,15 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from api.deps import ServicesDep
 from store.core import db
 from store.core.errors import DatabaseUnavailable
-from store.operations.metrics import EpochTimes, Tallies, tally
+from store.operations.metrics import EpochTimes, ServiceMetrics, read_metrics
 
 router = APIRouter()
 
 
-class Collected(Collector):
+class ScrapedMetrics(Collector):
     """What was read from the database for one scrape."""
 
-    def __init__(self, tallies: Tallies | None) -> None:
+    def __init__(self, tallies: ServiceMetrics | None) -> None:
         """None: the database did not answer."""
         self._tallies = tallies
 
@@ -31,7 +31,7 @@ class Collected(Collector):
             yield from _of_workers(self._tallies)
 
 
-def _of_runs(tallies: Tallies) -> Iterator[Metric]:
+def _of_runs(tallies: ServiceMetrics) -> Iterator[Metric]:
     queued = GaugeMetricFamily("ganclinic_queue_length", "Runs that are queued.", labels=("kind", "priority"))
     oldest = GaugeMetricFamily(
         "ganclinic_queue_oldest_seconds", "Longest wait of a queued run.", labels=("kind", "priority")
@@ -65,7 +65,7 @@ def _epoch_times(times: EpochTimes) -> Metric:
     return metric
 
 
-def _of_workers(tallies: Tallies) -> Iterator[Metric]:
+def _of_workers(tallies: ServiceMetrics) -> Iterator[Metric]:
     yield GaugeMetricFamily("ganclinic_workers", "Workers that are alive.", tallies.workers_alive)
     labels = ("worker", "gpu", "name")
     busy = GaugeMetricFamily("ganclinic_gpu_utilisation_ratio", "Share of time in which it computes.", labels=labels)
@@ -83,14 +83,14 @@ def _of_workers(tallies: Tallies) -> Iterator[Metric]:
 def get_metrics(services: ServicesDep) -> Response:
     """The metrics. Where the database does not answer, those of this server alone."""
     registry = CollectorRegistry()
-    registry.register(Collected(_read(services)))
+    registry.register(ScrapedMetrics(_read(services)))
     text = generate_latest(registry) + generate_latest(services.request_metrics.registry)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _read(services: ServicesDep) -> Tallies | None:
+def _read(services: ServicesDep) -> ServiceMetrics | None:
     try:
         with db.reading(services.engine) as session:
-            return tally(session)
+            return read_metrics(session)
     except DatabaseUnavailable:
         return None

@@ -24,7 +24,7 @@ from ganlib.evaluation.measures import ndb
 from ganlib.evaluation.reference import embedding, flat
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import ImageDataset
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 CACHE = Cache(Path(".ganclinic/cache"))
 CPU = torch.device("cpu")
@@ -153,7 +153,7 @@ def discriminator_space(data_dir: Path) -> Callable[[np.ndarray], np.ndarray]:
     """What a discriminator of mnist-stable sees after 200 steps at width 32."""
     small = {"generator.width": 32, "discriminator.width": 32, "training.batch_size": 256, "training.epochs": 1}
     spec = RunRequest(preset="mnist-stable", set={**small, "training.steps_per_epoch": 200}).resolve()
-    training = Training(spec, load_dataset(spec.dataset, data_dir, 0), device=CPU)
+    training = TrainingLoop(spec, load_dataset(spec.dataset, data_dir, 0), device=CPU)
     list(training.epochs())
     return training.discriminator_features
 

@@ -31,7 +31,7 @@ from ganlib.evaluation.measures.neighbours import prdc
 from ganlib.evaluation.reference import evaluate, flat
 from ganlib.spec.preset import get_preset
 from ganlib.spec.run import ImageDataset
-from ganlib.training.loop import Training, untrained_fakes
+from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 CPU = torch.device("cpu")
 PRESETS = ("digit8-stable", "mnist-stable")
@@ -138,7 +138,7 @@ def share(preset: str, data_dir: Path) -> dict[str, float]:
             raise _Enough
 
     with suppress(_Enough):
-        next(Training(spec, data, device=CPU).epochs(on_step))
+        next(TrainingLoop(spec, data, device=CPU).epochs(on_step))
     step_s = float(np.median(np.diff(marks)[2:]))
     epoch_s = step_s * spec.steps_per_epoch
     return {

@@ -18,7 +18,7 @@ import torch
 from bench import results
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 from store.core.settings import visible_gpus
 from worker.gpus import read_use
 
@@ -45,7 +45,7 @@ class TimeIsUp(Exception):
 def train_for(request: RunRequest, seconds: float, data_dir: Path, device: torch.device) -> None:
     """Say `ready` after a warm-up, wait for a line, train; say steps a second and bytes that torch has reserved."""
     spec = request.resolve()
-    training = Training(spec, load_dataset(spec.dataset, data_dir, 0), device=device)
+    training = TrainingLoop(spec, load_dataset(spec.dataset, data_dir, 0), device=device)
     began: list[float] = []
 
     def on_step(step: int) -> None:

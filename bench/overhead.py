@@ -27,7 +27,7 @@ from ganlib.evaluation.reference import evaluate
 from ganlib.records import STEP_COLUMNS
 from ganlib.spec.preset import get_preset
 from ganlib.training import gradient_norms, step
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 PRESET = "digit8-stable"
 CACHE = Path(".ganclinic/cache")
@@ -78,7 +78,7 @@ def measure(preset: str, data_dir: Path, epochs: int, device: torch.device) -> d
     )
     evaluations: list[Any] = []
     total, started = 0.0, time.perf_counter()
-    for report in Training(spec, data, device=device).epochs():
+    for report in TrainingLoop(spec, data, device=device).epochs():
         total += time.perf_counter() - started
         assert report.fakes is not None
         evaluations.append(watch.timed("evaluation", evaluate)(reference, report.fakes, report.epoch))

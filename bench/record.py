@@ -18,7 +18,7 @@ import torch
 
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
-from ganlib.training.loop import Training, untrained_fakes
+from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 RECORDINGS = Path(".ganclinic/bench")
 
@@ -61,7 +61,7 @@ def record(planned: Planned, data_dir: Path) -> None:
     device = torch.device("cpu")
     data = load_dataset(spec.dataset, data_dir, spec.seed)
     started = time.perf_counter()
-    reports = list(Training(spec, data, device=device).epochs())
+    reports = list(TrainingLoop(spec, data, device=device).epochs())
     arrays = {
         "request": np.array(planned.request.model_dump_json()),
         "seconds": np.array(time.perf_counter() - started),

@@ -28,7 +28,7 @@ from ganlib.evaluation.measures.neighbours import prdc
 from ganlib.evaluation.reference import flat
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import ImageDataset, RunSpec, spec_hash
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 RUNS = Path(".ganclinic/bench/remedies")
 CPU = torch.device("cpu")
@@ -235,7 +235,7 @@ def train_and_judge(spec: RunSpec) -> None:
     """Train, judge the last fakes, keep the figures."""
     data = load_dataset(spec.dataset, Path(".ganclinic/data"), spec.seed)
     started = time.perf_counter()
-    report = list(Training(spec, data, device=CPU).epochs())[-1]
+    report = list(TrainingLoop(spec, data, device=CPU).epochs())[-1]
     seconds = time.perf_counter() - started
     assert report.fakes is not None
     judge_set = ImageDataset(name="mnist-5k") if spec.dataset.name == "mnist-5k" else spec.dataset

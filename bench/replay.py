@@ -16,7 +16,7 @@ from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_run import run_reference
 from ganlib.evaluation.reference import Reference, evaluate
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 
@@ -36,7 +36,7 @@ class Recording:
         """Epochs with fakes, 0 included."""
         return sorted(int(name[6:]) for name in self.arrays.files if name.startswith("fakes_"))
 
-    def evaluations(self) -> list[Evaluation]:
+    def evaluations(self) -> list[EpochEvaluation]:
         """All evaluations, in order."""
         reference = _reference(self.spec.model_dump_json(), self.data_dir)
         return [evaluate(reference, unpacked(self.arrays[f"fakes_{e}"]), e) for e in self.evaluated_epochs]

@@ -16,12 +16,12 @@ from bench import demo_verdicts, published, results
 from bench.record import Planned, record_all
 from bench.replay import Recording
 from ganlib.diagnosis.thresholds import WINDOW_UPDATES
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 
 TUNED_SEEDS = range(3)
 
 
-def signals(evaluation: Evaluation) -> dict[str, float]:
+def signals(evaluation: EpochEvaluation) -> dict[str, float]:
     """The outcome signals of an evaluation, as `ganlib.diagnosis` makes them."""
     share = {
         name: evaluation.values[name] / evaluation.nulls[name].mean

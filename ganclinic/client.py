@@ -16,10 +16,10 @@ from urllib.parse import quote
 import httpx
 
 from ganclinic.answers import Answers, new_key
-from ganclinic.config import Surroundings, find_service
+from ganclinic.config import ConfigSources, find_service
 from ganclinic.errors import GanClinicError, UnexpectedAnswer
 from ganclinic.log_following import LogFollower
-from ganclinic.patience import Patience, WhenWaiting
+from ganclinic.polling import Polling, WhenWaiting
 from ganclinic.transport import Query, Transport, document_of
 from ganclinic.views import (
     BatchView,
@@ -37,7 +37,7 @@ from ganclinic.views import (
 )
 from ganlib.diagnosis.annotation import Labelled
 from ganlib.diagnosis.verdict import Diagnosis, FindingName
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.request import RunRequest
 
 REPLAY_TIMEOUT_S = 600.0  # the service answers when it has gone through every epoch
@@ -65,7 +65,7 @@ class Client:
         """`transport`, `sleep` and `clock` are for tests."""
         self._transport = Transport(url, token, transport, sleep)
         self._answers = Answers(self._transport)
-        self._patience = Patience(sleep, clock)
+        self._patience = Polling(sleep, clock)
 
     @classmethod
     def here(cls) -> Self:
@@ -74,7 +74,7 @@ class Client:
         Raises:
             ServiceNotFound: it names none.
         """
-        address = find_service(Surroundings.real())
+        address = find_service(ConfigSources.real())
         return cls(address.url, address.token)
 
     @property
@@ -404,9 +404,9 @@ class Client:
         """Every label with its run's spec and seed, oldest first."""
         return self._answers.json_lines(f"{LABELS}/export")
 
-    def evaluations(self, run_id: str) -> list[Evaluation]:
+    def evaluations(self, run_id: str) -> list[EpochEvaluation]:
         """How each evaluated epoch's fakes compare with real data; epoch 0 is the untrained generator."""
-        return self._answers.values(Evaluation.from_json, f"{_path_of(run_id)}/evaluations")
+        return self._answers.values(EpochEvaluation.from_json, f"{_path_of(run_id)}/evaluations")
 
     def series(
         self,

@@ -33,7 +33,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ConfigSources:
     """What the configuration is read from."""
 
     environ: Mapping[str, str]
@@ -41,7 +41,7 @@ class Surroundings:
     user_home: Path
 
     @classmethod
-    def real(cls) -> "Surroundings":
+    def real(cls) -> "ConfigSources":
         """Those of this process."""
         return cls(environ=dict(os.environ), cwd=Path.cwd(), user_home=Path.home())
 
@@ -50,7 +50,7 @@ class Surroundings:
         return self.environ.get(f"GANCLINIC_{name}") or None
 
 
-def user_name(around: Surroundings) -> str | None:
+def user_name(around: ConfigSources) -> str | None:
     """Who is logged in; None where nothing says so."""
     named = next((name for key in ("LOGNAME", "USER", "USERNAME") if (name := around.environ.get(key))), None)
     if named is not None:
@@ -61,7 +61,7 @@ def user_name(around: Surroundings) -> str | None:
         return None
 
 
-def find_home(around: Surroundings) -> Path:
+def find_home(around: ConfigSources) -> Path:
     """The state directory, absolute: GANCLINIC_HOME, else the nearest `.ganclinic` upward, else one here (not made)."""
     chosen = around.variable("HOME")
     if chosen is not None:
@@ -80,7 +80,7 @@ def _is_our_folder(folder: Path) -> bool:
         return False
 
 
-def program_name(around: Surroundings) -> str:
+def program_name(around: ConfigSources) -> str:
     """What a person types to run this program: its name, or its path where that is not on the search path."""
     if shutil.which("ganclinic", path=around.environ.get("PATH")) is not None:
         return "ganclinic"
@@ -90,7 +90,7 @@ def program_name(around: Surroundings) -> str:
     return str(beside.relative_to(around.cwd) if beside.is_relative_to(around.cwd) else beside)
 
 
-def find_service(around: Surroundings, *, url: str | None = None, token: str | None = None) -> Address:
+def find_service(around: ConfigSources, *, url: str | None = None, token: str | None = None) -> Address:
     """The service to talk to.
 
     Raises:
@@ -145,7 +145,7 @@ def _is_alive(pid: object) -> bool:
     return True
 
 
-def _from_config(around: Surroundings) -> Address | None:
+def _from_config(around: ConfigSources) -> Address | None:
     folder = around.environ.get("XDG_CONFIG_HOME")
     file = (Path(folder) if folder else around.user_home / ".config") / "ganclinic" / "config.toml"
     try:

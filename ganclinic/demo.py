@@ -12,17 +12,17 @@ from ganclinic.errors import NotFound
 from ganclinic.request import batch_from_toml
 from ganclinic.views import RunView
 from ganlib.diagnosis.verdict import Diagnosis, Remedy
-from ganlib.records import Evaluation, finite_json
+from ganlib.records import EpochEvaluation, finite_json
 from ganlib.spec.request import RunRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoResult:
     """What became of one run of the demo."""
 
     run: RunView
     diagnosis: Diagnosis | None
-    evaluation: Evaluation | None
+    evaluation: EpochEvaluation | None
     """Of the last evaluated epoch."""
     loss_figure: Path | None
     """PNG; None where the run failed before its first epoch."""
@@ -76,7 +76,7 @@ def demo_requests() -> tuple[str | None, list[RunRequest]]:
     return batch_from_toml(resources.files("ganclinic").joinpath("demo.toml").read_text("utf-8"))
 
 
-def collect(client: Client, runs: Sequence[RunView], home: Path) -> list[Outcome]:
+def collect(client: Client, runs: Sequence[RunView], home: Path) -> list[DemoResult]:
     """Fetches what became of finished runs; writes pictures to `demo/` and everything to `demo.json` in `home`."""
     folder = home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def collect(client: Client, runs: Sequence[RunView], home: Path) -> list[Outcome
     return outcomes
 
 
-def _outcome(client: Client, run: RunView, folder: Path) -> Outcome:
+def _outcome(client: Client, run: RunView, folder: Path) -> DemoResult:
     losses, samples = folder / f"{run.label}-losses.png", folder / f"{run.label}-samples.png"
     for picture in (losses, samples):
         picture.unlink(missing_ok=True)  # of an earlier demo
@@ -95,6 +95,6 @@ def _outcome(client: Client, run: RunView, folder: Path) -> Outcome:
         samples.write_bytes(client.samples(run.id))
         diagnosis, evaluations = client.diagnosis(run.id), client.evaluations(run.id)
     except NotFound:  # it failed or was cancelled before its first epoch was recorded
-        return Outcome(run=run, diagnosis=None, evaluation=None, loss_figure=None, sample_grid=None)
+        return DemoResult(run=run, diagnosis=None, evaluation=None, loss_figure=None, sample_grid=None)
     evaluation = next(reversed(evaluations), None)
-    return Outcome(run=run, diagnosis=diagnosis, evaluation=evaluation, loss_figure=losses, sample_grid=samples)
+    return DemoResult(run=run, diagnosis=diagnosis, evaluation=evaluation, loss_figure=losses, sample_grid=samples)

@@ -17,7 +17,7 @@ from ganclinic.errors import InvalidInput
 from ganlib.foreign_logs.column_names import InvalidHistory
 from ganlib.foreign_logs.files import read_table
 from ganlib.foreign_logs.history import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 
 EVALUATOR = "ganlib.evaluation.for_files"
 NEEDED = ("torch", "torchvision", "scipy", "sklearn")
@@ -65,7 +65,7 @@ def diagnose(
     return diagnose_reading(replace(reading, notes=(*reading.notes, *notes)), evaluations)
 
 
-def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[Evaluation], Sequence[str]]:
+def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[EpochEvaluation], Sequence[str]]:
     """In a process of its own: this package imports no torch."""
     pairs = fakes.items() if isinstance(fakes, Mapping) else [(None, fakes)]
     request = {
@@ -88,4 +88,4 @@ def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[Eval
         raise InvalidInput(f"The fakes could not be compared with the reals: {last}.") from None
     if "error" in answer:
         raise InvalidInput(f"{answer['error']}.")
-    return [Evaluation.from_json(found) for found in answer["evaluations"]], answer["notes"]
+    return [EpochEvaluation.from_json(found) for found in answer["evaluations"]], answer["notes"]

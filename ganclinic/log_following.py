@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ganclinic.errors import NotFound, ServiceFailed, ServiceUnreachable
-from ganclinic.patience import Patience
+from ganclinic.polling import Polling
 from ganclinic.transport import Transport
 from ganclinic.views import RunDetails, RunLog
 
@@ -31,7 +31,7 @@ class LogFollower:
     """Of the stream of events."""
     client: Looks
     transport: Transport
-    patience: Patience
+    patience: Polling
 
     def follow(self, attempt: int | None, tail: int | None) -> Iterator[str]:
         """Lines as they are logged, see `Client.follow_log`."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled", "halted"})
 
@@ -155,7 +155,7 @@ class ComparisonView(View):
     options: dict[str, Any] = Field(default_factory=dict)
     error: str | None = None
     error_kind: str | None = None
-    evaluation: Evaluation | None = None
+    evaluation: EpochEvaluation | None = None
     """None before its success, and in lists."""
 
     @property

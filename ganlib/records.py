@@ -108,7 +108,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class EpochEvaluation:
     """Fakes of one epoch compared with real data, each figure with its null where it has one."""
 
     epoch: int
@@ -137,7 +137,7 @@ class Evaluation:
         return finite_json(asdict(self))
 
     @classmethod
-    def from_json(cls, document: Any) -> "Evaluation":
+    def from_json(cls, document: Any) -> "EpochEvaluation":
         """The inverse of `to_json`, where None becomes not-a-number."""
         return TypeAdapter(cls).validate_python(document)
 

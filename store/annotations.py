@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.annotation import LabelRequest
 from ganlib.diagnosis.verdict import Diagnosis
 from store.core.errors import IdempotencyConflict, RunNotFound
-from store.core.models import Label, Run
+from store.core.models import Annotation, Run
 from store.core.pages import decode_cursor, encode_cursor
 from store.runs.lifecycle import MAX_PAGE, clock, hash_request, new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelPage:
+class AnnotationPage:
     """A part of the list of labels, newest first."""
 
-    items: list[Label]
+    items: list[Annotation]
     next_cursor: str | None
     """Where the next page starts; None on the last."""
 
@@ -36,14 +36,14 @@ def add(
     diagnosis: Diagnosis,
     *,
     idempotency_key: str | None = None,
-) -> Label:
+) -> Annotation:
     """A new label of that run, beside what `diagnosis` said; or the one that the same request with the same key made.
 
     Raises:
         IdempotencyConflict: the key was used for another request.
         RunNotFound: the run was deleted meanwhile.
     """
-    label = Label(
+    label = Annotation(
         id=new_id(),
         run_id=run_id,
         **request.model_dump(),
@@ -65,35 +65,39 @@ def add(
     return label
 
 
-def _first(session: Session, key: str, request_hash: str) -> Label:
-    first = session.scalars(select(Label).where(Label.idempotency_key == key)).one()
+def _first(session: Session, key: str, request_hash: str) -> Annotation:
+    first = session.scalars(select(Annotation).where(Annotation.idempotency_key == key)).one()
     if first.request_hash != request_hash:
         raise IdempotencyConflict(key) from None
     return first
 
 
-def of_run(session: Session, run_id: str) -> list[Label]:
+def of_run(session: Session, run_id: str) -> list[Annotation]:
     """The run's labels, newest first."""
-    query = select(Label).where(Label.run_id == run_id)
-    return list(session.scalars(query.order_by(Label.created_at.desc(), Label.id.desc())))
+    query = select(Annotation).where(Annotation.run_id == run_id)
+    return list(session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc())))
 
 
-def list_labels(session: Session, *, limit: int = 50, cursor: str | None = None) -> LabelPage:
+def list_labels(session: Session, *, limit: int = 50, cursor: str | None = None) -> AnnotationPage:
     """All labels, newest first; those made meanwhile shift no later page.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
-    query = select(Label)
+    query = select(Annotation)
     if cursor is not None:
-        query = query.where(tuple_(Label.created_at, Label.id) < tuple_(*decode_cursor(cursor)))
+        query = query.where(tuple_(Annotation.created_at, Annotation.id) < tuple_(*decode_cursor(cursor)))
     limit = max(1, min(limit, MAX_PAGE))
-    found = list(session.scalars(query.order_by(Label.created_at.desc(), Label.id.desc()).limit(limit + 1)))
+    found = list(session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc()).limit(limit + 1)))
     last = found[limit - 1] if len(found) > limit else None
-    return LabelPage(items=found[:limit], next_cursor=None if last is None else encode_cursor(last.created_at, last.id))
+    return AnnotationPage(
+        items=found[:limit], next_cursor=None if last is None else encode_cursor(last.created_at, last.id)
+    )
 
 
-def with_runs(session: Session) -> Sequence[tuple[Label, Run]]:
+def with_runs(session: Session) -> Sequence[tuple[Annotation, Run]]:
     """All labels with their runs, oldest first."""
-    query = select(Label, Run).join(Run, Run.id == Label.run_id).order_by(Label.created_at, Label.id)
+    query = (
+        select(Annotation, Run).join(Run, Run.id == Annotation.run_id).order_by(Annotation.created_at, Annotation.id)
+    )
     return [(label, run) for label, run in session.execute(query)]

@@ -5,7 +5,7 @@ Each is a row of `runs` of its own kind, with one epoch of one step: a worker cl
 
 from sqlalchemy.orm import Session
 
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.run import ComparisonSpec, spec_hash
 from store.core.errors import ComparisonNotFound
 from store.core.models import Run, Status
@@ -60,7 +60,7 @@ def get(session: Session, comparison_id: str) -> Run:
     return run
 
 
-def result(session: Session, comparison_id: str) -> Evaluation | None:
+def result(session: Session, comparison_id: str) -> EpochEvaluation | None:
     """What the comparison found; None before its success."""
     return next(iter(evaluations(session, comparison_id)), None)
 

@@ -36,7 +36,7 @@ RUNS_AT_ONCE = 10_000  # whose checkpoints expire; SQLite takes 32,766 parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Deleted:
     """What was deleted, or would be."""
 
     pictures: int
@@ -56,7 +56,7 @@ class Collected:
         )
 
 
-def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Collected:
+def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Deleted:
     """Deletes what has expired, what no row names, and logs of deleted runs; with `dry_run`, only says what would go.
 
     Raises:
@@ -94,7 +94,7 @@ def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Col
             files.sweep(before, going_on, ours)
         for path in logs:
             path.unlink(missing_ok=True)
-    return Collected(pictures=pictures, checkpoints=expired, files=len(gone), size=sum(file.size for file in gone))
+    return Deleted(pictures=pictures, checkpoints=expired, files=len(gone), size=sum(file.size for file in gone))
 
 
 def _older(files: Iterable[StoredFile], before: float, ours: re.Pattern[str]) -> dict[str, StoredFile]:

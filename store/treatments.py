@@ -25,7 +25,7 @@ from ganlib.diagnosis.treatment import (
     is_harmless,
 )
 from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, FindingName
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
 from ganlib.spec.run import RunSpec, UploadChoice
 from store import uploads
@@ -265,7 +265,7 @@ def _diagnosis(session: Session, run_id: str) -> Diagnosis | None:
 def _quality(session: Session, run_id: str) -> float | None:
     query = select(EvaluationRow.document).where(EvaluationRow.run_id == run_id, EvaluationRow.epoch > 0)
     document = session.scalar(query.order_by(EvaluationRow.epoch.desc()).limit(1))
-    return None if document is None else quality_of(Evaluation.from_json(document))
+    return None if document is None else quality_of(EpochEvaluation.from_json(document))
 
 
 def _checkpoint(session: Session, run_id: str, *, healthy: bool) -> Saved | None:

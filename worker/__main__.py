@@ -23,7 +23,7 @@ from store.operations.tracing import configure_tracing, stop_tracing
 from store.scheduling.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
 from worker.gpus import GpuReader
 from worker.host.app import make_app, serve_bell
-from worker.host.gpu_allocator import NoSuchGpu, make_room
+from worker.host.gpu_allocator import NoSuchGpu, make_allocator
 from worker.host.housekeeping import Housekeeping
 from worker.host.preemption import Preemption
 from worker.host.slot import Slot, Slots, slot_names
@@ -93,7 +93,7 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     train = partial(supervise, engine=engine, settings=settings)
     housekeeping = Housekeeping(engine=engine, settings=settings)
     preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
-    room = make_room(name, settings)
+    room = make_allocator(name, settings)
     names = slot_names(name, max(1, settings.slots_per_gpu * room.gpus))
     slots = Slots([Slot(n, train, engine=engine, settings=settings, sharing=sharing, room=room) for n in names])
     _take_signals(slots)

@@ -13,7 +13,7 @@ LOOKS = 8
 """Looks for what followers of logs are sent, each in a thread of its own."""
 
 
-class Turns:
+class SessionLimit:
     """A limit for each event loop: for one process of a service, and for each test."""
 
     def __init__(self, name: str, most: int) -> None:
@@ -30,4 +30,4 @@ class Turns:
             return limiter
 
 
-SESSION_TURNS, LOOK_TURNS = Turns("sessions", SESSIONS), Turns("looks", LOOKS)
+SESSION_TURNS, LOOK_TURNS = SessionLimit("sessions", SESSIONS), SessionLimit("looks", LOOKS)

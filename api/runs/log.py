@@ -17,7 +17,7 @@ from store.core import db
 from store.core.errors import DatabaseUnavailable
 from store.core.models import Attempt
 from store.runs import lifecycle, logs
-from store.runs.logs import Part, last_lines, readable, whole_lines
+from store.runs.logs import LogPart, last_lines, readable, whole_lines
 
 MAX_TAIL = 100_000
 POLL_INTERVAL_S = 1.0
@@ -102,7 +102,7 @@ def follow_log(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    part: Part
+    part: LogPart
     outcome: str
     is_complete: bool
     """Whether nothing more will come."""

@@ -9,7 +9,7 @@ from api.deps import FoundRun, Reader
 from api.errors import NotRecorded, documented
 from api.requests import EpochQuery
 from api.runs.record_schemas import NdbView
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from store.runs import recording
 
 router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
@@ -21,7 +21,7 @@ def get_ndb(run: FoundRun, session: Reader, query: Annotated[EpochQuery, Query()
     return NdbView.of(run.id, find_ndb(session, run.id, query.epoch))
 
 
-def find_ndb(session: Session, run_id: str, epoch: int | None) -> Evaluation:
+def find_ndb(session: Session, run_id: str, epoch: int | None) -> EpochEvaluation:
     """The evaluation of that epoch, by default of the last one, with its bins.
 
     Raises:

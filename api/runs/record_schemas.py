@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from api.schemas import run_path
 from api.views import View
 from ganlib.diagnosis.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
-from ganlib.records import ALPHA, NDB_FIGURES, Evaluation
+from ganlib.records import ALPHA, NDB_FIGURES, EpochEvaluation
 from store.core.models import Artifact
 
 
@@ -112,7 +112,7 @@ class NdbView(View):
     """Path of the picture."""
 
     @classmethod
-    def of(cls, run_id: str, evaluation: Evaluation) -> Self:
+    def of(cls, run_id: str, evaluation: EpochEvaluation) -> Self:
         """The view of an evaluation with bins."""
         document = evaluation.to_json()
         return cls(

@@ -23,7 +23,7 @@ from bench.verdicts.suite import BASES, Configuration, Planned
 from ganlib.data.load import load_dataset
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.verdict import FINDING_NAMES, FindingName
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 
 NOTHING_WRONG = "nothing wrong"
 """Nothing harmful, samples neither plainly good nor poor: no verdict without a harmful finding is wrong."""
@@ -104,8 +104,8 @@ def _as_data(kind: Kind, fakes: NDArray[np.float32]) -> NDArray[np.float32]:
     return fakes if kind.scaled else 2 * fakes - 1
 
 
-def _at(epoch: int) -> Evaluation:
+def _at(epoch: int) -> EpochEvaluation:
     """An evaluation of which only the epoch is asked."""
-    return Evaluation(
+    return EpochEvaluation(
         epoch=epoch, space="", n_real=0, n_fake=0, n_subset=0, num_bins=0, values={}, nulls={}, shift={}, bins=()
     )

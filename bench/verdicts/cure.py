@@ -31,7 +31,7 @@ from ganlib.diagnosis.prescribe import prescribe
 from ganlib.diagnosis.verdict import Finding, Remedy
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 TREATED: dict[Part, Path] = {"reported": RECORDINGS / "treated", "calibration": Path(".ganclinic/bench/treated")}
 PACES = 3  # epochs timed of either side, in turns
@@ -126,7 +126,7 @@ def _time_ratio(case: Case, data_dir: Path) -> float:
 
 def _epoch_seconds(spec: RunSpec, data_dir: Path) -> float:
     """Seconds of the second epoch of a run, without evaluation."""
-    epochs = Training(spec, training_data(spec.dataset, data_dir, spec.seed), device=CPU).epochs()
+    epochs = TrainingLoop(spec, training_data(spec.dataset, data_dir, spec.seed), device=CPU).epochs()
     next(epochs)
     started = time.perf_counter()
     next(epochs)

@@ -33,7 +33,7 @@ from ganlib.evaluation.reference import evaluate
 from ganlib.records import STEP_COLUMNS, EpochReport
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import MixtureDataset, RunSpec
-from ganlib.training.loop import Training, untrained_fakes
+from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400
@@ -60,7 +60,7 @@ def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, a
     evaluations = [evaluate(reference, first, 0)]
     pictures: dict[int, NDArray[np.uint8] | NDArray[np.float32]] = {}
     training, evaluating, started = 0.0, 0.0, time.perf_counter()
-    for report in Training(spec, data, device=device).epochs():
+    for report in TrainingLoop(spec, data, device=device).epochs():
         training += time.perf_counter() - started
         started = time.perf_counter()
         assert report.fakes is not None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.verdicts.oracle_figures import FIGURES
 from ganlib.diagnosis.history import History
-from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 
@@ -101,19 +101,19 @@ def load(path: Path) -> Recording:
         )
 
 
-def _head(evaluation: Evaluation) -> dict[str, Any]:
+def _head(evaluation: EpochEvaluation) -> dict[str, Any]:
     return {n: getattr(evaluation, n) for n in ("space", "n_real", "n_fake", "n_subset", "num_bins")}
 
 
-def _null(evaluation: Evaluation, name: str, field: str) -> float:
+def _null(evaluation: EpochEvaluation, name: str, field: str) -> float:
     return getattr(evaluation.nulls[name], field) if name in evaluation.nulls else float("nan")
 
 
 def _evaluations(
     head: dict[str, Any], epochs: NDArray[np.int32], values: NDArray[np.float32], nulls: NDArray[np.float32]
-) -> tuple[Evaluation, ...]:
+) -> tuple[EpochEvaluation, ...]:
     names = head["names"]
-    first = Evaluation(
+    first = EpochEvaluation(
         epoch=0,
         **{n: head[n] for n in ("space", "n_real", "n_fake", "n_subset", "num_bins")},
         values={},

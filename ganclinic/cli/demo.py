@@ -8,7 +8,7 @@ from ganclinic.cli.bars import display_for
 from ganclinic.cli.demo_table import demo_table, shown_path
 from ganclinic.cli.output import Output
 from ganclinic.client import Client
-from ganclinic.config import Surroundings, find_home
+from ganclinic.config import ConfigSources, find_home
 from ganclinic.demo import collect, demo_requests
 from ganclinic.errors import GanClinicError
 from ganclinic.service.background import some_service
@@ -16,7 +16,7 @@ from ganclinic.service.home import make_home
 from ganclinic.views import BatchView
 
 
-def demo(output: Output, options: argparse.Namespace, around: Surroundings) -> int:
+def demo(output: Output, options: argparse.Namespace, around: ConfigSources) -> int:
     """Runs the demo's batch; 0 only if all its runs succeeded."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends what we started
     home = find_home(around)

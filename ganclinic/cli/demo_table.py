@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ganclinic.cli.tables import fields
 from ganclinic.cli.words import NONE, finding_words, ndb_words, remedy_words, status_text, verdict_text
-from ganclinic.demo import Outcome
+from ganclinic.demo import DemoResult
 
 HEADS = ("preset", "status", "verdict", "severity", "first epoch seen", "NDB/K (null)")
 HEALTHY = "healthy"
@@ -18,7 +18,7 @@ GAP = 2
 INDENT = 2
 
 
-def demo_table(outcomes: Sequence[Outcome], width: int, cwd: Path) -> RenderableType:
+def demo_table(outcomes: Sequence[DemoResult], width: int, cwd: Path) -> RenderableType:
     """A row a run, and below it its evidence, remedy and files; in a narrow terminal the row becomes a list."""
     rows = [_cells(outcome) for outcome in outcomes]
     widths = [max(len(head), *(len(row[i]) for row in rows)) for i, head in enumerate(HEADS)]
@@ -42,7 +42,7 @@ def shown_path(path: Path, cwd: Path) -> str:
     return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
 
 
-def _cells(outcome: Outcome) -> list[Text]:
+def _cells(outcome: DemoResult) -> list[Text]:
     run = outcome.run
     is_healthy = run.verdict == HEALTHY  # what it has of findings is mild, and named below
     seen = str(run.first_epoch_seen) if run.first_epoch_seen is not None and not is_healthy else NONE
@@ -64,7 +64,7 @@ def _line(cells: Sequence[Text], widths: Sequence[int]) -> Table:
     return line
 
 
-def _details(outcome: Outcome, cwd: Path) -> list[tuple[str, RenderableType]]:
+def _details(outcome: DemoResult, cwd: Path) -> list[tuple[str, RenderableType]]:
     files = (("losses", outcome.loss_figure), ("samples", outcome.sample_grid))
     findings = outcome.diagnosis.findings if outcome.diagnosis is not None and outcome.run.verdict == HEALTHY else ()
     return [

@@ -20,7 +20,7 @@ from ganclinic.cli import (
 from ganclinic.cli.output import Output
 from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
-from ganclinic.config import Surroundings, find_service
+from ganclinic.config import ConfigSources, find_service
 from ganclinic.errors import GanClinicError, StartFailed
 
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
@@ -28,7 +28,7 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 ClientVerb = Callable[[Client, Output, argparse.Namespace], int]
 LocalVerb = Callable[[Output, argparse.Namespace], int]
-ServerVerb = Callable[[Output, argparse.Namespace, Surroundings], int]
+ServerVerb = Callable[[Output, argparse.Namespace, ConfigSources], int]
 
 CLIENT_VERBS: dict[str, ClientVerb] = {
     "run": runs.run,
@@ -65,14 +65,14 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
 def main(
     argv: Sequence[str] | None = None,
     *,
-    around: Surroundings | None = None,
+    around: ConfigSources | None = None,
     connect: Callable[[str, str | None], Client] = Client,
 ) -> int:
     """Runs one command; returns its exit status. `around` and `connect` are for tests."""
     options = make_parser().parse_args(argv)
     output = Output.standard(as_json=getattr(options, "json", False))
     try:
-        return _dispatch(output, options, around or Surroundings.real(), connect)
+        return _dispatch(output, options, around or ConfigSources.real(), connect)
     except GanClinicError as error:
         output.error(str(error))
         return error.exit_code
@@ -84,7 +84,7 @@ def main(
 
 
 def _dispatch(
-    output: Output, options: argparse.Namespace, around: Surroundings, connect: Callable[[str, str | None], Client]
+    output: Output, options: argparse.Namespace, around: ConfigSources, connect: Callable[[str, str | None], Client]
 ) -> int:
     if options.verb in CLIENT_VERBS:
         address = find_service(around, url=options.url, token=options.token)

@@ -7,7 +7,7 @@ from itertools import islice
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import labels_table
 from ganclinic.client import Client
-from ganclinic.config import Surroundings, user_name
+from ganclinic.config import ConfigSources, user_name
 from ganclinic.errors import InvalidInput
 
 OK = 0
@@ -15,7 +15,7 @@ OK = 0
 
 def dispute(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic dispute`."""
-    author = options.author or user_name(Surroundings.real())
+    author = options.author or user_name(ConfigSources.real())
     if author is None:
         raise InvalidInput("Who says so? Name yourself: --author NAME.")
     made = client.dispute(

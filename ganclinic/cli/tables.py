@@ -27,7 +27,7 @@ from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, Uplo
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.diagnosis.words import evidence_words
 from ganlib.foreign_logs.history import HistoryDiagnosis
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.preset import Preset
 
 WIDE = 110
@@ -86,7 +86,7 @@ def fields(rows: Sequence[tuple[str, RenderableType]]) -> Table:
     return grid
 
 
-def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
+def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: EpochEvaluation | None) -> RenderableType:
     """All that a person wants to know of one run."""
     rows: list[tuple[str, RenderableType]] = [("run", run.id)]
     rows += [(name, value) for name, value in (("name", run.name), ("preset", run.preset)) if value]
@@ -130,7 +130,9 @@ def _attempt_words(run: RunDetails, number: int) -> str:
     return "; ".join(parts)
 
 
-def verdict_block(run: RunView | None, diagnosis: Diagnosis | None, evaluation: Evaluation | None) -> RenderableType:
+def verdict_block(
+    run: RunView | None, diagnosis: Diagnosis | None, evaluation: EpochEvaluation | None
+) -> RenderableType:
     """The verdict, its findings with evidence, and what to change; `run` is None for a history that is no run's."""
     if diagnosis is None:
         return Text("No verdict yet: the first one comes after the first epoch.")
@@ -215,7 +217,7 @@ def _space_words(comparison: ComparisonView) -> str:
     return "coordinates" if space == "pixels" and len(comparison.shape) == 1 else space
 
 
-def figures_table(evaluation: Evaluation) -> RenderableType:
+def figures_table(evaluation: EpochEvaluation) -> RenderableType:
     """Each figure with its null: the mean of what real data scores, with its 5 % and 95 % quantiles."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     table.add_column("figure", no_wrap=True)

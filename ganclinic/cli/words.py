@@ -11,7 +11,7 @@ from rich.text import Text
 from ganclinic.views import RunView
 from ganlib.diagnosis.verdict import Episode, Finding, Remedy
 from ganlib.diagnosis.words import bare, epochs_words
-from ganlib.records import Evaluation, Null
+from ganlib.records import EpochEvaluation, Null
 
 NONE = "–"
 STATUS_STYLES = {
@@ -85,7 +85,7 @@ def share_words(value: float | None) -> str:
     return f"{value:.2f}".removeprefix("0")
 
 
-def ndb_words(evaluation: Evaluation | None) -> str:
+def ndb_words(evaluation: EpochEvaluation | None) -> str:
     """`.98 (null .08)`: NDB/K of the fakes beside that of real data."""
     if evaluation is None:
         return NONE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ganclinic
 from ganclinic.client import Client
-from ganclinic.config import Address, Surroundings, find_home, find_service, running_service
+from ganclinic.config import Address, ConfigSources, find_home, find_service, running_service
 from ganclinic.errors import StartFailed
 from ganclinic.service.child import end_with_parent
 from ganclinic.service.home import log_file, make_home
@@ -22,7 +22,7 @@ POLL_INTERVAL_S = 0.1
 
 @contextlib.contextmanager
 def some_service(
-    around: Surroundings, url: str | None, token: str | None, say: Callable[[str], None]
+    around: ConfigSources, url: str | None, token: str | None, say: Callable[[str], None]
 ) -> Iterator[Client]:
     """A client of the service that was named, or that runs here; else of one that is started, and stopped at the end.
 
@@ -45,12 +45,12 @@ def some_service(
         yield client
 
 
-def _client_of(address: Address, around: Surroundings, token: str | None) -> Client:
+def _client_of(address: Address, around: ConfigSources, token: str | None) -> Client:
     return Client(address.url, token or around.variable("TOKEN") or address.token)
 
 
 @contextlib.contextmanager
-def _own_service(home: Path, around: Surroundings, say: Callable[[str], None]) -> Iterator[Address]:
+def _own_service(home: Path, around: ConfigSources, say: Callable[[str], None]) -> Iterator[Address]:
     """`ganclinic up` on any free port."""
     say("Starting the service …")
     make_home(home)

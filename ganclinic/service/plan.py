@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import InvalidInput
 from ganclinic.service.child import Server
 from ganclinic.service.home import log_file
@@ -26,7 +26,7 @@ class Options:
     """None: one for each GPU, else up to two."""
 
 
-def options_from(around: Surroundings, *, host: str | None, port: int | None, workers: int | None) -> Options:
+def options_from(around: ConfigSources, *, host: str | None, port: int | None, workers: int | None) -> Options:
     """The options given, else the environment's, else the defaults.
 
     Raises:
@@ -46,7 +46,7 @@ def options_from(around: Surroundings, *, host: str | None, port: int | None, wo
 class Plan:
     """How the servers are called."""
 
-    around: Surroundings
+    around: ConfigSources
     checkout: Path
     state: Path
     host: str
@@ -80,7 +80,7 @@ class Plan:
         return environ
 
 
-def server_environ(around: Surroundings, checkout: Path, state: Path) -> dict[str, str]:
+def server_environ(around: ConfigSources, checkout: Path, state: Path) -> dict[str, str]:
     """The environment in which modules of the checkout run from any current directory."""
     path = around.environ.get("PYTHONPATH")
     return dict(around.environ) | {

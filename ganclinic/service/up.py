@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ganclinic.client import Client
-from ganclinic.config import Surroundings, find_home, program_name
+from ganclinic.config import ConfigSources, find_home, program_name
 from ganclinic.errors import StartFailed
 from ganclinic.service import broker, home, machine
 from ganclinic.service.checkout import find_checkout, require_packages
@@ -19,7 +19,7 @@ WORKER_GRACE_S = 30.0  # the worker itself gives a training 10 s (`cancel_grace`
 SERVER_GRACE_S = 10.0
 
 
-def run_service(around: Surroundings, options: Options, say: Callable[[str], None], stop: Stop) -> None:
+def run_service(around: ConfigSources, options: Options, say: Callable[[str], None], stop: Stop) -> None:
     """Runs the service until `stop` is asked for.
 
     Raises:

@@ -1,6 +1,6 @@
 """Findings and their evidence, put together from signals and thresholds."""
 
-from ganlib.diagnosis.signals import Dynamics, Outcome
+from ganlib.diagnosis.signals import Dynamics, RelativeEvaluation
 from ganlib.diagnosis.thresholds import CONFIDENCE, CONFIDENCE_UNKNOWN, Threshold
 from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, FindingName, Picture, Severity
 
@@ -47,14 +47,19 @@ def of_window(window: Dynamics, signal: str, value: float, comparison: Compariso
 
 
 def of_outcome(
-    result: Outcome, signal: str, value: float, comparison: Comparison, cut: Threshold, picture: Picture = "samples"
+    result: RelativeEvaluation,
+    signal: str,
+    value: float,
+    comparison: Comparison,
+    cut: Threshold,
+    picture: Picture = "samples",
 ) -> Evidence:
     """Evidence from one evaluation."""
     return _evidence(signal, value, comparison, cut, result.epoch, result.epoch, picture)
 
 
 def of_outcomes(
-    results: tuple[Outcome, ...], signal: str, value: float, comparison: Comparison, cut: Threshold
+    results: tuple[RelativeEvaluation, ...], signal: str, value: float, comparison: Comparison, cut: Threshold
 ) -> Evidence:
     """Evidence from several evaluations."""
     return _evidence(signal, value, comparison, cut, results[0].epoch, results[-1].epoch, "samples")

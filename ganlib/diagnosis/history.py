@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.diagnosis.verdict import Diagnosis
-from ganlib.records import STEP_COLUMNS, EpochReport, Evaluation, LayerGradients
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, EpochReport, LayerGradients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class History:
     """[T, len(STEP_COLUMNS)] of all steps so far; not-a-number in columns that were not recorded."""
     columns: tuple[str, ...] = STEP_COLUMNS
     """Those of STEP_COLUMNS that were recorded."""
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[EpochEvaluation, ...] = ()
     """In order of epochs; epoch 0 is the untrained generator, where it was evaluated."""
     gradients: tuple[LayerGradients, ...] = ()
     """In order of steps."""
@@ -33,7 +33,7 @@ class History:
         """The last finished epoch."""
         return len(self.steps) // self.steps_per_epoch
 
-    def after(self, report: EpochReport, evaluations: tuple[Evaluation, ...]) -> "History":
+    def after(self, report: EpochReport, evaluations: tuple[EpochEvaluation, ...]) -> "History":
         """The history with one epoch more; `previous` stays as it is."""
         return replace(
             self,

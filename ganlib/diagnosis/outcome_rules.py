@@ -5,7 +5,7 @@ import numpy as np
 from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.dynamic_rules import discriminator_wins
 from ganlib.diagnosis.evidence import finding, of_outcome, of_outcomes, of_window
-from ganlib.diagnosis.signals import Outcome, Signals
+from ganlib.diagnosis.signals import RelativeEvaluation, Signals
 from ganlib.diagnosis.statistics.trend import projection
 from ganlib.diagnosis.verdict import Evidence, Finding
 
@@ -139,14 +139,14 @@ def slow_convergence(signals: Signals) -> Finding | None:
     )
 
 
-def _is_collapsed(result: Outcome, updates: int) -> bool:
+def _is_collapsed(result: RelativeEvaluation, updates: int) -> bool:
     alike = result.distance < at.REPEATING_COMPLETELY.value or result.spread < at.NARROW.value
     if alike and updates >= at.REPEATING_UPDATES:
         return True
     return _show_something(result) and (result.distance < at.REPEATING.value or _leaves_out(result))
 
 
-def _show_something(result: Outcome) -> bool:
+def _show_something(result: RelativeEvaluation) -> bool:
     """Whether the fakes are more than noise: by the classes where they are known.
 
     Blank images are precise where reals are dark, so that the untrained generator's precision may be that of real data.
@@ -156,18 +156,18 @@ def _show_something(result: Outcome) -> bool:
     return result.precision > result.noise + at.QUALITY_ABOVE_NOISE.value
 
 
-def _leaves_out(result: Outcome) -> bool:
+def _leaves_out(result: RelativeEvaluation) -> bool:
     """By the classes where they are known, else by the bins, of which samples of little quality reach few."""
     if not np.isfinite(result.recognised):
         return result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
     return result.unevenness > _uneven(result).value
 
 
-def _uneven(result: Outcome) -> at.Threshold:
+def _uneven(result: RelativeEvaluation) -> at.Threshold:
     return at.UNEVEN if result.recognised >= at.MOSTLY_RECOGNISED.value else at.VERY_UNEVEN
 
 
-def _sign_of_collapse(result: Outcome) -> Evidence:
+def _sign_of_collapse(result: RelativeEvaluation) -> Evidence:
     if result.distance < at.REPEATING.value:
         return of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
     if result.spread < at.NARROW.value:

@@ -9,7 +9,7 @@ from ganlib.diagnosis.history import History
 from ganlib.diagnosis.statistics.oscillation import Peak, spectral_peak
 from ganlib.diagnosis.statistics.trend import FEWEST, Trend, trend
 from ganlib.diagnosis.thresholds import EXPLODED_LOSS, LATE_EVALUATIONS, SETTLED_UPDATES, WINDOW_UPDATES
-from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, Evaluation
+from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochEvaluation
 
 JUDGED = frozenset({"precision", "coverage", "recall", "fake_distance", "missing_mass"})
 """Figures that outcome signals are made of: the measures `ndb`, `prdc` and `repetition`."""
@@ -50,7 +50,7 @@ class Dynamics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RelativeEvaluation:
     """One evaluation, each figure as a share of its null: 1 is what real data scores."""
 
     epoch: int
@@ -120,7 +120,7 @@ class Signals:
     """Of the last WINDOW_UPDATES updates."""
     last_third: Dynamics
     """Of the last third of the budget so far."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RelativeEvaluation, ...]
     """Of the evaluations after training began."""
     weakest: Pull | None
     """Of the generator's layers, the one whose gradient shrank most."""
@@ -132,7 +132,7 @@ class Signals:
     """Of the spectrum of the generator's loss."""
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> RelativeEvaluation | None:
         """Of the last evaluation."""
         return self.outcomes[-1] if self.outcomes else None
 
@@ -148,7 +148,7 @@ class Signals:
         return self.epoch >= self.epochs_total
 
     @property
-    def late_outcomes(self) -> tuple[Outcome, ...]:
+    def late_outcomes(self) -> tuple[RelativeEvaluation, ...]:
         """Of the last third of the epochs, or as many as a trend needs, but none of the first third."""
         late = sum(o.epoch > self.epoch * 2 / 3 for o in self.outcomes)
         last = self.outcomes[-max(late, FEWEST) :]
@@ -209,19 +209,19 @@ def dynamics(history: History, updates: int) -> Dynamics:
     )
 
 
-def judged(history: History) -> list[Evaluation]:
+def judged(history: History) -> list[EpochEvaluation]:
     """The evaluations that have every figure which outcome signals need."""
     return [e for e in history.evaluations if e.values.keys() >= JUDGED]
 
 
-def quality_of(evaluation: Evaluation) -> float | None:
+def quality_of(evaluation: EpochEvaluation) -> float | None:
     """The quality of an evaluation's fakes; None where a figure that outcome signals need was not measured."""
     return outcome(evaluation, None).quality if evaluation.values.keys() >= JUDGED else None
 
 
-def outcome(last: Evaluation, untrained: Evaluation | None) -> Outcome:
+def outcome(last: EpochEvaluation, untrained: EpochEvaluation | None) -> RelativeEvaluation:
     """The outcome signals of an evaluation, above those of the untrained generator where it was evaluated."""
-    return Outcome(
+    return RelativeEvaluation(
         epoch=last.epoch,
         precision=_share(last, "precision"),
         coverage=_share(last, "coverage"),
@@ -238,7 +238,7 @@ def outcome(last: Evaluation, untrained: Evaluation | None) -> Outcome:
     )
 
 
-def _knows_classes(evaluation: Evaluation) -> bool:
+def _knows_classes(evaluation: EpochEvaluation) -> bool:
     """Whether a classifier was asked that is sure of most reals. Of mixtures the classes are exact, and not read.
 
     What is known of a mixture is left to those who want to know whether the diagnosis is right.
@@ -270,7 +270,7 @@ def _ratio(pull: Pull) -> float:
     return pull.ratio
 
 
-def _share(evaluation: Evaluation, name: str) -> float:
+def _share(evaluation: EpochEvaluation, name: str) -> float:
     null = evaluation.nulls[name].mean
     return evaluation.values[name] / null if null > 0 else 1.0
 

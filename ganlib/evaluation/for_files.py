@@ -27,7 +27,7 @@ from ganlib.data.samples import CHANNELS, InvalidUpload, Limits
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.table import Context
 from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.run import Comparison
 from ganlib.spec.run import Evaluation as EvaluationSpec
@@ -135,7 +135,9 @@ def _read(path: Path) -> Iterator[tuple[str, Array]]:
 # --- comparing --------------------------------------------------------------------------------------------------
 
 
-def _evaluated(real: str, reals: Array, sets: dict[int, tuple[str, Array]], notes: list[str]) -> Iterator[Evaluation]:
+def _evaluated(
+    real: str, reals: Array, sets: dict[int, tuple[str, Array]], notes: list[str]
+) -> Iterator[EpochEvaluation]:
     reals = _channels_first(reals)
     fakes = {epoch: _used(_channels_first(array)) for epoch, (_, array) in sets.items()}
     for epoch, array in fakes.items():

@@ -28,7 +28,7 @@ from ganlib.evaluation.measures.memorisation import (
 )
 from ganlib.evaluation.measures.paired import l1, ssim
 from ganlib.evaluation.measures.table import Context, SampleSet, measure_subset
-from ganlib.records import Evaluation, Null
+from ganlib.records import EpochEvaluation, Null
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.checks.pairs import SSIM_WINDOW
 from ganlib.spec.run import IMAGE_SPACES, Comparison, Space
@@ -112,14 +112,14 @@ def prepare_reference(
     return reference if test is None else replace(reference, shift=fit.shift(reference, test))
 
 
-def evaluate(reference: Reference, fakes: Samples, epoch: int) -> Evaluation:
+def evaluate(reference: Reference, fakes: Samples, epoch: int) -> EpochEvaluation:
     """The measures of fakes [n, *shape]. Those that are not finite lie in no ball and repeat one point."""
     samples = np.nan_to_num(fakes, nan=BLOWN_UP, posinf=BLOWN_UP, neginf=-BLOWN_UP)
     fake_set = SampleSet(samples=samples, features=reference.embed(samples))
     bins = reference.bins
     counts = None if bins is None else bins.count(fake_set.features)
     values, nulls = _figures(reference, fake_set, counts, _rng(6, epoch))
-    found = Evaluation(
+    found = EpochEvaluation(
         epoch=epoch,
         space=reference.context.options.space,
         n_real=len(reference.reals),
@@ -145,7 +145,7 @@ def compare(
     device: torch.device,
     cache: Cache,
     data_dir: Path | None = None,
-) -> tuple[Evaluation, Reference]:
+) -> tuple[EpochEvaluation, Reference]:
     """The measures of two sets of samples, images [n, channels, height, width] as uint8 or any float32 [n, ...].
 
     The reference is what the reals gave, for a picture of its bins.
@@ -185,7 +185,7 @@ def compare(
     return found, reference
 
 
-def _with_pairs(found: Evaluation, reals: Samples, fakes: Samples) -> Evaluation:
+def _with_pairs(found: EpochEvaluation, reals: Samples, fakes: Samples) -> EpochEvaluation:
     """With what each fake scores beside the real of its number; real data as fakes are those reals themselves."""
     values = {"ssim": ssim(reals, fakes), "l1": l1(reals, fakes)}
     nulls = {

@@ -33,7 +33,7 @@ from ganlib.foreign_logs.table import (
     stride,
     table_of,
 )
-from ganlib.records import STEP_COLUMNS, Evaluation
+from ganlib.records import STEP_COLUMNS, EpochEvaluation
 
 OBJECTIVES = (
     "bce",
@@ -132,7 +132,7 @@ def diagnose_history(
     objective: str = "bce",
     steps_per_epoch: int | None = None,
     d_loss: DLoss = "mean",
-    evaluations: Sequence[Evaluation] = (),
+    evaluations: Sequence[EpochEvaluation] = (),
 ) -> HistoryDiagnosis:
     """The diagnosis of columns of equal length under the names that a trainer gives them, a value a step.
 
@@ -183,7 +183,7 @@ def read_history(
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def diagnose_reading(reading: Reading, evaluations: Sequence[Evaluation] = ()) -> HistoryDiagnosis:
+def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = ()) -> HistoryDiagnosis:
     """The diagnosis of every epoch in turn, and of what follows the last whole one; the last of them."""
     history = replace(reading.history, evaluations=tuple(sorted(evaluations, key=lambda e: e.epoch)))
     last: Diagnosis | None = None

@@ -16,7 +16,7 @@ from ganlib.networks.mlp import MlpD, MlpG
 from ganlib.networks.patch import Patch
 from ganlib.networks.plugin import build_plugin
 from ganlib.networks.resnet import ResnetD, ResnetG
-from ganlib.networks.several import Mixture, PerClass
+from ganlib.networks.several import MixedGenerators, PerClass
 from ganlib.networks.spectral import add_spectral_norm
 from ganlib.networks.unet import Unet
 from ganlib.seeding import Stream, member_seed, torch_generator
@@ -41,7 +41,7 @@ def build_generator(spec: RunSpec, device: torch.device) -> nn.Module:
         case None:
             network = make_generator(spec.generator, frame, spec.seed)
         case GeneratorMixture():
-            network = Mixture(_members(spec, frame, several.count))
+            network = MixedGenerators(_members(spec, frame, several.count))
         case GeneratorPerClass():
             network = PerClass(_members(spec, replace(frame, classes=0), frame.classes))
     return network.to(device)

@@ -12,7 +12,7 @@ def owners(count: int, generators: int, device: torch.device) -> Tensor:
     return torch.arange(count, device=device) % generators
 
 
-class Mixture(nn.Module):
+class MixedGenerators(nn.Module):
     """[n, latent_dim] → [n, *shape], each member making every K-th sample: equal shares, as in MGAN."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:

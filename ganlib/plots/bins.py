@@ -31,7 +31,7 @@ from ganlib.plots.drawing import (
     render,
     write_title,
 )
-from ganlib.records import Bin, Evaluation
+from ganlib.records import Bin, EpochEvaluation
 
 WIDTH_INCHES, BARS_HEIGHT_INCHES = 10.0, 5.0
 LEFT, RIGHT = 0.08, 0.975  # of the width
@@ -43,7 +43,7 @@ Z_95 = 1.96
 
 
 def ndb_figure(
-    evaluation: Evaluation, format: FigureFormat, title: str, strip: bytes | None = None, *, of_run: bool = True
+    evaluation: EpochEvaluation, format: FigureFormat, title: str, strip: bytes | None = None, *, of_run: bool = True
 ) -> bytes:
     """Share of the training data and of the fakes in each NDB bin, with 95 % intervals; bins that differ stand out.
 
@@ -103,7 +103,7 @@ def _draw_bin_images(axes: Axes, bins: tuple[Bin, ...], images: list[NDArray[np.
     axes.add_collection(PolyCollection(frames[True], facecolors="none", edgecolors=ALARM, linewidths=1.5))
 
 
-def _draw_bins(axes: Axes, evaluation: Evaluation) -> None:
+def _draw_bins(axes: Axes, evaluation: EpochEvaluation) -> None:
     bins = evaluation.bins
     real, fake = np.array([b.real for b in bins]), np.array([b.fake for b in bins])
     different = np.array([b.different for b in bins])
@@ -146,7 +146,7 @@ def _whiskers(axes: Axes, x: Floats, share: Floats, se: Floats) -> None:
     axes.vlines(x, low, share + Z_95 * se, color=INK, linewidth=min(0.9, 60 / len(x)), alpha=0.75)
 
 
-def _mark_different(axes: Axes, evaluation: Evaluation, top: float) -> None:
+def _mark_different(axes: Axes, evaluation: EpochEvaluation, top: float) -> None:
     size = float(np.clip(1400 / len(evaluation.bins), 4, 30))
     for sign, marker in ((1, "^"), (-1, "v")):
         marked = [(r, _upper_end(b)) for r, b in enumerate(evaluation.bins, 1) if b.different and np.sign(b.z) == sign]
@@ -189,7 +189,7 @@ def _bin_legend() -> list[Any]:
     ]
 
 
-def _ndb_lines(evaluation: Evaluation, of_run: bool) -> tuple[str, ...]:
+def _ndb_lines(evaluation: EpochEvaluation, of_run: bool) -> tuple[str, ...]:
     flagged = sum(b.different for b in evaluation.bins)
     null = evaluation.nulls.get("ndb_over_k")
     expected = f"; null {null.mean:.2f} (90 % within {null.q05:.2f} to {null.q95:.2f})" if null is not None else ""

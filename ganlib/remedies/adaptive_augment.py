@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from ganlib.remedies.augment import DRAWS, augmented
-from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
+from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import AdaptiveAugment, DiffAugment
 from ganlib.training.step import DiscriminatorOutcome
 
 
-class AdaptiveAugmentRemedy(Remedy):
+class AdaptiveAugmentRemedy(ActingRemedy):
     """Augments with a probability that follows the discriminator's certainty about reals."""
 
     def __init__(self, part: AdaptiveAugment, setting: Setting) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
+from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import DiffAugment
 
@@ -60,7 +60,7 @@ def augmented(images: Tensor, uniforms: Tensor, part: DiffAugment, done: Tensor 
     return images
 
 
-class DiffAugmentRemedy(Remedy):
+class DiffAugmentRemedy(ActingRemedy):
     """Augments everything that the discriminator sees."""
 
     def __init__(self, part: DiffAugment, setting: Setting) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.remedies.remedy import Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Setting
 from ganlib.spec.remedies import MovingAverage
 
 
-class MovingAverageRemedy(Remedy):
+class MovingAverageRemedy(ActingRemedy):
     """Keeps the average and gives it to pictures and evaluation."""
 
     def __init__(self, part: MovingAverage, setting: Setting) -> None:

@@ -6,9 +6,9 @@ from typing import cast
 
 from torch import Tensor
 
-from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.spec.remedies import FeatureMatching
-from ganlib.training.step import Batch
+from ganlib.training.step import Minibatch
 
 
 def squared_distance(reals: Tensor, fakes: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def absolute_distance(reals: Tensor, fakes: Tensor) -> Tensor:
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": squared_distance, "l1": absolute_distance}
 
 
-class FeatureMatchingRemedy(Remedy):
+class FeatureMatchingRemedy(ActingRemedy):
     """Draws the mean features of fakes to those of reals."""
 
     needs_reals = True
@@ -39,6 +39,6 @@ class FeatureMatchingRemedy(Remedy):
         assert move.reals is not None, "needs_reals"
         return self.weight * self.distance(self._features(move.reals), self._features(move.fakes))
 
-    def _features(self, batch: Batch) -> Tensor:
+    def _features(self, batch: Minibatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)
         return self.embed(*given)

@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlib.networks.several import owners
-from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
-from ganlib.training.optimizer import Descent
-from ganlib.training.step import Batch, DiscriminatorOutcome, Term
+from ganlib.training.optimizer import NetworkOptimizer
+from ganlib.training.step import DiscriminatorOutcome, Minibatch, Term
 
 
-class MixtureRemedy(Remedy):
+class MixtureRemedy(ActingRemedy):
     """Asks which generator made a fake, of what the discriminator's last layer sees."""
 
     def __init__(self, part: GeneratorMixture, setting: Setting) -> None:
         spec = setting.spec
         self.part, self.embed = part, cast("Callable[..., Tensor]", setting.discriminator.features)
         self.head = _head(part.count, setting)
-        self.descent = Descent(self.head, setting.discriminator_descent.spec, spec.total_steps)
+        self.descent = NetworkOptimizer(self.head, setting.discriminator_descent.spec, spec.total_steps)
 
-    def discriminator_terms(self, fakes: Batch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
         """The classifier's cross-entropy, which trains its own layer and the discriminator's features."""
         return (partial(self._confusion, fakes, self.head.weight, self.head.bias),)
 
@@ -50,15 +50,15 @@ class MixtureRemedy(Remedy):
         self.head.load_state_dict(state["head"])
         self.descent.load_state_dict(state["optimizer"])
 
-    def _confusion(self, fakes: Batch, weight: Tensor, bias: Tensor) -> Tensor:
+    def _confusion(self, fakes: Minibatch, weight: Tensor, bias: Tensor) -> Tensor:
         given = (fakes.samples,) if fakes.labels is None else (fakes.samples, fakes.labels)
         logits = functional.linear(self.embed(*given), weight, bias)
         return functional.cross_entropy(logits, owners(len(fakes), self.part.count, logits.device))
 
 
-def build_several(part: GeneratorMixture | GeneratorPerClass, setting: Setting) -> Remedy:
+def build_several(part: GeneratorMixture | GeneratorPerClass, setting: Setting) -> ActingRemedy:
     """What several generators need beside being built: of a mixture the classifier, else nothing."""
-    return MixtureRemedy(part, setting) if isinstance(part, GeneratorMixture) else Remedy()
+    return MixtureRemedy(part, setting) if isinstance(part, GeneratorMixture) else ActingRemedy()
 
 
 @torch.no_grad()

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.spec.remedies import HistoricalAveraging
-from ganlib.training.step import Batch, Term
+from ganlib.training.step import Minibatch, Term
 
 
-class History:
+class PastWeights:
     """The mean of a network's past weights."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -31,15 +31,18 @@ class History:
             self.means[name].lerp_(parameter, 1 / count)
 
 
-class HistoricalAveragingRemedy(Remedy):
+class HistoricalAveragingRemedy(ActingRemedy):
     """Holds both networks near the mean of their past."""
 
     def __init__(self, part: HistoricalAveraging, setting: Setting) -> None:
         self.weight = part.weight
-        self.histories = {"generator": History(setting.generator), "discriminator": History(setting.discriminator)}
+        self.histories = {
+            "generator": PastWeights(setting.generator),
+            "discriminator": PastWeights(setting.discriminator),
+        }
         self.count = 0
 
-    def discriminator_terms(self, fakes: Batch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
         """The weighted distance, once there is a past."""
         return (partial(self._distance, "discriminator"),) if self.count else ()
 

@@ -4,12 +4,12 @@
 import torch
 from torch import Tensor
 
-from ganlib.remedies.remedy import Remedy, Seen, Setting, draw_number
+from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import InstanceNoise
 
 
-class InstanceNoiseRemedy(Remedy):
+class InstanceNoiseRemedy(ActingRemedy):
     """Adds noise whose standard deviation falls to 0 as the run goes on."""
 
     def __init__(self, part: InstanceNoise, setting: Setting) -> None:

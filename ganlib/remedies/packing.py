@@ -3,7 +3,7 @@
 
 from torch import Tensor
 
-from ganlib.remedies.remedy import Remedy, Seen, Setting
+from ganlib.remedies.remedy import ActingRemedy, Seen, Setting
 from ganlib.spec.remedies import Packing
 
 
@@ -13,7 +13,7 @@ def pack(samples: Tensor, size: int) -> Tensor:
     return samples[: packs * size].reshape(packs, size * channels, *rest)
 
 
-class PackingRemedy(Remedy):
+class PackingRemedy(ActingRemedy):
     """Shows the discriminator several samples at once."""
 
     def __init__(self, part: Packing, setting: Setting) -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ganlib.objectives.loss import GanLoss
 from ganlib.spec.run import RunSpec
-from ganlib.training.optimizer import Descent
-from ganlib.training.step import Batch, DiscriminatorOutcome, Term
+from ganlib.training.optimizer import NetworkOptimizer
+from ganlib.training.step import DiscriminatorOutcome, Minibatch, Term
 
-Judge = Callable[[Batch], Tensor]
+Judge = Callable[[Minibatch], Tensor]
 """From a batch to logits."""
 
 
@@ -33,7 +33,7 @@ class Setting:
     spec: RunSpec
     generator: nn.Module
     discriminator: nn.Module
-    discriminator_descent: Descent
+    discriminator_descent: NetworkOptimizer
     loss: GanLoss
 
 
@@ -42,9 +42,9 @@ class Move:
     """The generator's update number `step`, as the discriminator will see it."""
 
     step: int
-    fakes: Batch
+    fakes: Minibatch
     """With a graph to the generator."""
-    reals: Batch | None
+    reals: Minibatch | None
     """As many; None where nobody needs them."""
     outputs: Tensor | None = None
     """[n, *shape] what the generator made, where it was made from images; with a graph, and before any view of it."""
@@ -52,7 +52,7 @@ class Move:
     """[n, *shape] what it was to make of those images."""
 
 
-class Remedy:
+class ActingRemedy:
     """What every remedy inherits: doing nothing."""
 
     needs_reals = False
@@ -73,7 +73,7 @@ class Remedy:
         """What the discriminator sees of samples [n, *shape] in update number `index` of the seeing network."""
         return samples
 
-    def discriminator_terms(self, fakes: Batch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
         """What the discriminator minimises, too, in an update on these fakes."""
         return ()
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.remedies.remedy import Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Setting
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.remedies import Replay
 
 
-class ReplayRemedy(Remedy):
+class ReplayRemedy(ActingRemedy):
     """Swaps some fakes for earlier ones before the discriminator sees them."""
 
     def __init__(self, part: Replay, setting: Setting) -> None:

@@ -12,12 +12,12 @@ from ganlib.remedies.generators import build_several
 from ganlib.remedies.historical_averaging import HistoricalAveragingRemedy
 from ganlib.remedies.instance_noise import InstanceNoiseRemedy
 from ganlib.remedies.packing import PackingRemedy
-from ganlib.remedies.remedy import Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Setting
 from ganlib.remedies.replay import ReplayRemedy
 from ganlib.remedies.target_distance import TargetDistanceRemedy
 from ganlib.remedies.unrolling import UnrollingRemedy
 
-REMEDIES: dict[str, Callable[[Any, Setting], Remedy]] = {
+REMEDIES: dict[str, Callable[[Any, Setting], ActingRemedy]] = {
     "replay": ReplayRemedy,
     "generators": build_several,
     "unrolling": UnrollingRemedy,
@@ -34,7 +34,7 @@ REMEDIES: dict[str, Callable[[Any, Setting], Remedy]] = {
 comes on top of augmentation, and packs are made last."""
 
 
-def build_remedies(setting: Setting) -> dict[str, Remedy]:
+def build_remedies(setting: Setting) -> dict[str, ActingRemedy]:
     """The remedies that the spec asks for, by name."""
     parts = {name: getattr(setting.spec.remedies, name) for name in REMEDIES}
     return {name: REMEDIES[name](part, setting) for name, part in parts.items() if part is not None}

@@ -3,11 +3,11 @@
 
 from torch import Tensor
 
-from ganlib.remedies.remedy import Move, Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.spec.remedies import TargetDistance
 
 
-class TargetDistanceRemedy(Remedy):
+class TargetDistanceRemedy(ActingRemedy):
     """Draws each output to its target."""
 
     def __init__(self, part: TargetDistance, setting: Setting) -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganlib.remedies.remedy import Judge, Move, Remedy, Setting
+from ganlib.remedies.remedy import ActingRemedy, Judge, Move, Setting
 from ganlib.spec.optimizer import Adam
 from ganlib.spec.remedies import Unrolling
-from ganlib.training.step import Batch
+from ganlib.training.step import Minibatch
 
 Weights = dict[str, Tensor]
 
@@ -38,7 +38,7 @@ def adam_step(
     return moved, Moments(first=first, second=second, count=count)
 
 
-class UnrollingRemedy(Remedy):
+class UnrollingRemedy(ActingRemedy):
     """Lets the generator play against the discriminator some updates ahead."""
 
     needs_reals = True
@@ -68,11 +68,11 @@ class UnrollingRemedy(Remedy):
             )
         return partial(self._logits, weights | buffers)
 
-    def _logits(self, weights_and_buffers: Weights, batch: Batch) -> Tensor:
+    def _logits(self, weights_and_buffers: Weights, batch: Minibatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)
         return functional_call(self.discriminator, weights_and_buffers, given)
 
-    def _discriminator_loss(self, judge: Judge, reals: Batch, fakes: Batch) -> Tensor:
+    def _discriminator_loss(self, judge: Judge, reals: Minibatch, fakes: Minibatch) -> Tensor:
         real, fake = self.loss.compare(judge(reals), judge(fakes))
         return (self.loss.real(real) + self.loss.fake(fake)) / 2
 

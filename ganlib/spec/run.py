@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 from pydantic import Field, model_validator
 
 from ganlib.spec.catalog import DatasetInfo
-from ganlib.spec.checks.networks import Surroundings, check_networks, sees_without_class
+from ganlib.spec.checks.networks import NetworkContext, check_networks, sees_without_class
 from ganlib.spec.checks.pairs import check_pairs
 from ganlib.spec.checks.ranks import check_ranks
 from ganlib.spec.checks.remedies import check_remedies
@@ -37,7 +37,7 @@ from ganlib.spec.objective import BceObjective, Objective, Penalties, all_penalt
 from ganlib.spec.optimizer import Adam, Optimizer
 from ganlib.spec.part import Part
 from ganlib.spec.remedies import Remedies
-from ganlib.spec.worker_tags import Labels
+from ganlib.spec.worker_tags import WorkerTags
 
 SPEC_VERSION = 1
 
@@ -177,7 +177,7 @@ class Resources(Part):
     gpu_memory_gb: float | None = Field(default=None, ge=1, le=10_000)
     """GB (of 10^9 bytes) of the GPU's memory that the run may take, about 0.5 of which are the driver's; null: the
     whole GPU. Where their sum fits, and the worker has slots for them, several runs share a GPU."""
-    labels: Labels = ()
+    labels: WorkerTags = ()
     """Labels, e.g. `h100`, that its worker must have, all of them; none: any worker trains it. At most 8, each of 1 to
     32 letters, digits, dashes and underscores."""
     max_hours: float | None = Field(default=None, gt=0)
@@ -292,12 +292,12 @@ def _check_batch(spec: RunSpec) -> None:
         )
 
 
-def _surroundings(spec: RunSpec) -> Surroundings:
+def _surroundings(spec: RunSpec) -> NetworkContext:
     batch, size = spec.discriminator_batch_size, spec.dataset.size
     left = size % batch if spec.training.sampling == "without_replacement" else 0
     joined = 2 if spec.training.discriminator_update == "joined_batch" else 1
     generators, packs = spec.training.batch_size // spec.packing, (left or batch) // spec.packing
-    return Surroundings(
+    return NetworkContext(
         data=spec.dataset.name,
         shape=spec.data.shape,
         num_classes=spec.num_classes,

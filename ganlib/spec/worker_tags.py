@@ -25,5 +25,5 @@ def _in_order(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Label = Annotated[str, AfterValidator(check_label), Field(json_schema_extra={"pattern": LABEL.pattern})]
-Labels = Annotated[tuple[Label, ...], Field(max_length=MOST_LABELS), AfterValidator(_in_order)]
+WorkerTags = Annotated[tuple[Label, ...], Field(max_length=MOST_LABELS), AfterValidator(_in_order)]
 """Sorted, each once."""

@@ -26,18 +26,18 @@ from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
 from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
-from ganlib.remedies.remedy import Move, Remedy, Seen, Setting
+from ganlib.remedies.remedy import ActingRemedy, Move, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
 from ganlib.spec.objective import WassersteinObjective
 from ganlib.spec.run import RunSpec, spec_hash
 from ganlib.training.gradient_norms import GradientTrace
-from ganlib.training.optimizer import Descent
+from ganlib.training.optimizer import NetworkOptimizer
 from ganlib.training.ranks import ALONE, Ranks
 from ganlib.training.step import (
-    Batch,
     DiscriminatorOutcome,
     GeneratorOutcome,
+    Minibatch,
     Term,
     Terms,
     beside,
@@ -69,7 +69,7 @@ class SpecMismatch(ValueError):
     """The state belongs to a training with another spec."""
 
 
-class Training:
+class TrainingLoop:
     """One training: networks, optimizers and the number of steps made."""
 
     def __init__(
@@ -99,8 +99,8 @@ class Training:
         self.discriminator = build_discriminator(spec, device)
         steps = spec.total_steps
         discriminators = spec.discriminator_optimizer or spec.optimizer
-        self.generator_descent = Descent(self.generator, spec.optimizer, steps, ranks)
-        self.discriminator_descent = Descent(self.discriminator, discriminators, steps, ranks)
+        self.generator_descent = NetworkOptimizer(self.generator, spec.optimizer, steps, ranks)
+        self.discriminator_descent = NetworkOptimizer(self.discriminator, discriminators, steps, ranks)
         self.remedies = self._build_remedies()
         self.trace = GradientTrace(
             generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
@@ -178,7 +178,7 @@ class Training:
         self.discriminator.train()
         return torch.cat(features).numpy()
 
-    def _build_remedies(self) -> dict[str, Remedy]:
+    def _build_remedies(self) -> dict[str, ActingRemedy]:
         return build_remedies(
             Setting(
                 spec=self.spec,
@@ -226,7 +226,7 @@ class Training:
         for remedy in self.remedies.values():
             fakes = remedy.shown(fakes, draw)
         seen_reals = self._view(reals, Seen.REALS, draw)
-        seen_fakes = self._view(Batch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
+        seen_fakes = self._view(Minibatch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
         outcome = update_discriminator(
             self.spec.training.discriminator_update,
             self.discriminator_descent,
@@ -242,7 +242,7 @@ class Training:
             remedy.after_discriminator(outcome, count=len(reals), step=self.step)
         return outcome
 
-    def _terms(self, reals: Batch, fakes: Batch, draw: int) -> Terms:
+    def _terms(self, reals: Minibatch, fakes: Minibatch, draw: int) -> Terms:
         """The penalties and the remedies' terms of discriminator update number `draw`."""
         penalties, on_reals, on_fakes, both = self.penalties, [], [], list[Term]()
         if penalties.r1 is not None:
@@ -254,16 +254,16 @@ class Training:
         both += [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
         return Terms(reals=tuple(on_reals), fakes=tuple(on_fakes), both=tuple(both))
 
-    def _zero_centred(self, gamma: float, batch: Batch) -> Tensor:
+    def _zero_centred(self, gamma: float, batch: Minibatch) -> Tensor:
         return gamma * zero_centred(self._judge(batch.labels), batch.samples)
 
-    def _one_centred(self, weight: float, reals: Batch, fakes: Batch, draw: int) -> Tensor:
+    def _one_centred(self, weight: float, reals: Minibatch, fakes: Minibatch, draw: int) -> Tensor:
         generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
         shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
         return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
 
     def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
-        return lambda samples: logits_of(self.discriminator, Batch(samples=samples, labels=labels))
+        return lambda samples: logits_of(self.discriminator, Minibatch(samples=samples, labels=labels))
 
     def _generator_losses(self) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss, and what it minimises."""
@@ -289,20 +289,20 @@ class Training:
             targets = None if inputs is None else chosen.samples
             reals = self._view(chosen, Seen.GENERATORS_REALS, step) if needed else None
         fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
-        seen = self._view(Batch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
+        seen = self._view(Minibatch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
         return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
 
-    def _view(self, batch: Batch, seen: Seen, index: int) -> Batch:
+    def _view(self, batch: Minibatch, seen: Seen, index: int) -> Minibatch:
         """What the discriminator sees of a batch."""
         samples = beside(batch.inputs, batch.samples)
         for remedy in self.remedies.values():
             samples = remedy.view(samples, seen, index)
-        return Batch(samples=samples, labels=batch.labels)
+        return Minibatch(samples=samples, labels=batch.labels)
 
-    def _reals(self, indices: NDArray[np.int64]) -> Batch:
+    def _reals(self, indices: NDArray[np.int64]) -> Minibatch:
         """The training samples of these numbers, or this process's part of them."""
         chosen = torch.from_numpy(self.ranks.part(indices)).to(self.device)
-        return Batch(
+        return Minibatch(
             samples=scale(self.data[chosen]),
             labels=None if self.labels is None else self.labels[chosen],
             inputs=None if self.inputs is None else scale(self.inputs[chosen]),
@@ -336,7 +336,7 @@ def train(
     on_step: Callable[[int], None] | None = None,
 ) -> Iterator[EpochReport]:
     """The epoch reports of a training from its start, or from `state`."""
-    return Training(spec, data, device=device, state=state).epochs(on_step)
+    return TrainingLoop(spec, data, device=device, state=state).epochs(on_step)
 
 
 def untrained_fakes(spec: RunSpec, device: torch.device, data: DataArrays | None = None) -> NDArray[np.float32]:
@@ -428,7 +428,7 @@ def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
     return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
 
 
-def _take_over(descent: Descent, saved: dict[str, Any]) -> None:
+def _take_over(descent: NetworkOptimizer, saved: dict[str, Any]) -> None:
     """Moments, but no rates, of an optimizer's state; nothing of an optimizer of another kind."""
     own = descent.state_dict()
     if own["param_groups"][0].keys() == saved["param_groups"][0].keys():  # each kind has settings of its own

@@ -25,7 +25,7 @@ def rate_factor(schedule: Schedule, step: int, total_steps: int) -> float:
             return warmup * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-class Descent:
+class NetworkOptimizer:
     """The way of one network's weights down its loss."""
 
     def __init__(self, network: nn.Module, spec: Optimizer, total_steps: int, ranks: Ranks = ALONE) -> None:

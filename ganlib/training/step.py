@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from ganlib.objectives.loss import GanLoss
 from ganlib.spec.run import DiscriminatorUpdate
-from ganlib.training.optimizer import Descent
+from ganlib.training.optimizer import NetworkOptimizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Minibatch:
     """Samples on the device, with their classes where the networks are told them."""
 
     samples: Tensor
@@ -69,17 +69,17 @@ def beside(inputs: Tensor | None, samples: Tensor) -> Tensor:
     return samples if inputs is None else torch.cat([inputs, samples], 1)
 
 
-def logits_of(network: nn.Module, batch: Batch) -> Tensor:
+def logits_of(network: nn.Module, batch: Minibatch) -> Tensor:
     """The discriminator's logits of a batch."""
     return network(batch.samples) if batch.labels is None else network(batch.samples, batch.labels)
 
 
 def update_discriminator(
     kind: DiscriminatorUpdate,
-    descent: Descent,
+    descent: NetworkOptimizer,
     loss: GanLoss,
-    reals: Batch,
-    fakes: Batch,
+    reals: Minibatch,
+    fakes: Minibatch,
     *,
     step: int = 0,
     terms: Terms = Terms(),
@@ -109,7 +109,7 @@ def update_discriminator(
 
 
 def update_generator(
-    descent: Descent, discriminator: nn.Module, losses: Callable[[], tuple[Tensor, Tensor]], *, step: int = 0
+    descent: NetworkOptimizer, discriminator: nn.Module, losses: Callable[[], tuple[Tensor, Tensor]], *, step: int = 0
 ) -> GeneratorOutcome:
     """One update on `losses`: the one to report and the one to minimise. The discriminator stays as it is."""
     discriminator.requires_grad_(requires_grad=False)
@@ -119,11 +119,11 @@ def update_generator(
     return GeneratorOutcome(loss=reported.detach(), grad_norm=norm)
 
 
-def _joined(reals: Batch, fakes: Batch) -> Batch:
+def _joined(reals: Minibatch, fakes: Minibatch) -> Minibatch:
     labels = None
     if reals.labels is not None and fakes.labels is not None:
         labels = torch.cat([reals.labels, fakes.labels])
-    return Batch(samples=torch.cat([reals.samples, fakes.samples]), labels=labels)
+    return Minibatch(samples=torch.cat([reals.samples, fakes.samples]), labels=labels)
 
 
 def _plus(value: Tensor, weight: float, terms: tuple[Term, ...]) -> Tensor:

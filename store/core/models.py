@@ -375,7 +375,7 @@ class DiagnosisRow(Base):
     document: Mapped[dict[str, Any]]
 
 
-class Label(Base):
+class Annotation(Base):
     """A person's word that a finding is, or is not, in a run. Never changed once it is stored."""
 
     __tablename__ = "labels"

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from ganlib.spec.worker_tags import Labels
+from ganlib.spec.worker_tags import WorkerTags
 from store.scheduling.workers import ALIVE_FOR
 
 
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     """How many runs may share a GPU of this worker, as far as the memory that they ask for allows."""
     cpu_processes: int = Field(default=1, ge=1, le=64)
     """How many processes a run that asks for several GPUs may have where this worker has none."""
-    worker_labels: Annotated[Labels, NoDecode, BeforeValidator(_from_list)] = ()
+    worker_labels: Annotated[WorkerTags, NoDecode, BeforeValidator(_from_list)] = ()
     """Labels of this worker, as `h100,fast`: it also takes runs that ask for some of them; default: none."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of a training; default: as many as torch takes."""

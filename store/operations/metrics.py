@@ -24,7 +24,7 @@ LEASE_LOST = "% stopped renewing its lease"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class QueuedCount:
     """Queued runs of one kind and priority."""
 
     kind: Kind
@@ -45,10 +45,10 @@ class EpochTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tallies:
+class ServiceMetrics:
     """All of them, at one moment."""
 
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[QueuedCount, ...]
     """Of the highest priorities, where there are very many."""
     runs: Mapping[tuple[Kind, Status], int]
     attempts: Mapping[AttemptOutcome, int]
@@ -59,9 +59,9 @@ class Tallies:
     gpus: tuple[GpuReading, ...]
 
 
-def tally(session: Session) -> Tallies:
+def read_metrics(session: Session) -> ServiceMetrics:
     """The numbers of this moment."""
-    return Tallies(
+    return ServiceMetrics(
         waiting=_waiting(session),
         runs=_runs(session),
         attempts=_attempts(session),
@@ -77,7 +77,7 @@ def _count(session: Session, *guards: ColumnElement[bool]) -> int:
     return session.scalars(select(func.count()).where(*guards)).one()
 
 
-def _waiting(session: Session) -> tuple[Waiting, ...]:
+def _waiting(session: Session) -> tuple[QueuedCount, ...]:
     since = func.coalesce(Run.waits_since, Run.created_at)
     found = session.execute(
         select(Run.kind, Run.priority, func.count(), now() - func.min(since))
@@ -87,7 +87,7 @@ def _waiting(session: Session) -> tuple[Waiting, ...]:
         .limit(MOST_PRIORITIES)
     )
     return tuple(
-        Waiting(kind=kind, priority=priority, count=count, oldest_s=max(0.0, oldest_s))
+        QueuedCount(kind=kind, priority=priority, count=count, oldest_s=max(0.0, oldest_s))
         for kind, priority, count, oldest_s in found
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from store.core.errors import RunInUse, RunNotFound
-from store.core.models import FINAL_STATUSES, Artifact, Base, Label, Run, Treatment
+from store.core.models import FINAL_STATUSES, Annotation, Artifact, Base, Run, Treatment
 from store.files.artifacts import Artifacts
 from store.files.local import Files
 from store.files.references import artifacts_in_use
@@ -73,7 +73,7 @@ def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sh
         return f"remedies made of it {_list(children)}; delete {'it' if len(children) == 1 else 'them'} first"
     if (whose := quotas.counts_hours_of(session, run, sharing)) is not None:
         return f"the quota device_hours of {whose} counts it; wait for 24 h after its end, or ask an administrator"
-    labels = session.scalars(select(func.count()).select_from(Label).where(Label.run_id == run_id)).one()
+    labels = session.scalars(select(func.count()).select_from(Annotation).where(Annotation.run_id == run_id)).one()
     if labels and not with_labels:
         words = "label" if labels == 1 else "labels"
         return f"it has {labels} {words}, which would be lost; to delete them too, say with_labels=true"

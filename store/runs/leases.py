@@ -27,8 +27,8 @@ from store.core.models import FINAL_STATUSES, Attempt, AttemptOutcome, Kind, Run
 from store.runs.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended
 from store.scheduling import fair_share, owners, preemption, quotas, workers
 from store.scheduling.accounts import EQUAL, Sharing
-from store.scheduling.fair_share import Head
-from store.scheduling.requirements import Place, needs_of, suits
+from store.scheduling.fair_share import QueueHead
+from store.scheduling.requirements import Place, requests_of, suits
 from store.treatments import go_on
 
 Outcome = Literal["succeeded", "failed", "cancelled", "halted"]
@@ -103,7 +103,7 @@ def _claim_with_room(
     with session.begin_nested() as savepoint:
         suitable = suits(most_gpus=place.most_gpus, largest_gpu=place.largest_gpu, labels=place.labels)
         run = _claim_next(session, worker, lease, sharing, *suitable)
-        if run is None or place.takes(needs_of(run.spec)):
+        if run is None or place.takes(requests_of(run.spec)):
             return run
         savepoint.rollback()
     return None
@@ -127,7 +127,7 @@ def _claim_next(
 
 
 def _claim_within_quota(
-    session: Session, head: Head, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+    session: Session, head: QueueHead, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
 ) -> Run | None:
     owner = head.use.owner
     if not quotas.holds_back(owner, sharing):
@@ -144,7 +144,9 @@ def _claim_within_quota(
     return None
 
 
-def _claim_of(session: Session, head: Head, worker: str, lease: timedelta, *guards: ColumnElement[bool]) -> Run | None:
+def _claim_of(
+    session: Session, head: QueueHead, worker: str, lease: timedelta, *guards: ColumnElement[bool]
+) -> Run | None:
     next_run = (
         select(Run.id)
         .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority, *guards)

@@ -21,7 +21,7 @@ HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class LogPart:
     """A part of the log of an attempt."""
 
     start: int
@@ -57,7 +57,7 @@ def append(session: Session, run_id: str, attempt: int, start: int, content: byt
         raise RunNotFound(run_id) from None
 
 
-def read(session: Session, run_id: str, attempt: int, after: int = 0) -> Part:
+def read(session: Session, run_id: str, attempt: int, after: int = 0) -> LogPart:
     """What is kept of an attempt's log after its first `after` bytes; empty where that is all."""
     pieces = session.scalars(
         select(LogPiece)
@@ -65,25 +65,25 @@ def read(session: Session, run_id: str, attempt: int, after: int = 0) -> Part:
         .order_by(LogPiece.start)
     ).all()
     if not pieces:
-        return Part(start=after, content=b"")
+        return LogPart(start=after, content=b"")
     start = pieces[0].start
     content = b"".join(piece.content for piece in pieces)
     skipped = max(0, after - start)
-    return Part(start=start + skipped, content=content[skipped:])
+    return LogPart(start=start + skipped, content=content[skipped:])
 
 
-def whole_lines(part: Part) -> Part:
+def whole_lines(part: LogPart) -> LogPart:
     """The part up to its last line end; all of it where one line is longer than is shown."""
     length = part.content.rfind(b"\n") + 1
     if length == 0 and len(part.content) > LONGEST_LINE:
         return part
-    return Part(start=part.start, content=part.content[:length])
+    return LogPart(start=part.start, content=part.content[:length])
 
 
-def last_lines(part: Part, lines: int) -> Part:
+def last_lines(part: LogPart, lines: int) -> LogPart:
     """Its last lines."""
     content = b"".join(part.content.splitlines(keepends=True)[-lines:])
-    return Part(start=part.end - len(content), content=content)
+    return LogPart(start=part.end - len(content), content=content)
 
 
 def readable(content: bytes) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.ruleset import ruleset_order
 from ganlib.diagnosis.verdict import Diagnosis
-from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, finite_json
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, finite_json
 from store.core.db import now
 from store.core.errors import EpochOutOfOrder
 from store.core.models import Artifact, ArtifactKind, Base, DiagnosisRow, Epoch, EvaluationRow, Run, SeriesBlock
@@ -44,7 +44,7 @@ class EpochRecord:
     """File name; None where the epoch has none."""
     checkpoint_sha256: str | None = None
     """Of its content."""
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EpochEvaluation, ...]
     """This epoch's, and with epoch 1 that of the untrained generator (epoch 0)."""
     diagnosis: Diagnosis
     gradients: tuple[LayerGradients, ...] = ()
@@ -69,7 +69,7 @@ def record_comparison(
     session: Session,
     run_id: str,
     token: int,
-    evaluation: Evaluation,
+    evaluation: EpochEvaluation,
     artifacts: Mapping[ArtifactKind, StoredArtifact] | None = None,
 ) -> None:
     """Adds what a comparison found and its success to the transaction: its one epoch, without a diagnosis.
@@ -227,10 +227,10 @@ def epochs(session: Session, run_id: str) -> list[Epoch]:
     return list(session.scalars(select(Epoch).where(Epoch.run_id == run_id).order_by(Epoch.epoch)))
 
 
-def evaluations(session: Session, run_id: str) -> list[Evaluation]:
+def evaluations(session: Session, run_id: str) -> list[EpochEvaluation]:
     """The run's evaluations, in order; the first is that of epoch 0."""
     query = select(EvaluationRow.document).where(EvaluationRow.run_id == run_id).order_by(EvaluationRow.epoch)
-    return [Evaluation.from_json(document) for document in session.scalars(query)]
+    return [EpochEvaluation.from_json(document) for document in session.scalars(query)]
 
 
 def diagnoses(session: Session, run_id: str, ruleset: str | None = None) -> list[Diagnosis]:

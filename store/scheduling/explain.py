@@ -18,9 +18,9 @@ from store.core.db import now
 from store.core.models import FINAL_STATUSES, Attempt, Run
 from store.scheduling import quotas, workers
 from store.scheduling.accounts import Sharing
-from store.scheduling.fair_share import Head, heads
+from store.scheduling.fair_share import QueueHead, heads
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import GB, Needs, gpus_of_run, needs_of
+from store.scheduling.requirements import GB, ResourceRequests, gpus_of_run, requests_of
 from store.scheduling.workers import Worker
 
 ReasonKind = Literal[
@@ -162,7 +162,7 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
         return replace(about, reasons=(Reason(kind="paused", text="it is paused, and goes on once it is resumed"),))
     if run.status != "queued":
         return about
-    known, needs = workers.list_workers(session), needs_of(run.spec)
+    known, needs = workers.list_workers(session), requests_of(run.spec)
     alive = [worker for worker in known if worker.is_alive]
     able = [worker for worker in alive if set(needs.labels) <= set(worker.labels)]
     obstacles = [
@@ -182,19 +182,19 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
     return replace(about, ahead=ahead, reasons=tuple(reasons), starts_in_s=starts)
 
 
-def _busy_words(workers_alive: int, needs: Needs) -> str:
+def _busy_words(workers_alive: int, needs: ResourceRequests) -> str:
     which = _with_labels(needs)
     if workers_alive == 1:
         return f"the one worker{which} is training"
     return f"all {workers_alive} workers{which} are training"
 
 
-def _with_labels(needs: Needs) -> str:
+def _with_labels(needs: ResourceRequests) -> str:
     """Which workers the run is for: ` with the labels fast and h100`, or nothing where it is for any."""
     return f" with {_named(needs)}" if needs.labels else ""
 
 
-def _named(needs: Needs) -> str:
+def _named(needs: ResourceRequests) -> str:
     return f"the label{'s' if len(needs.labels) > 1 else ''} {' and '.join(needs.labels)}"
 
 
@@ -223,7 +223,7 @@ def _quota(session: Session, run: Run, sharing: Sharing) -> list[Reason]:
     return [] if reached is None else [Reason(kind="quota", text=f"{reached}; it waits until there is room")]
 
 
-def _no_label(needs: Needs, alive: Sequence[Worker], able: Sequence[Worker]) -> list[Reason]:
+def _no_label(needs: ResourceRequests, alive: Sequence[Worker], able: Sequence[Worker]) -> list[Reason]:
     """Whether workers are alive and none of them has all of its labels."""
     if able or not alive:
         return []
@@ -237,7 +237,7 @@ def _no_label(needs: Needs, alive: Sequence[Worker], able: Sequence[Worker]) -> 
     return [Reason(kind="no label", text=text)]
 
 
-def _too_large(needs: Needs, able: Sequence[Worker]) -> list[Reason]:
+def _too_large(needs: ResourceRequests, able: Sequence[Worker]) -> list[Reason]:
     """Whether it wants more than any worker has; one without a GPU trains it on the CPU, whatever memory it wants."""
     most, which = max((worker.gpus for worker in able), default=needs.gpus), _with_labels(needs)
     if needs.gpus > most:
@@ -277,7 +277,7 @@ def _giving_way(session: Session, run: Run) -> list[Reason]:
     return found
 
 
-def _nobody(session: Session, known: Sequence[Worker], able: Sequence[Worker], needs: Needs) -> list[Reason]:
+def _nobody(session: Session, known: Sequence[Worker], able: Sequence[Worker], needs: ResourceRequests) -> list[Reason]:
     """Why no worker claims anything, or none of those that are `able` to train it."""
     if workers.drained_since(session) is not None:
         return [Reason(kind="drained", text="the whole service is drained: nothing begins until the drain is ended")]
@@ -385,7 +385,7 @@ def _play(
 class _Shares:
     """What owners have used, while the claims to come are played."""
 
-    def __init__(self, known: Sequence[Head], sharing: Sharing) -> None:
+    def __init__(self, known: Sequence[QueueHead], sharing: Sharing) -> None:
         self._owners = {head.use.owner.id: head.use.owner for head in known}
         self._users = {head.use.owner.id: head.user_share for head in known}
         self._teams = {self._team(head.use.owner.id): head.team_share for head in known}

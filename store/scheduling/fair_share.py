@@ -31,7 +31,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class QueueHead:
     """The first of an owner's queued runs."""
 
     use: Use
@@ -71,7 +71,7 @@ def uses(session: Session) -> list[Use]:
     ]
 
 
-def heads(session: Session, sharing: Sharing) -> list[Head]:
+def heads(session: Session, sharing: Sharing) -> list[QueueHead]:
     """The first queued run of each owner that has one, in the order in which they are claimed."""
     firsts = {owner: (priority, created_at) for owner, priority, created_at in session.execute(_firsts())}
     if not firsts:
@@ -82,7 +82,7 @@ def heads(session: Session, sharing: Sharing) -> list[Head]:
         by_team[_team_of(use.owner)] += use.device_seconds
     return sorted(
         (
-            Head(
+            QueueHead(
                 use=use,
                 priority=firsts[use.owner.id][0],
                 created_at=firsts[use.owner.id][1],
@@ -117,7 +117,7 @@ def _firsts() -> "Select[str, int, float]":
     return select(ranked.c.id, ranked.c.priority, created_at).where(ranked.c.priority.is_not(None))
 
 
-def below(session: Session, head: Head) -> Head | None:
+def below(session: Session, head: QueueHead) -> QueueHead | None:
     """The first run of the same owner among those of lower priority; None without one."""
     of_owner = (Run.status == "queued", Run.owner == head.use.owner.id, Run.priority < head.priority)
     query = select(Run.priority, Run.created_at).where(*of_owner)
@@ -125,6 +125,6 @@ def below(session: Session, head: Head) -> Head | None:
     return None if row is None else replace(head, priority=row[0], created_at=row[1])
 
 
-def merged(ranked: Sequence[Head], head: Head) -> list[Head]:
+def merged(ranked: Sequence[QueueHead], head: QueueHead) -> list[QueueHead]:
     """The heads with one more, in order."""
     return sorted([*ranked, head], key=lambda each: each.rank)

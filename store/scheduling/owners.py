@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from store.core.db import now
 from store.core.models import DEFAULT_USER, Attempt, Base, OwnerRow, Run
-from store.scheduling.requirements import needs_of
+from store.scheduling.requirements import requests_of
 
 HALF_LIFE_S = 24 * 3600.0
 """After which a used device second counts half: whoever had the devices all night gives way in the morning."""
@@ -77,6 +77,6 @@ def charge(session: Session, run: Run, attempt: Attempt) -> None:
     row = session.get(OwnerRow, run.owner, with_for_update={"key_share": True}, populate_existing=True)
     assert row is not None, "runs refer to their owner"
     row.device_seconds = decayed(row.device_seconds, attempt.ended_at - row.as_of)
-    row.device_seconds += use_of(attempt.ended_at - attempt.started_at) * needs_of(run.spec).gpus
+    row.device_seconds += use_of(attempt.ended_at - attempt.started_at) * requests_of(run.spec).gpus
     row.as_of = max(row.as_of, attempt.ended_at)
     session.flush()

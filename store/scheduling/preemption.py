@@ -25,7 +25,7 @@ from store.scheduling import quotas, workers
 from store.scheduling.accounts import EQUAL, Sharing
 from store.scheduling.fair_share import heads
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import GB, needs_of, without
+from store.scheduling.requirements import GB, requests_of, without
 from store.scheduling.workers import EVERY_WORKER
 
 
@@ -157,7 +157,7 @@ def _candidates(waiting: Run, rest: timedelta) -> "Select[str, int]":
 
 def _leaves_room_for(waiting: Run) -> ColumnElement[bool]:
     """The run has of its worker what the other needs; a worker without GPUs trains everything on the CPU."""
-    needs = needs_of(waiting.spec)
+    needs = requests_of(waiting.spec)
     worker = WorkerRow.name == Run.lease_worker
     gpus = select(WorkerRow.gpus).where(worker).correlate(Run).scalar_subquery()
     has_as_many = func.coalesce(gpus, 1) >= needs.gpus
@@ -178,7 +178,7 @@ def _has_labels_for(waiting: Run) -> "Iterator[ColumnElement[bool]]":
     """Its worker has each label that the other asks for."""
     labels = cast(WorkerRow.labels, Text)
     worker = select(WorkerRow.name).where(WorkerRow.name == Run.lease_worker).correlate(Run)
-    for label in needs_of(waiting.spec).labels:
+    for label in requests_of(waiting.spec).labels:
         yield worker.where(without(labels, [label]) != labels).exists()
 
 

@@ -12,7 +12,7 @@ GB = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class ResourceRequests:
     """What a run takes where it is trained."""
 
     on_gpu: bool
@@ -43,16 +43,16 @@ class Place(Protocol):
         """That runs may ask for."""
         ...
 
-    def takes(self, needs: Needs) -> bool:
+    def takes(self, needs: ResourceRequests) -> bool:
         """Whether there is room for such a run now."""
         ...
 
 
-def needs_of(spec: Mapping[str, Any]) -> Needs:
+def requests_of(spec: Mapping[str, Any]) -> ResourceRequests:
     """What a run with this spec takes; a comparison, and a spec of an older version, take a whole GPU of any worker."""
     resources = spec.get("resources", {})
     budget = resources.get("gpu_memory_gb")
-    return Needs(
+    return ResourceRequests(
         on_gpu=resources.get("device") != "cpu",
         gpu_memory=None if budget is None else round(budget * GB),
         gpus=resources.get("gpus", 1),

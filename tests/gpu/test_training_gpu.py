@@ -12,7 +12,7 @@ from ganlib.evaluation.for_run import run_reference
 from ganlib.evaluation.reference import evaluate
 from ganlib.spec.request import RunRequest
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 from store.core.settings import visible_gpus
 from worker.attempt.out_of_memory import CONTEXT_BYTES, advise, limit_memory
 from worker.gpus import read_use
@@ -33,18 +33,18 @@ SPEC = RunRequest(
 
 def test_the_first_step_is_that_of_the_cpu_up_to_rounding():
     data = load_dataset(SPEC.dataset, Path(), SPEC.seed)
-    on_cpu, on_gpu = (next(Training(SPEC, data, device=torch.device(d)).epochs()) for d in ("cpu", "cuda"))
+    on_cpu, on_gpu = (next(TrainingLoop(SPEC, data, device=torch.device(d)).epochs()) for d in ("cpu", "cuda"))
     assert np.allclose(on_cpu.steps[0], on_gpu.steps[0], rtol=1e-2, atol=1e-3)
 
 
 def test_a_checkpoint_of_the_gpu_goes_on_there_and_on_the_cpu(tmp_path):
     data = load_dataset(SPEC.dataset, Path(), SPEC.seed)
-    training = Training(SPEC, data, device=torch.device("cuda"))
+    training = TrainingLoop(SPEC, data, device=torch.device("cuda"))
     next(training.epochs())
     checkpoint.save(tmp_path / "c.safetensors", training.state())
     state = checkpoint.load(tmp_path / "c.safetensors")
     for device in ("cuda", "cpu"):
-        [report] = list(Training(SPEC, data, device=torch.device(device), state=state).epochs())
+        [report] = list(TrainingLoop(SPEC, data, device=torch.device(device), state=state).epochs())
         assert report.epoch == 2
         assert np.isfinite(report.steps).all()
 
@@ -59,7 +59,7 @@ def test_out_of_memory_names_a_batch_size_that_fits():
     limit_memory(device, CONTEXT_BYTES + 100 * 1024**2)
     try:
         with pytest.raises(torch.OutOfMemoryError):
-            next(Training(spec, data, device=device).epochs())
+            next(TrainingLoop(spec, data, device=device).epochs())
         assert "fits (tried on this GPU): --set training.batch_size=" in str(advise("Full.", spec, data, device))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)  # of the current GPU

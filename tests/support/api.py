@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from api.app import create_app
 from ganlib.plots.image_grids import bin_strip
-from ganlib.records import NDB_FIGURES, Bin, Evaluation, Null
+from ganlib.records import NDB_FIGURES, Bin, EpochEvaluation, Null
 from store.core.db import reading, transaction
 from store.core.models import Run
 from store.core.settings import Settings
@@ -113,7 +113,7 @@ def record_comparison(service: Service) -> str:
     return comparison_id
 
 
-def with_bins(epoch: int) -> Evaluation:
+def with_bins(epoch: int) -> EpochEvaluation:
     """An evaluation of two bins, one of which differs."""
     bins = tuple(
         Bin(
@@ -129,7 +129,7 @@ def with_bins(epoch: int) -> Evaluation:
         )
         for fake, z, p in ((0.8, 4.0, 0.0001), (0.2, -0.1, 0.9))
     )
-    return Evaluation(
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=100,

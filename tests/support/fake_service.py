@@ -9,7 +9,7 @@ import httpx
 
 from ganclinic.client import Client
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
-from ganlib.records import Evaluation, Null
+from ganlib.records import EpochEvaluation, Null
 
 URL = "http://clinic.test"
 TOKEN = "right"
@@ -78,7 +78,7 @@ COLLAPSE = Diagnosis(
     reason="coverage .008 of what real data scores",
     ruleset="1",
 )
-EVALUATION = Evaluation(
+EVALUATION = EpochEvaluation(
     epoch=10,
     space="pixels",
     n_real=500,

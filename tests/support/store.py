@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Picture
-from ganlib.records import STEP_COLUMNS, Evaluation
+from ganlib.records import STEP_COLUMNS, EpochEvaluation
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from store.core.models import Run
@@ -68,9 +68,9 @@ def step_block(epoch: int, num_steps: int = STEPS) -> NDArray[np.float32]:
     return (100 * epoch + steps).astype(np.float32)
 
 
-def evaluation(epoch: int) -> Evaluation:
+def evaluation(epoch: int) -> EpochEvaluation:
     """An evaluation whose values name its epoch."""
-    return Evaluation(
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=100,

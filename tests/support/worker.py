@@ -26,7 +26,7 @@ from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
 from tests.support.store import LEASE
-from worker.attempt.channel import Line, Stopped
+from worker.attempt.channel import Channel, Stopped
 from worker.attempt.training import train
 from worker.messages import Ticket
 
@@ -158,7 +158,7 @@ def clinic_at(home: Path, database_url: str) -> Iterator[Clinic]:
 # --- attempts in this process -----------------------------------------------------------------------------------
 
 
-class LineWithInterruption(Line):
+class LineWithInterruption(Channel):
     """Does something at a certain step."""
 
     def __init__(self, commands: int, events: int, at_step: int | None, interrupt: Callable[[], None]) -> None:

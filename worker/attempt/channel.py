@@ -22,7 +22,7 @@ class Stopped(Exception):
     """The worker told the training to end."""
 
 
-class Line:
+class Channel:
     """Tells the worker what happens, and hears its commands."""
 
     def __init__(self, commands: int, events: int) -> None:

@@ -21,16 +21,16 @@ from store.core.settings import Settings
 from store.files.artifacts import Artifacts
 from store.files.backends import artifact_files
 from store.runs import leases, lifecycle, recording
-from worker.attempt.channel import Line
+from worker.attempt.channel import Channel
 from worker.attempt.device import choose_device, set_threads, this_machine
 from worker.attempt.recorder import look_up, persist, put_bin_images
-from worker.attempt.retry import PatientFiles
+from worker.attempt.retry import RetryingFiles
 from worker.messages import Ticket, Working
 
 logger = logging.getLogger("worker.attempt.comparison")
 
 
-def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
+def compare_samples(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) -> None:
     """Compares, and records what was found together with the success.
 
     Raises:
@@ -50,7 +50,7 @@ def compare_samples(ticket: Ticket, line: Line, *, engine: Engine, settings: Set
             session, ticket.run_id, ticket.token, **asdict(machine), resumed_from_epoch=None, identical=None
         ),
     )
-    artifacts = Artifacts(PatientFiles(artifact_files(settings), line))
+    artifacts = Artifacts(RetryingFiles(artifact_files(settings), line))
     reals, fakes = (_load(artifacts.fetch(sha256)) for sha256 in (spec.reals, spec.fakes))
     line.obey()
     line.tell(Working(on="comparing"))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ganlib.data.load import DataArrays
 from ganlib.spec.run import RunSpec, with_settings
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 CONTEXT_BYTES = 768 * 1024**2
 """What the driver takes for a process, outside of what torch counts: 742 to 758 MiB on an H200 (docs/scheduling.md)."""
@@ -115,7 +115,7 @@ def _fits(spec: RunSpec, data: DataArrays, device: torch.device) -> bool:
         short["training.discriminator_batch_size"] = training.discriminator_batch_size // gpus
     trial = RunSpec.model_validate(with_settings(spec.model_dump(mode="json"), short))
     try:
-        next(Training(trial, data, device=device).epochs())
+        next(TrainingLoop(trial, data, device=device).epochs())
     except torch.OutOfMemoryError:
         logger.info("a batch size of %d does not fit either", spec.training.batch_size)
         return False

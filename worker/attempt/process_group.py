@@ -27,7 +27,7 @@ from torch import Tensor
 from ganlib.data.load import UploadedFiles, load_dataset
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 from ganlib.training.ranks import ALONE, Ranks
 from store.core.settings import Settings
 from store.operations.logging import configure_logging
@@ -60,7 +60,7 @@ class Order(BaseModel):
     """Where the processes meet, with the state to begin with."""
 
 
-class Crew:
+class ProcessGroup:
     """The other processes of a training, if any. Leaving the `with` block ends them."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Crew:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def start(self, training: Training, upload: UploadedFiles | None) -> None:
+    def start(self, training: TrainingLoop, upload: UploadedFiles | None) -> None:
         """Starts the others where the training is, and returns when all are ready."""
         count = self._spec.resources.gpus
         if count == 1:
@@ -170,7 +170,7 @@ def _train(order: Order, settings: Settings) -> None:
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     ranks = Ranks(rank=order.rank, count=spec.resources.gpus, add=add_up)
     state = checkpoint.load(_state_file(order.folder))
-    training = Training(spec, data, device=device, state=state, ranks=ranks)
+    training = TrainingLoop(spec, data, device=device, state=state, ranks=ranks)
     meet(order.folder, order.rank, device, ranks.count)
     training.follow()
 

@@ -20,7 +20,7 @@ from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_run import run_reference
 from ganlib.evaluation.reference import Embed, Reference, evaluate
 from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
-from ganlib.records import EpochReport, Evaluation
+from ganlib.records import EpochEvaluation, EpochReport
 from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingState, untrained_fakes
 from store.core.db import reading, transaction
@@ -32,7 +32,7 @@ from store.runs.leases import Outcome
 from store.runs.recording import EpochRecord
 from worker.attempt.checkpoints import Checkpoints
 from worker.attempt.out_of_memory import evaluating
-from worker.attempt.retry import try_until_it_answers
+from worker.attempt.retry import retry_until_answered
 from worker.messages import Ticket
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def persist(engine: Engine, write: Callable[[Session], T]) -> T:
         with transaction(engine) as session:
             return write(session)
 
-    return try_until_it_answers(write_once)
+    return retry_until_answered(write_once)
 
 
 def look_up(engine: Engine, read: Callable[[Session], T]) -> T:
@@ -58,7 +58,7 @@ def look_up(engine: Engine, read: Callable[[Session], T]) -> T:
         with reading(engine) as session:
             return read(session)
 
-    return try_until_it_answers(read_once)
+    return retry_until_answered(read_once)
 
 
 def put_bin_images(reference: Reference, artifacts: Artifacts) -> dict[ArtifactKind, StoredArtifact]:
@@ -136,7 +136,7 @@ class Recorder:
             cache=Cache(settings.cache),
             embed=features,
         )
-        self._untrained: tuple[Evaluation, ...] = ()
+        self._untrained: tuple[EpochEvaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""
         with evaluating():
             self._reference = self._refer()
@@ -197,7 +197,7 @@ class Recorder:
 
         return look_up(self._engine, look)
 
-    def _evaluate(self, report: EpochReport) -> tuple[Evaluation, ...]:
+    def _evaluate(self, report: EpochReport) -> tuple[EpochEvaluation, ...]:
         if report.fakes is None:
             return self._untrained
         with evaluating():

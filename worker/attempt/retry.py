@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 
 from store.core.errors import DatabaseUnavailable, StoreUnavailable
 from store.files.local import NAME, Files, StoredFile
-from worker.attempt.channel import Line
+from worker.attempt.channel import Channel
 from worker.messages import Working
 
 LONGEST_PAUSE_S = 8
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def try_until_it_answers(action: Callable[[], T], before_a_pause: Callable[[], None] = lambda: None) -> T:
+def retry_until_answered(action: Callable[[], T], before_a_pause: Callable[[], None] = lambda: None) -> T:
     """What `action` returns once the server that it needs answers."""
     pause_s = 1
     while True:
@@ -33,13 +33,13 @@ def try_until_it_answers(action: Callable[[], T], before_a_pause: Callable[[], N
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-class PatientFiles:
+class RetryingFiles:
     """Files whose store may be slow, or away for a while. The worker hears that the process waits: that is no stall.
 
     Every method raises Stopped where the worker says so meanwhile, and otherwise what that of `files` raises.
     """
 
-    def __init__(self, files: Files, line: Line) -> None:
+    def __init__(self, files: Files, line: Channel) -> None:
         self._files, self._line = files, line
 
     def put(self, name: str, content: BinaryIO) -> None:
@@ -92,7 +92,7 @@ class PatientFiles:
         self._wait(lambda: self._files.sweep(before, spared, ours))
 
     def _wait(self, action: Callable[[], T]) -> T:
-        return try_until_it_answers(lambda: self._watch(action), self._say_so)
+        return retry_until_answered(lambda: self._watch(action), self._say_so)
 
     def _watch(self, action: Callable[[], T]) -> T:
         """What `action` returns. A thread does it: one that takes long is heard of, and can be left."""

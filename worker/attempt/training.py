@@ -27,7 +27,7 @@ from ganlib.evaluation.reference import InvalidComparison
 from ganlib.spec.network_plugins import NetworkUnavailable
 from ganlib.spec.run import Dataset, RunSpec, UploadChoice
 from ganlib.training.checkpoint import CheckpointUnreadable
-from ganlib.training.loop import Training, TrainingState
+from ganlib.training.loop import TrainingLoop, TrainingState
 from store import treatments, uploads
 from store.core.db import make_engine
 from store.core.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
@@ -41,14 +41,14 @@ from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tr
 from store.runs import leases, lifecycle
 from store.runs import recording as epochs
 from store.runs.extensions import extended_after, specs_before
-from worker.attempt.channel import Line, Stopped
+from worker.attempt.channel import Channel, Stopped
 from worker.attempt.checkpoints import Checkpoints, load_checkpoint
 from worker.attempt.comparison import compare_samples
 from worker.attempt.device import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
 from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
-from worker.attempt.process_group import OUT_OF_MEMORY, Crew
+from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up, persist
-from worker.attempt.retry import PatientFiles
+from worker.attempt.retry import RetryingFiles
 from worker.messages import Failed, Stepped, Ticket, Working
 
 FINAL_ERRORS = (
@@ -74,7 +74,7 @@ def main() -> int:
     """Exit status 0 after success or a stop, 1 after an error that the worker was told; others are tracebacks."""
     faulthandler.enable()
     faulthandler.register(signal.SIGTERM, chain=True)  # where did it hang? the log tells
-    line = Line.over_standard_streams()
+    line = Channel.over_standard_streams()
     ticket = line.read_ticket()
     settings = Settings()
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
@@ -116,7 +116,7 @@ class _Found(NamedTuple):
     extended_from: list[int] | None
 
 
-def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> None:
+def train(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) -> None:
     """Trains and records the epochs that are left.
 
     Raises:
@@ -134,7 +134,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
     device = choose_device(spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
-    upload = _find_upload(spec.dataset, engine, Artifacts(PatientFiles(uploaded_files(settings), line)))
+    upload = _find_upload(spec.dataset, engine, Artifacts(RetryingFiles(uploaded_files(settings), line)))
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     count = spec.resources.gpus
     devices = ((ticket.device, *ticket.more_devices) * count)[:count]
@@ -148,7 +148,7 @@ def train(ticket: Ticket, line: Line, *, engine: Engine, settings: Settings) -> 
         os._exit(1)
 
     try:
-        with Crew(spec, devices, machine.threads, on_death=end_with) as crew:
+        with ProcessGroup(spec, devices, machine.threads, on_death=end_with) as crew:
             _train_on(machine, device, data, upload, crew, found, ticket, line, engine=engine, settings=settings)
     except torch.OutOfMemoryError as error:
         reason = explain(error)
@@ -168,23 +168,23 @@ def _train_on(
     device: torch.device,
     data: DataArrays,
     upload: UploadedFiles | None,
-    crew: Crew,
+    crew: ProcessGroup,
     found: _Found,
     ticket: Ticket,
-    line: Line,
+    line: Channel,
     *,
     engine: Engine,
     settings: Settings,
 ) -> None:
     """Trains from the last checkpoint on, and records."""
     spec = found.spec
-    files = PatientFiles(checkpoint_files(settings), line)
+    files = RetryingFiles(checkpoint_files(settings), line)
     checkpoints = Checkpoints.of(
         files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
     )
     before = specs_before(spec, found.extended_from)
     state = _load_state(checkpoints, ticket.run_id, found)
-    training = Training(spec, data, device=device, state=state, before=before, ranks=crew.ranks)
+    training = TrainingLoop(spec, data, device=device, state=state, before=before, ranks=crew.ranks)
     if training.epoch == 0 and found.warm_start is not None:
         _warm_start(training, found.warm_start, engine, files)
     line.tell(Working(on="starting its processes"))
@@ -202,7 +202,7 @@ def _train_on(
         features=training.discriminator_features,
         history=history,
         checkpoints=checkpoints,
-        artifacts=Artifacts(PatientFiles(artifact_files(settings), line)),
+        artifacts=Artifacts(RetryingFiles(artifact_files(settings), line)),
         engine=engine,
     )
     _train_epochs(training, recorder, line, ticket)
@@ -241,7 +241,7 @@ def _load_state(checkpoints: Checkpoints, run_id: str, found: _Found) -> Trainin
     )
 
 
-def _warm_start(training: Training, chosen: WarmStart, engine: Engine, files: Files) -> None:
+def _warm_start(training: TrainingLoop, chosen: WarmStart, engine: Engine, files: Files) -> None:
     """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
     sha256 = look_up(engine, lambda session: epochs.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint))
     try:
@@ -295,7 +295,7 @@ def _is_identical(machine: Machine, epoch: int, found: _Found) -> bool | None:
     return machine.is_reproducible and all(machine.equals(a) for a in found.attempts if a.number in contributors)
 
 
-def _train_epochs(training: Training, recorder: Recorder, line: Line, ticket: Ticket) -> None:
+def _train_epochs(training: TrainingLoop, recorder: Recorder, line: Channel, ticket: Ticket) -> None:
     started_at = time.monotonic()
     for report in training.epochs(line.step):
         seconds = time.monotonic() - started_at

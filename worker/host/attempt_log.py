@@ -29,7 +29,7 @@ TAIL_BYTES = 16_384  # searched for the last lines
 logger = logging.getLogger(__name__)
 
 
-class RunLog:
+class AttemptLog:
     """Keeps what it is given. `write` may be called from another thread than the rest."""
 
     def __init__(self, directory: Path, run_id: str, attempt: int, *, engine: Engine | None = None) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from store.core.settings import Settings, visible_gpus
-from store.scheduling.requirements import GB, Needs
+from store.scheduling.requirements import GB, ResourceRequests
 from worker.gpus import GpuUse, Process, count_gpus, read_use
 
 ALLOWANCE = 256 * 1024**2
@@ -26,7 +26,7 @@ TRAININGS = (b"worker.attempt.training", b"worker.attempt.process_group")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class GpuShare:
     """What a training has."""
 
     device: str
@@ -44,14 +44,14 @@ class _Gpu:
     number: int
     device: str
     total: int
-    shares: list[Share] = field(default_factory=list[Share])
+    shares: list[GpuShare] = field(default_factory=list[GpuShare])
 
 
 class NoSuchGpu(ValueError):
     """A worker is to train on a GPU that is not there."""
 
 
-def make_room(worker: str, settings: Settings) -> "Room":
+def make_allocator(worker: str, settings: Settings) -> "GpuAllocator":
     """The room on the GPUs of the settings.
 
     Raises:
@@ -59,7 +59,7 @@ def make_room(worker: str, settings: Settings) -> "Room":
     """
     visible = visible_gpus()
     devices = _devices(settings, count_gpus(visible))
-    room = Room(
+    room = GpuAllocator(
         worker,
         devices,
         read=partial(read_use, visible=visible),
@@ -89,9 +89,9 @@ def _devices(settings: Settings, count: int) -> dict[int, str]:
 class Offer:
     """The room that there is at one moment: a `store.scheduling.requirements.Place` for one claim."""
 
-    def __init__(self, room: "Room") -> None:
+    def __init__(self, room: "GpuAllocator") -> None:
         self._room = room
-        self.share: Share | None = None
+        self.share: GpuShare | None = None
         """What the last run that it took would have."""
         self.obstacle: str | None = None
         """Why it did not take the last run."""
@@ -111,13 +111,13 @@ class Offer:
         """See `store.scheduling.requirements.Place`."""
         return self._room.labels
 
-    def takes(self, needs: Needs) -> bool:
+    def takes(self, needs: ResourceRequests) -> bool:
         """See `store.scheduling.requirements.Place`."""
         self.share, self.obstacle = self._room.find(needs)
         return self.share is not None
 
 
-class Room:
+class GpuAllocator:
     """The GPUs of a worker, and what its trainings have of them. Slots of several threads use it."""
 
     def __init__(
@@ -172,7 +172,7 @@ class Room:
             yield Offer(self)
 
     @contextmanager
-    def holding(self, share: Share) -> Iterator[None]:
+    def holding(self, share: GpuShare) -> Iterator[None]:
         """Gives the share back in the end."""
         try:
             yield
@@ -181,7 +181,7 @@ class Room:
                 for gpu in self._gpus:
                     gpu.shares = [held for held in gpu.shares if held is not share]
 
-    def take(self, offer: Offer) -> Share:
+    def take(self, offer: Offer) -> GpuShare:
         """Keeps the share of an offer that is still entered and has taken a run."""
         share = offer.share
         assert share is not None, "claimed are only runs that the offer takes"
@@ -190,10 +190,10 @@ class Room:
                 gpu.shares.append(share)
         return share
 
-    def find(self, needs: Needs) -> tuple[Share | None, str | None]:
+    def find(self, needs: ResourceRequests) -> tuple[GpuShare | None, str | None]:
         """A share for such a run, or why there is none. On the fullest GPU that has room, so that others stay empty."""
         if not self._gpus or not needs.on_gpu:
-            return Share(device=self._without_gpu), None
+            return GpuShare(device=self._without_gpu), None
         free: list[_Gpu] = []
         obstacles: list[str] = []
         for gpu in sorted(self._gpus, key=lambda gpu: -len(gpu.shares)):
@@ -207,7 +207,7 @@ class Room:
         several = f"the next run wants {needs.gpus} GPUs at once: " if needs.gpus > 1 else ""
         return None, several + "; ".join(sorted(obstacles))
 
-    def _obstacle(self, gpu: _Gpu, needs: Needs) -> str | None:
+    def _obstacle(self, gpu: _Gpu, needs: ResourceRequests) -> str | None:
         use = self._read(gpu.number) or GpuUse(memory_total=gpu.total, memory_used=0, processes=())
         ours, others = _split(use.processes, is_training_there=bool(gpu.shares))
         large = [process for process in others if (process.memory or 0) > ALLOWANCE]
@@ -230,10 +230,10 @@ class Room:
         return f"has {max(0, free) / GB:.1f} GB free of {gpu.total / GB:.1f}, and {wants}"
 
 
-def _share(gpus: Sequence[_Gpu], gpu_memory: int | None) -> Share:
+def _share(gpus: Sequence[_Gpu], gpu_memory: int | None) -> GpuShare:
     first, *more = (gpu.device for gpu in gpus)
     numbers = tuple(gpu.number for gpu in gpus)
-    return Share(device=first, more_devices=tuple(more), gpus=numbers, gpu_memory=gpu_memory)
+    return GpuShare(device=first, more_devices=tuple(more), gpus=numbers, gpu_memory=gpu_memory)
 
 
 def _split(processes: Sequence[Process], *, is_training_there: bool) -> tuple[list[Process], list[Process]]:
@@ -254,7 +254,7 @@ def _is_training(process_id: int) -> bool | None:
     return any(name in line for name in TRAININGS)
 
 
-def _memory_of(ours: Sequence[Process], shares: Sequence[Share]) -> int:
+def _memory_of(ours: Sequence[Process], shares: Sequence[GpuShare]) -> int:
     """Bytes that our trainings use; what they may use, where the driver does not tell of each."""
     known = [process.memory for process in ours if process.memory is not None]
     if len(known) < max(len(ours), len(shares)):

@@ -12,7 +12,7 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, Self
 
 from store.core.settings import child_environment
-from worker.host.attempt_log import RunLog
+from worker.host.attempt_log import AttemptLog
 from worker.messages import Command, Event, Ticket, parse_event
 
 
@@ -28,7 +28,7 @@ class Heard:
 class TrainingProcess:
     """A running training process. Leaving the `with` block kills what is left of its group."""
 
-    def __init__(self, command: Sequence[str], ticket: Ticket, log: RunLog) -> None:
+    def __init__(self, command: Sequence[str], ticket: Ticket, log: AttemptLog) -> None:
         """Starts it; its stderr is added to `log`."""
         reading, writing = os.pipe()
         with os.fdopen(writing, "wb") as stderr:

@@ -18,9 +18,9 @@ from store.runs import leases
 from store.runs.leases import Claim
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL, Sharing
-from worker.host.gpu_allocator import Room, Share
+from worker.host.gpu_allocator import GpuAllocator, GpuShare
 
-Train = Callable[[Claim, Callable[[], bool], Share], bool]
+Train = Callable[[Claim, Callable[[], bool], GpuShare], bool]
 """Trains a claimed run on its share to its end, or until the function says that the worker is stopping.
 
 Whether it failed for want of something that another host may have.
@@ -49,10 +49,10 @@ class Slot:
         engine: Engine,
         settings: Settings,
         sharing: Sharing = EQUAL,
-        room: Room | None = None,
+        room: GpuAllocator | None = None,
     ) -> None:
         """`room` is shared by the slots of a worker; without one there are no GPUs that need looking after."""
-        self._room = room or Room(
+        self._room = room or GpuAllocator(
             worker, {}, read=lambda _: None, without_gpu=settings.device, labels=settings.worker_labels
         )
         self._worker, self._train, self._sharing = worker, train, sharing
@@ -109,7 +109,7 @@ class Slot:
                     self._rests_until = time.monotonic() + REST_S
                     logger.warning("leaves it, and what else is queued, to other hosts for %.0f s", REST_S)
 
-    def _traced_claim(self) -> tuple[Claim, Share] | None:
+    def _traced_claim(self) -> tuple[Claim, GpuShare] | None:
         started_at = time.monotonic()
         claimed = self._claim()
         if claimed is not None:
@@ -123,7 +123,7 @@ class Slot:
             tracing.add_span("claim", attributes, traceparent=claim.traceparent, seconds=seconds)
         return claimed
 
-    def _claim(self) -> tuple[Claim, Share] | None:
+    def _claim(self) -> tuple[Claim, GpuShare] | None:
         with transaction(self._engine) as session:
             lost = leases.requeue_expired(session, self._settings.max_attempts)
         for run_id in lost:

@@ -11,7 +11,7 @@ PACE_WINDOW = 50  # reports of steps whose median is the pace: it follows a slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class StallLimits:
     """The settings that say how long is too long."""
 
     stall_factor: float
@@ -22,10 +22,10 @@ class Patience:
     """Silence allowed while the process loads, evaluates or records, which have no pace."""
 
 
-class Silence:
+class StallDetector:
     """Hears one process's events and knows its pace."""
 
-    def __init__(self, patience: Patience, now: float) -> None:
+    def __init__(self, patience: StallLimits, now: float) -> None:
         """`now` and all later times: monotonic seconds."""
         self._patience = patience
         self._heard_at = now

@@ -23,10 +23,10 @@ from store.core.settings import Settings
 from store.operations import tracing
 from store.runs import leases
 from store.runs.leases import Claim, RenewResult
-from worker.host.attempt_log import RunLog
-from worker.host.gpu_allocator import Share
+from worker.host.attempt_log import AttemptLog
+from worker.host.gpu_allocator import GpuShare
 from worker.host.process import TrainingProcess
-from worker.host.stall_detector import Patience, Silence
+from worker.host.stall_detector import StallDetector, StallLimits
 from worker.messages import Command, Event, Failed, Stepped, Ticket
 
 TRAINING = (sys.executable, "-m", "worker.attempt.training")
@@ -78,7 +78,7 @@ class End:
 def supervise(
     claim: Claim,
     is_stopping: Callable[[], bool],
-    share: Share | None = None,
+    share: GpuShare | None = None,
     *,
     engine: Engine,
     settings: Settings,
@@ -94,7 +94,7 @@ def supervise(
     """
     attributes = {tracing.RUN: claim.run_id, tracing.ATTEMPT: claim.attempt}
     with tracing.span("attempt", attributes, traceparent=claim.traceparent) as span:
-        share = share or Share(device=settings.device)
+        share = share or GpuShare(device=settings.device)
         end = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
         logger.info("ended its process with status %d", end.status)
         if end.reason is None and end.status != 0:
@@ -109,7 +109,7 @@ def supervise(
 def _train(
     claim: Claim,
     is_stopping: Callable[[], bool],
-    share: Share,
+    share: GpuShare,
     *,
     engine: Engine,
     settings: Settings,
@@ -124,7 +124,7 @@ def _train(
         gpu_memory=share.gpu_memory,
         traceparent=tracing.current_traceparent(),
     )
-    log = RunLog(settings.logs, claim.run_id, claim.attempt, engine=engine)
+    log = AttemptLog(settings.logs, claim.run_id, claim.attempt, engine=engine)
     with closing(log), TrainingProcess(command, ticket, log) as process:
         return _Watch(claim, is_stopping, engine=engine, settings=settings, process=process, log=log).until_end()
 
@@ -176,12 +176,12 @@ class _Watch:
         engine: Engine,
         settings: Settings,
         process: TrainingProcess,
-        log: RunLog,
+        log: AttemptLog,
     ) -> None:
         self._claim, self._is_stopping, self._log = claim, is_stopping, log
         self._engine, self._settings, self._process = engine, settings, process
         now = time.monotonic()
-        self._silence = Silence(_patience(settings), now)
+        self._silence = StallDetector(_patience(settings), now)
         self._heartbeat_at = now + settings.heartbeat_interval.total_seconds()
         self._report_at = self._store_log_at = self._beat_at = now
         self._step: int | None = None
@@ -300,8 +300,8 @@ class _Watch:
             self._process.signal(number)
 
 
-def _patience(settings: Settings) -> Patience:
-    return Patience(
+def _patience(settings: Settings) -> StallLimits:
+    return StallLimits(
         stall_factor=settings.stall_factor,
         stall_minimum=settings.stall_minimum,
         start_timeout=settings.start_timeout,

@@ -21,7 +21,7 @@ MAX_MINIBATCH_BYTES = 2**30  # of one tensor; a few are alive at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class NetworkContext:
     """What the networks must fit."""
 
     data: str
@@ -40,7 +40,7 @@ class Surroundings:
     """Whether samples are made from images, not from latents."""
 
 
-def check_networks(generator: Generator, discriminator: Discriminator, around: Surroundings) -> None:
+def check_networks(generator: Generator, discriminator: Discriminator, around: NetworkContext) -> None:
     """Returns where both networks can be built and trained.
 
     Raises:
@@ -82,7 +82,7 @@ def _parts(generator: Generator, discriminator: Discriminator) -> Iterator[tuple
     yield "discriminator", discriminator
 
 
-def _check_families(generator: Generator, discriminator: Discriminator, around: Surroundings) -> None:
+def _check_families(generator: Generator, discriminator: Discriminator, around: NetworkContext) -> None:
     for field, part in _parts(generator, discriminator):
         if part.family in ANY_SHAPE:
             continue
@@ -108,7 +108,7 @@ def _check_families(generator: Generator, discriminator: Discriminator, around: 
         )
 
 
-def _check_halvings(generator: Generator, around: Surroundings) -> None:
+def _check_halvings(generator: Generator, around: NetworkContext) -> None:
     if not isinstance(generator, UnetGenerator):
         return
     side = around.shape[-1]
@@ -121,7 +121,7 @@ def _check_halvings(generator: Generator, around: Surroundings) -> None:
         )
 
 
-def _check_kernels(generator: Generator, discriminator: Discriminator, around: Surroundings) -> None:
+def _check_kernels(generator: Generator, discriminator: Discriminator, around: NetworkContext) -> None:
     side = around.shape[-1]
     kernels = {
         "generator.kernel_size": getattr(generator, "kernel_size", 0),
@@ -135,7 +135,7 @@ def _check_kernels(generator: Generator, discriminator: Discriminator, around: S
             )
 
 
-def _check_norms(generator: Generator, discriminator: Discriminator, around: Surroundings) -> None:
+def _check_norms(generator: Generator, discriminator: Discriminator, around: NetworkContext) -> None:
     smallest = {"generator": around.generator_batch, "discriminator": around.smallest_batch}
     for field, part in _parts(generator, discriminator):
         if isinstance(part, PluginGenerator | PluginDiscriminator):
@@ -158,7 +158,7 @@ def _check_groups(field: str, width: int, groups: int, *, flat: bool) -> None:
         raise ValueError(f"{field}.norm.groups: {groups} {reason}; allowed: {allowed}")
 
 
-def _check_condition(generator: Generator, discriminator: Discriminator, around: Surroundings) -> None:
+def _check_condition(generator: Generator, discriminator: Discriminator, around: NetworkContext) -> None:
     if generator.condition == discriminator.condition == "none":
         return
     if around.num_classes < 2:
@@ -178,7 +178,7 @@ def _check_condition(generator: Generator, discriminator: Discriminator, around:
         )
 
 
-def _check_patches(discriminator: Discriminator, around: Surroundings) -> None:
+def _check_patches(discriminator: Discriminator, around: NetworkContext) -> None:
     if not isinstance(discriminator, PatchDiscriminator):
         return
     side = around.shape[-1]
@@ -191,7 +191,7 @@ def _check_patches(discriminator: Discriminator, around: Surroundings) -> None:
         )
 
 
-def _check_minibatch(discriminator: Discriminator, around: Surroundings) -> None:
+def _check_minibatch(discriminator: Discriminator, around: NetworkContext) -> None:
     option = getattr(discriminator, "minibatch", None)
     if option is None:
         return

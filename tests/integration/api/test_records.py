@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganlib.diagnosis.thresholds import RULESET
 from ganlib.diagnosis.verdict import Diagnosis
-from ganlib.records import STEP_COLUMNS, Evaluation
+from ganlib.records import STEP_COLUMNS, EpochEvaluation
 from store.core.db import transaction
 from store.files.artifacts import LocalArtifacts
 from store.runs.leases import finish
@@ -240,7 +240,7 @@ def test_evaluations_can_be_read_back(service: Service, recorded: Recorded) -> N
     assert items[1]["values"] == {"ndb_over_k": 0.5, "js": None, "missing_mass": 0.0}
     assert items[1]["nulls"]["ndb_over_k"]["q95"] == 0.5
     assert [b["different"] for b in items[1]["bins"]] == [True, False]
-    assert [Evaluation.from_json(item).to_json() for item in items] == items
+    assert [EpochEvaluation.from_json(item).to_json() for item in items] == items
 
 
 def test_the_bins_of_ndb_come_with_flags_null_and_picture(service: Service, recorded: Recorded) -> None:

@@ -10,7 +10,7 @@ from ganlib.diagnosis.annotation import LabelRequest
 from store import annotations
 from store.core.db import reading, transaction
 from store.core.errors import IdempotencyConflict, InvalidCursor
-from store.core.models import Label
+from store.core.models import Annotation
 from tests.support.store import create_run, diagnosis
 
 
@@ -18,7 +18,7 @@ def request(**changes: Any) -> LabelRequest:
     return LabelRequest.model_validate({"finding": "mode collapse", "holds": False, "author": "ada", **changes})
 
 
-def add(session: Session, run_id: str, key: str | None = None, **changes: Any) -> Label:
+def add(session: Session, run_id: str, key: str | None = None, **changes: Any) -> Annotation:
     return annotations.add(session, run_id, request(**changes), diagnosis(3, collapse_since=2), idempotency_key=key)
 
 
@@ -118,4 +118,4 @@ def test_labels_that_race_with_one_key_are_one(engine: Engine) -> None:
         ids = set(pool.map(send, range(racers)))
     assert len(ids) == 1
     with reading(engine) as session:
-        assert session.scalar(select(func.count()).select_from(Label)) == 1
+        assert session.scalar(select(func.count()).select_from(Annotation)) == 1

@@ -17,7 +17,7 @@ from store.scheduling import workers
 from store.scheduling.accounts import EQUAL
 from store.scheduling.explain import Waiting, why_waiting
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import GB, Needs, needs_of
+from store.scheduling.requirements import GB, ResourceRequests, requests_of
 from tests.support.sharing import ADA, CYD, RUNNING_1, have_used
 from tests.support.store import LEASE, claim_run, outcomes, request
 
@@ -30,9 +30,9 @@ class Gpu:
     largest_gpu: int | None = 80 * GB
     most_gpus: int = 1
     labels: tuple[str, ...] = ()
-    asked: list[Needs] = field(default_factory=list[Needs])
+    asked: list[ResourceRequests] = field(default_factory=list[ResourceRequests])
 
-    def takes(self, needs: Needs) -> bool:
+    def takes(self, needs: ResourceRequests) -> bool:
         self.asked.append(needs)
         wanted = self.largest_gpu if needs.gpu_memory is None else needs.gpu_memory
         return (wanted or 0) <= self.free_gb * GB
@@ -71,23 +71,26 @@ def describe(session: Session, name: str, *, gpu_gb: float | None = None, obstac
 @pytest.mark.parametrize(
     ("spec", "needs"),
     [
-        ({"resources": {"device": "auto", "gpu_memory_gb": 1.5}}, Needs(on_gpu=True, gpu_memory=1_500_000_000)),
-        ({"resources": {"device": "cuda", "gpu_memory_gb": None}}, Needs(on_gpu=True, gpu_memory=None)),
-        ({"resources": {"device": "auto", "gpus": 4}}, Needs(on_gpu=True, gpu_memory=None, gpus=4)),
-        ({"resources": {"device": "cpu"}}, Needs(on_gpu=False, gpu_memory=None)),
-        ({"resources": {"labels": ["a", "b"]}}, Needs(on_gpu=True, gpu_memory=None, labels=("a", "b"))),
-        ({}, Needs(on_gpu=True, gpu_memory=None)),
+        (
+            {"resources": {"device": "auto", "gpu_memory_gb": 1.5}},
+            ResourceRequests(on_gpu=True, gpu_memory=1_500_000_000),
+        ),
+        ({"resources": {"device": "cuda", "gpu_memory_gb": None}}, ResourceRequests(on_gpu=True, gpu_memory=None)),
+        ({"resources": {"device": "auto", "gpus": 4}}, ResourceRequests(on_gpu=True, gpu_memory=None, gpus=4)),
+        ({"resources": {"device": "cpu"}}, ResourceRequests(on_gpu=False, gpu_memory=None)),
+        ({"resources": {"labels": ["a", "b"]}}, ResourceRequests(on_gpu=True, gpu_memory=None, labels=("a", "b"))),
+        ({}, ResourceRequests(on_gpu=True, gpu_memory=None)),
     ],
 )
-def test_a_spec_says_what_its_run_takes(spec: dict[str, Any], needs: Needs) -> None:
-    assert needs_of(spec) == needs
+def test_a_spec_says_what_its_run_takes(spec: dict[str, Any], needs: ResourceRequests) -> None:
+    assert requests_of(spec) == needs
 
 
 def test_a_run_that_has_room_is_claimed(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id, place = submit(session, 10), Gpu(free_gb=10)
         assert claimed(session, place) == run_id
-        assert place.asked == [Needs(on_gpu=True, gpu_memory=10 * GB)]
+        assert place.asked == [ResourceRequests(on_gpu=True, gpu_memory=10 * GB)]
 
 
 def test_for_a_run_without_room_nothing_else_is_claimed_and_nothing_is_written(engine: Engine) -> None:

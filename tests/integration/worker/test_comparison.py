@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import Engine
 
 from ganlib.evaluation.reference import InvalidComparison
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from store import comparisons
 from store.core.db import reading, transaction
 from store.core.errors import ArtifactNotFound, LeaseLost
@@ -23,13 +23,13 @@ from store.files.artifacts import LocalArtifacts
 from store.runs import leases, lifecycle, recording
 from tests.support.comparison import create_comparison
 from tests.support.store import LEASE, expire_lease
-from worker.attempt.channel import Line, Stopped
+from worker.attempt.channel import Channel, Stopped
 from worker.attempt.comparison import compare_samples
 from worker.attempt.training import FINAL_ERRORS, WORK
 from worker.messages import Event, Ticket
 
 
-class InterruptedLine(Line):
+class InterruptedLine(Channel):
     """Does something when it is told that the work begins."""
 
     def __init__(self, commands: int, events: int, interrupt: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ class Scene:
             compare_samples(ticket, line, engine=self.engine, settings=self.settings)
         return [json.loads(event)["on"] for event in events.read_text().splitlines()]
 
-    def read(self, ticket: Ticket) -> tuple[Run, Evaluation | None, list[Attempt]]:
+    def read(self, ticket: Ticket) -> tuple[Run, EpochEvaluation | None, list[Attempt]]:
         with reading(self.engine) as session:
             run = comparisons.get(session, ticket.run_id)
             return run, comparisons.result(session, run.id), lifecycle.attempts(session, run.id)

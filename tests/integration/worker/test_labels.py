@@ -19,7 +19,7 @@ from store.scheduling import preemption, workers
 from store.scheduling.accounts import EQUAL, Sharing
 from store.scheduling.explain import Waiting, why_waiting
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import Needs
+from store.scheduling.requirements import ResourceRequests
 from tests.support.images import CHECKOUT
 from tests.support.processes import running
 from tests.support.sharing import ADA, BOB, CYD, RUNNING_1, have_used
@@ -35,7 +35,7 @@ class Bench:
     largest_gpu: int | None = None
     most_gpus: int = 1
 
-    def takes(self, needs: Needs) -> bool:
+    def takes(self, needs: ResourceRequests) -> bool:
         return True
 
 

@@ -25,7 +25,7 @@ from tests.support.processes import running
 from tests.support.store import request
 from tests.support.worker import Clinic, clinic_at
 from worker.gpus import GpuUse, Process
-from worker.host.gpu_allocator import Room, Share
+from worker.host.gpu_allocator import GpuAllocator, GpuShare
 from worker.host.slot import Slot, Slots, slot_names
 
 TOTAL = 80 * GB
@@ -39,12 +39,12 @@ class Ward:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.use = EMPTY
-        self.shares: dict[str, Share] = {}
+        self.shares: dict[str, GpuShare] = {}
         self._let_go: dict[str, threading.Event] = {}
 
     @contextlib.contextmanager
     def slots(self, count: int) -> Iterator[None]:
-        room = Room("w", {0: "cuda:0"}, read=lambda _: self.use)
+        room = GpuAllocator("w", {0: "cuda:0"}, read=lambda _: self.use)
         settings = Settings(poll_interval=timedelta(seconds=0.05))
         slots = Slots(
             [Slot(n, self._train, engine=self.engine, settings=settings, room=room) for n in slot_names("w", count)]
@@ -60,7 +60,7 @@ class Ward:
                 thread.join(timeout=10)
         assert not any(thread.is_alive() for thread in threads)
 
-    def _train(self, claim: Claim, is_stopping: Callable[[], bool], share: Share) -> bool:
+    def _train(self, claim: Claim, is_stopping: Callable[[], bool], share: GpuShare) -> bool:
         done = self._let_go[claim.run_id]
         self.shares[claim.run_id] = share
         while not done.wait(0.01) and not is_stopping():
@@ -108,7 +108,7 @@ def test_slots_share_a_gpu_and_a_run_that_does_not_fit_waits_with_its_reason(war
     first, second = ward.submit(30), ward.submit(40)
     with ward.slots(3):
         ward.wait_for(first, second)
-        assert ward.shares[first] == Share(device="cuda:0", gpus=(0,), gpu_memory=30 * GB)
+        assert ward.shares[first] == GpuShare(device="cuda:0", gpus=(0,), gpu_memory=30 * GB)
         third = ward.submit(20)
         ward.wait_for_reason(third, "GPU 0 of worker w has 10.0 GB free of 80.0, and the next run wants 20 GB")
         ward.let_go(first)

@@ -16,7 +16,7 @@ from store.runs import leases, lifecycle
 from store.runs.leases import Claim
 from store.scheduling import workers
 from tests.support.store import claim_run, create_run, expire_lease
-from worker.host.gpu_allocator import Share
+from worker.host.gpu_allocator import GpuShare
 from worker.host.slot import Slot
 
 FOREVER = timedelta(hours=1)
@@ -31,7 +31,7 @@ class Trainer:
         self.may_finish = threading.Event()
         self.may_finish.set()
 
-    def train(self, claim: Claim, is_stopping: Callable[[], bool], share: Share) -> bool:
+    def train(self, claim: Claim, is_stopping: Callable[[], bool], share: GpuShare) -> bool:
         while not self.may_finish.is_set() and not is_stopping():
             time.sleep(0.01)
         with transaction(self.engine) as session:
@@ -165,7 +165,7 @@ def test_a_slot_whose_host_has_no_room_leaves_the_run_to_another(
 ) -> None:
     full: list[str] = []
 
-    def find_the_disk_full(claim: Claim, _is_stopping: Callable[[], bool], _share: Share) -> bool:
+    def find_the_disk_full(claim: Claim, _is_stopping: Callable[[], bool], _share: GpuShare) -> bool:
         with transaction(engine) as session:
             leases.requeue(session, claim.run_id, claim.token, error="no room", error_kind="DiskFull", max_attempts=3)
         full.append(claim.run_id)

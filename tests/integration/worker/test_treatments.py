@@ -24,7 +24,7 @@ from store.runs.lineage import family
 from tests.support.treatment import found, make_run, treat
 from tests.support.worker import LOOK_INTERVAL_S, TINY, Clinic, queue_run, ticket_of, train_here
 from worker.attempt.channel import Stopped
-from worker.host.gpu_allocator import Share
+from worker.host.gpu_allocator import GpuShare
 from worker.host.slot import Slot
 
 
@@ -48,7 +48,7 @@ class Ward:
         """Trains until nothing is queued."""
         Slot("worker-1", self._train, engine=self.engine, settings=self.settings).drain()
 
-    def _train(self, claim: Claim, _is_stopping: Callable[[], bool], _share: Share) -> bool:
+    def _train(self, claim: Claim, _is_stopping: Callable[[], bool], _share: GpuShare) -> bool:
         assert isinstance(claim.spec, RunSpec)
         self._spec = claim.spec
         stop_at = self.stops.pop(0) if self.stops else None

@@ -8,7 +8,7 @@ import pytest
 from api import schemas
 from api.runs import record_schemas
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
-from ganlib.records import Bin, Evaluation, Null
+from ganlib.records import Bin, EpochEvaluation, Null
 from store.core.models import Attempt, Run
 
 PRIVATE = {
@@ -30,7 +30,7 @@ PRIVATE = {
 @pytest.mark.parametrize(
     ("view", "value"),
     [
-        (record_schemas.EvaluationView, Evaluation),
+        (record_schemas.EvaluationView, EpochEvaluation),
         (record_schemas.NullView, Null),
         (record_schemas.BinView, Bin),
         (record_schemas.DiagnosisView, Diagnosis),

@@ -21,7 +21,7 @@ from ganlib.diagnosis.effects import EFFECTS
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.thresholds import CONFIDENCE
 from ganlib.diagnosis.verdict import Diagnosis, Finding
-from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -56,8 +56,8 @@ def test_every_configuration_is_a_valid_spec():
         assert spec.evaluation.every_epochs <= suite.EPOCHS / 40, "four evaluations in the first tenth"
 
 
-def evaluation(epoch: int) -> Evaluation:
-    return Evaluation(
+def evaluation(epoch: int) -> EpochEvaluation:
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=100,

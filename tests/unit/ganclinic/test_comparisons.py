@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ganclinic.cli import main
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import InvalidInput, InvalidSpec, TooLarge, WaitTimeout
 from tests.support.fake_service import (
     COMPARED,
@@ -40,7 +40,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
 def cli(service: FakeService, tmp_path: Path) -> Callable[..., int]:
     def run(*arguments: str) -> int:
         variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
-        around = Surroundings(environ=variables, cwd=tmp_path, user_home=tmp_path)
+        around = ConfigSources(environ=variables, cwd=tmp_path, user_home=tmp_path)
         return main(arguments, around=around, connect=service.client)
 
     return run

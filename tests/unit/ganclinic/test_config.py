@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganclinic.config import Address, Surroundings, find_home, find_service, program_name, running_service
+from ganclinic.config import Address, ConfigSources, find_home, find_service, program_name, running_service
 from ganclinic.errors import InvalidInput, ServiceNotFound
 
 
@@ -17,9 +17,9 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def around(work: Path, **variables: str) -> Surroundings:
+def around(work: Path, **variables: str) -> ConfigSources:
     environ = {f"GANCLINIC_{name}": value for name, value in variables.items()}
-    return Surroundings(environ=environ, cwd=work, user_home=work.parent / "person")
+    return ConfigSources(environ=environ, cwd=work, user_home=work.parent / "person")
 
 
 def make_home(folder: Path, url: str = "http://127.0.0.1:9", pid: int | None = None) -> Path:
@@ -89,7 +89,7 @@ def test_a_config_file_that_is_no_toml_is_named(work: Path) -> None:
 def test_xdg_config_home_is_respected(work: Path) -> None:
     (work / "ganclinic").mkdir()
     (work / "ganclinic" / "config.toml").write_text('url = "http://xdg"')
-    surroundings = Surroundings(environ={"XDG_CONFIG_HOME": str(work)}, cwd=work, user_home=work)
+    surroundings = ConfigSources(environ={"XDG_CONFIG_HOME": str(work)}, cwd=work, user_home=work)
     assert find_service(surroundings).url == "http://xdg"
 
 
@@ -121,9 +121,9 @@ def test_the_program_is_named_as_a_person_can_type_it(work: Path, monkeypatch: p
     program = work / ".venv" / "bin" / "ganclinic"
     program.parent.mkdir(parents=True)
     monkeypatch.setattr(sys, "executable", str(program.parent / "python"))
-    nowhere = Surroundings(environ={"PATH": str(work)}, cwd=work, user_home=work)
+    nowhere = ConfigSources(environ={"PATH": str(work)}, cwd=work, user_home=work)
     assert program_name(nowhere) == "python -m ganclinic"
     program.touch(mode=0o755)
     assert program_name(nowhere) == ".venv/bin/ganclinic"
-    on_path = Surroundings(environ={"PATH": str(program.parent)}, cwd=work, user_home=work)
+    on_path = ConfigSources(environ={"PATH": str(program.parent)}, cwd=work, user_home=work)
     assert program_name(on_path) == "ganclinic"

@@ -12,7 +12,7 @@ import pytest
 
 from ganclinic import Client
 from ganclinic.cli import main
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import Conflict, InvalidSpec, UnexpectedAnswer
 from tests.support.fake_service import COLLAPSE, DONE, LABEL_ID, URL, FakeService, label_document, problem
 
@@ -35,7 +35,7 @@ def client(service: FakeService) -> Iterator[Client]:
 
 @pytest.fixture
 def cli(service: FakeService, tmp_path: Path) -> Cli:
-    around = Surroundings(environ={"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}, cwd=tmp_path, user_home=tmp_path)
+    around = ConfigSources(environ={"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}, cwd=tmp_path, user_home=tmp_path)
     return lambda *arguments: main(arguments, around=around, connect=service.client)
 
 

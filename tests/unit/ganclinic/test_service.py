@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import AlreadyRunning, InvalidInput, PortTaken, StartFailed
 from ganclinic.service import broker, checkout, home, machine
 from ganclinic.service.background import some_service
@@ -15,8 +15,8 @@ from ganclinic.service.children import Children, Stop
 from ganclinic.service.plan import Options, options_from, server_environ
 
 
-def around(tmp_path: Path, **variables: str) -> Surroundings:
-    return Surroundings(environ=variables, cwd=tmp_path, user_home=tmp_path)
+def around(tmp_path: Path, **variables: str) -> ConfigSources:
+    return ConfigSources(environ=variables, cwd=tmp_path, user_home=tmp_path)
 
 
 def python_server(tmp_path: Path, code: str, grace_s: float = 5.0) -> Server:

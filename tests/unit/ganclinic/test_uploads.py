@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ganclinic.cli import main
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import Conflict, InvalidInput, InvalidSpec, NotFound
 from ganclinic.request import request_from
 from ganlib.spec.data import UploadPairsDataset
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> str:
 def cli(service: FakeService, tmp_path: Path) -> Callable[..., int]:
     def run(*arguments: str) -> int:
         variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
-        around = Surroundings(environ=variables, cwd=tmp_path, user_home=tmp_path)
+        around = ConfigSources(environ=variables, cwd=tmp_path, user_home=tmp_path)
         return main(arguments, around=around, connect=service.client)
 
     return run

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from store.runs.logs import LONGEST_LINE, Part, last_lines, readable, whole_lines
+from store.runs.logs import LONGEST_LINE, LogPart, last_lines, readable, whole_lines
 from worker.host import attempt_log
-from worker.host.attempt_log import RunLog
+from worker.host.attempt_log import AttemptLog
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,18 @@ def test_a_huge_line_is_cut() -> None:
     [(b"one\ntwo", b"one\n"), (b"one\n", b"one\n"), (b"half", b""), (b"x" * 5000, b"x" * 5000), (b"", b"")],
 )
 def test_a_line_that_is_still_written_is_held_back_unless_it_is_too_long(content: bytes, whole: bytes) -> None:
-    assert whole_lines(Part(start=7, content=content)) == Part(start=7, content=whole)
+    assert whole_lines(LogPart(start=7, content=content)) == LogPart(start=7, content=whole)
 
 
 def test_the_last_lines_know_where_they_begin() -> None:
-    part = Part(start=100, content=b"one\ntwo\nthree\n")
-    assert last_lines(part, 2) == Part(start=104, content=b"two\nthree\n")
+    part = LogPart(start=100, content=b"one\ntwo\nthree\n")
+    assert last_lines(part, 2) == LogPart(start=104, content=b"two\nthree\n")
     assert last_lines(part, 9) == part
 
 
 def test_a_log_file_is_rotated_and_its_size_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt_log, "FILE_BYTES", 100)
-    log = RunLog(tmp_path / "logs", "0123", 2)
+    log = AttemptLog(tmp_path / "logs", "0123", 2)
     for number in range(100):
         log.write(f"line {number:03}\n".encode())
     log.close()
@@ -60,7 +60,7 @@ def test_a_log_file_is_rotated_and_its_size_bounded(tmp_path: Path, monkeypatch:
 
 def test_a_full_disk_ends_nothing_and_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "0123.1.log").symlink_to("/dev/full")
-    log = RunLog(tmp_path, "0123", 1)
+    log = AttemptLog(tmp_path, "0123", 1)
     for _ in range(3):
         log.write(b"still \x1b[1mhere\n")
     assert log.tail(1) == r"still \x1b[1mhere"
@@ -72,7 +72,7 @@ def test_a_full_disk_ends_nothing_and_is_told_once(tmp_path: Path, caplog: pytes
 def test_a_log_file_that_cannot_be_put_away_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt_log, "FILE_BYTES", 100)
     (tmp_path / "0123.1.log.1").mkdir()
-    log = RunLog(tmp_path, "0123", 1)
+    log = AttemptLog(tmp_path, "0123", 1)
     for number in range(100):
         log.write(f"line {number:03}\n".encode())
     log.close()
@@ -85,7 +85,7 @@ def test_a_log_whose_file_cannot_be_made_is_written_once_it_can(
 ) -> None:
     folder = tmp_path / "logs"
     folder.touch()
-    log = RunLog(folder, "0123", 1)
+    log = AttemptLog(folder, "0123", 1)
     log.write(b"one\n")
     folder.unlink()
     folder.mkdir()
@@ -102,5 +102,5 @@ def test_files_of_attempts_that_ended_long_ago_are_deleted_and_no_others(tmp_pat
         (tmp_path / name).touch()
     for name in names[:3]:
         os.utime(tmp_path / name, (1.0, 1.0))
-    RunLog(tmp_path, "0123", 1).close()
+    AttemptLog(tmp_path, "0123", 1).close()
     assert {file.name for file in tmp_path.iterdir()} == {"worker-1.log", "fedcba9876543210.2.log", "0123.1.log"}

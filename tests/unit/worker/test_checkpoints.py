@@ -9,7 +9,7 @@ import torch
 
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
-from ganlib.training.loop import Training, TrainingState
+from ganlib.training.loop import TrainingLoop, TrainingState
 from store.core.errors import DiskFull
 from store.core.models import Epoch
 from store.files.local import LocalFiles
@@ -29,7 +29,7 @@ SPEC = RunRequest(
 @pytest.fixture(scope="module")
 def states() -> list[TrainingState]:
     """After epochs 1 to 3. Their tensors are those of the last."""
-    training = Training(SPEC, load_dataset(SPEC.dataset, Path(), 0), device=torch.device("cpu"))
+    training = TrainingLoop(SPEC, load_dataset(SPEC.dataset, Path(), 0), device=torch.device("cpu"))
     return [training.state() for _, _ in zip(range(3), training.epochs(), strict=False)]
 
 

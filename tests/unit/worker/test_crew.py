@@ -12,7 +12,7 @@ from ganlib.spec.request import RunRequest
 from tests.support.worker import TINY
 from worker.attempt.channel import Stopped
 from worker.attempt.out_of_memory import OutOfMemory
-from worker.attempt.process_group import Crew, may_mean_a_death
+from worker.attempt.process_group import ProcessGroup, may_mean_a_death
 
 SPEC = RunRequest(spec=TINY, set={"resources.gpus": 2}).resolve()
 
@@ -22,7 +22,7 @@ def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any) 
     died: list[tuple[int, int]] = []
 
     def train() -> None:
-        with Crew(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as crew:
+        with ProcessGroup(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as crew:
             other = subprocess.Popen(["sh", "-c", "sleep 0.1; exit 3"], text=True)
             crew._processes.append(other)
             threading.Thread(target=crew._watch, args=[1, other]).start()

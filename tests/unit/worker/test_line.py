@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import CHECKOUT
-from worker.attempt.channel import ORPHANED, Line
+from worker.attempt.channel import ORPHANED, Channel
 from worker.messages import Stepped, Ticket, Working, parse_event
 
 TICKET = Ticket(run_id="0123456789abcdef", token=1, attempt=1, device="cpu")
@@ -24,7 +24,7 @@ line = Line.over_standard_streams()
 def test_steps_are_reported_a_few_times_a_second(tmp_path: Path) -> None:
     events = tmp_path / "events"
     with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
-        line = Line(commands.fileno(), output.fileno())
+        line = Channel(commands.fileno(), output.fileno())
         for step in range(1, 1001):
             line.step(step)
     reported = [parse_event(text) for text in events.read_text().splitlines()]

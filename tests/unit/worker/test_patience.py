@@ -11,8 +11,8 @@ import pytest
 from store.files.artifacts import Artifacts
 from store.files.local import LocalFiles
 from worker.attempt import retry
-from worker.attempt.channel import Line, Stopped
-from worker.attempt.retry import PatientFiles
+from worker.attempt.channel import Channel, Stopped
+from worker.attempt.retry import RetryingFiles
 from worker.messages import Event, Working, parse_event
 
 OFTEN = 3
@@ -34,7 +34,7 @@ class HeldFiles(LocalFiles):
         return super().fetch(name, sha256)
 
 
-class Hearing(Line):
+class Hearing(Channel):
     """Lets the files go once the worker was told so often that they are waited for."""
 
     def __init__(self, commands: int, events: int, path: Path, files: HeldFiles) -> None:
@@ -64,7 +64,7 @@ def line(files: HeldFiles, tmp_path: Path) -> Iterator[Hearing]:
 
 
 def test_the_worker_hears_of_a_transfer_that_takes_long(files: HeldFiles, line: Hearing) -> None:
-    artifacts = Artifacts(PatientFiles(files, line))
+    artifacts = Artifacts(RetryingFiles(files, line))
     stored = artifacts.put(b"picture", "image/png")
     told = line.told()
     assert len(told) >= OFTEN
@@ -75,12 +75,12 @@ def test_the_worker_hears_of_a_transfer_that_takes_long(files: HeldFiles, line: 
 def test_nothing_is_said_of_one_that_does_not(files: HeldFiles, line: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "SAY_SO_INTERVAL_S", 60.0)
     files.may_go_on.set()
-    Artifacts(PatientFiles(files, line)).put(b"picture", "image/png")
+    Artifacts(RetryingFiles(files, line)).put(b"picture", "image/png")
     assert line.told() == []
 
 
 def test_a_training_that_waits_for_a_transfer_can_be_stopped(files: HeldFiles, line: Hearing) -> None:
     line._command = "cancel"
     with pytest.raises(Stopped, match="cancel"):
-        Artifacts(PatientFiles(files, line)).put(b"picture", "image/png")
+        Artifacts(RetryingFiles(files, line)).put(b"picture", "image/png")
     files.may_go_on.set()

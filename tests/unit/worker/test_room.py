@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from store.core.settings import Settings
-from store.scheduling.requirements import GB, Needs
+from store.scheduling.requirements import GB, ResourceRequests
 from tests.support.nvml import FakeError, driver, process
 from worker import gpus
 from worker.gpus import GpuUse, Process, read_use
-from worker.host.gpu_allocator import MIB, NoSuchGpu, Offer, Room, Share, make_room
+from worker.host.gpu_allocator import MIB, GpuAllocator, GpuShare, NoSuchGpu, Offer, make_allocator
 
-WHOLE = Needs(on_gpu=True, gpu_memory=None)
+WHOLE = ResourceRequests(on_gpu=True, gpu_memory=None)
 TOTAL = 80 * GB
 NO_PROCESS = 2**22  # ids are below, on every Linux
 
 
-def needs(gb: float) -> Needs:
-    return Needs(on_gpu=True, gpu_memory=round(gb * GB))
+def needs(gb: float) -> ResourceRequests:
+    return ResourceRequests(on_gpu=True, gpu_memory=round(gb * GB))
 
 
 class Machine:
@@ -30,18 +30,18 @@ class Machine:
 
     def __init__(self, count: int = 1) -> None:
         self.uses = {number: GpuUse(memory_total=TOTAL, memory_used=0, processes=()) for number in range(count)}
-        self.room = Room("w", {n: f"cuda:{n}" for n in self.uses}, read=self.uses.get)
+        self.room = GpuAllocator("w", {n: f"cuda:{n}" for n in self.uses}, read=self.uses.get)
 
     def use(self, number: int, used: float, *processes: tuple[int, float | None]) -> None:
         on_it = tuple(Process(id=i, memory=None if m is None else round(m * GB)) for i, m in processes)
         self.uses[number] = GpuUse(memory_total=TOTAL, memory_used=round(used * GB), processes=on_it)
 
-    def offer(self, wanted: Needs) -> Offer:
+    def offer(self, wanted: ResourceRequests) -> Offer:
         with self.room.offer() as offer:
             offer.takes(wanted)
         return offer
 
-    def take(self, wanted: Needs) -> Share:
+    def take(self, wanted: ResourceRequests) -> GpuShare:
         with self.room.offer() as offer:
             assert offer.takes(wanted), offer.obstacle
             return self.room.take(offer)
@@ -64,7 +64,7 @@ def training(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def test_a_run_has_a_gpu_for_itself_unless_it_asks_for_less(machine: Machine) -> None:
     share = machine.take(WHOLE)
-    assert share == Share(device="cuda:0", gpus=(0,), gpu_memory=None)
+    assert share == GpuShare(device="cuda:0", gpus=(0,), gpu_memory=None)
     assert machine.offer(needs(1)).obstacle == "GPU 0 of worker w trains a run that has it for itself"
     with machine.room.holding(share):
         pass
@@ -90,10 +90,10 @@ def test_the_fullest_gpu_that_has_room_is_taken_so_that_others_stay_empty() -> N
 
 
 def test_a_run_on_several_gpus_has_each_for_itself() -> None:
-    machine, both = Machine(3), Needs(on_gpu=True, gpu_memory=None, gpus=2)
+    machine, both = Machine(3), ResourceRequests(on_gpu=True, gpu_memory=None, gpus=2)
     small = machine.take(needs(1))
     share = machine.take(both)
-    assert share == Share(device="cuda:1", more_devices=("cuda:2",), gpus=(1, 2))
+    assert share == GpuShare(device="cuda:1", more_devices=("cuda:2",), gpus=(1, 2))
     assert machine.offer(WHOLE).share is None
     assert str(machine.offer(both).obstacle).startswith("the next run wants 2 GPUs at once: GPU 0 of worker w trains 1")
     with machine.room.holding(share):
@@ -105,9 +105,9 @@ def test_a_run_on_several_gpus_has_each_for_itself() -> None:
 
 
 def test_without_a_gpu_a_run_may_have_as_many_processes_as_the_setting_says() -> None:
-    room = Room("w", {}, read=lambda _: None, without_gpu="auto", cpu_processes=4)
+    room = GpuAllocator("w", {}, read=lambda _: None, without_gpu="auto", cpu_processes=4)
     assert room.most_gpus == 4
-    assert room.find(Needs(on_gpu=True, gpu_memory=None, gpus=4)) == (Share(device="auto"), None)
+    assert room.find(ResourceRequests(on_gpu=True, gpu_memory=None, gpus=4)) == (GpuShare(device="auto"), None)
 
 
 def test_where_no_gpu_has_room_each_is_named() -> None:
@@ -188,7 +188,7 @@ def test_a_driver_that_falls_silent_hinders_nobody(machine: Machine) -> None:
 
 def test_a_run_on_the_cpu_asks_no_gpu(machine: Machine) -> None:
     machine.use(0, 80, (os.getpid(), 80))
-    assert machine.take(Needs(on_gpu=False, gpu_memory=None)) == Share(device="cpu")
+    assert machine.take(ResourceRequests(on_gpu=False, gpu_memory=None)) == GpuShare(device="cpu")
 
 
 # --- which GPUs -------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_the_settings_say_which_gpus_a_worker_has(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    room = make_room("w", Settings(**settings))
+    room = make_allocator("w", Settings(**settings))
     assert [(gpu.number, gpu.device) for gpu in room._gpus] == devices
 
 
@@ -230,7 +230,7 @@ def test_gpus_that_are_not_there_are_refused(wanted: str, count: int, monkeypatc
     fake = driver(nvmlDeviceGetCount=lambda: count, nvmlDeviceGetHandleByIndex=handle)
     monkeypatch.setattr(gpus, "nvml", fake)
     with pytest.raises(NoSuchGpu, match=rf"gpus: '{wanted}', and the driver tells of {count} GPUs"):
-        make_room("w", Settings(gpus=wanted))
+        make_allocator("w", Settings(gpus=wanted))
 
 
 def test_the_driver_tells_what_is_on_the_gpu_that_cuda_shows(monkeypatch: pytest.MonkeyPatch) -> None:

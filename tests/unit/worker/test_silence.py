@@ -2,15 +2,15 @@ from datetime import timedelta
 
 import pytest
 
-from worker.host.stall_detector import Patience, Silence
+from worker.host.stall_detector import StallDetector, StallLimits
 from worker.messages import Stepped, Working
 
-PATIENCE = Patience(stall_factor=10, stall_minimum=timedelta(seconds=60), start_timeout=timedelta(seconds=300))
+PATIENCE = StallLimits(stall_factor=10, stall_minimum=timedelta(seconds=60), start_timeout=timedelta(seconds=300))
 
 
-def heard(*steps: tuple[float, int]) -> Silence:
+def heard(*steps: tuple[float, int]) -> StallDetector:
     """Begun at 0, with steps reported at these times."""
-    silence = Silence(PATIENCE, 0)
+    silence = StallDetector(PATIENCE, 0)
     for at, step in steps:
         silence.hear(Stepped(step=step), at)
     return silence

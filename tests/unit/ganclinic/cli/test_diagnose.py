@@ -15,7 +15,7 @@ from bench.foreign.plain_loop import train
 from ganclinic import foreign
 from ganclinic.cli import main
 from ganclinic.cli.tables import history_details
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 
 WINS = "Loss_D,Loss_G,D(x),D(G(z))\n" + "0.006,9.5,0.998,0.002\n" * 250
 
@@ -25,7 +25,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> int:
-        return main(arguments, around=Surroundings(environ={}, cwd=tmp_path, user_home=tmp_path))
+        return main(arguments, around=ConfigSources(environ={}, cwd=tmp_path, user_home=tmp_path))
 
     return run
 

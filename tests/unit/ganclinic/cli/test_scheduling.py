@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ganclinic.cli import main
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import NotAllowed, QuotaExceeded
 from ganlib.spec.request import RunRequest
 from store.scheduling.accounts import hash_token, read_accounts
@@ -46,7 +46,7 @@ def service() -> FakeService:
 
 @pytest.fixture
 def cli(service: FakeService, tmp_path: Path) -> Cli:
-    around = Surroundings(environ={"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}, cwd=tmp_path, user_home=tmp_path)
+    around = ConfigSources(environ={"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}, cwd=tmp_path, user_home=tmp_path)
     return lambda *arguments: main(arguments, around=around, connect=service.client)
 
 

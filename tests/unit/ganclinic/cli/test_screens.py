@@ -16,7 +16,7 @@ from ganclinic.cli.demo_table import demo_table, shown_path
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import comparison_details, labels_table, run_details, runs_table, verdict_block
 from ganclinic.cli.words import age_words, duration_words, number_words, settings_words, share_words
-from ganclinic.demo import Outcome
+from ganclinic.demo import DemoResult
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView
 from ganlib.diagnosis.prescribe import REMEDIES
 from ganlib.diagnosis.verdict import Episode, Evidence, Remedy
@@ -47,16 +47,16 @@ def drawn(renderable: RenderableType, width: int) -> list[str]:
     return written(console).splitlines()
 
 
-def outcomes() -> Sequence[Outcome]:
+def outcomes() -> Sequence[DemoResult]:
     folder = Path("/srv/.ganclinic/demo")
-    done = Outcome(
+    done = DemoResult(
         run=view(**DONE),
         diagnosis=COLLAPSE,
         evaluation=EVALUATION,
         loss_figure=folder / "digit8-stable-losses.png",
         sample_grid=folder / "digit8-stable-samples.png",
     )
-    failed = Outcome(
+    failed = DemoResult(
         run=view("b", status="failed", error="no [data]"),
         diagnosis=None,
         evaluation=None,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ganclinic.cli import main
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from ganclinic.errors import Conflict
 from tests.support.fake_service import (
     DONE,
@@ -36,7 +36,7 @@ def cli(service: FakeService, tmp_path: Path) -> Cli:
     variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
 
     def run(*arguments: str) -> int:
-        around = Surroundings(environ=variables, cwd=tmp_path, user_home=tmp_path)
+        around = ConfigSources(environ=variables, cwd=tmp_path, user_home=tmp_path)
         return main(arguments, around=around, connect=service.client)
 
     return run

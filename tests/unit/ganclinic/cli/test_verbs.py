@@ -7,7 +7,7 @@ import pytest
 
 from ganclinic.cli import main
 from ganclinic.cli.parser import make_parser
-from ganclinic.config import Surroundings
+from ganclinic.config import ConfigSources
 from tests.support.fake_service import DONE, URL, FakeService, label_document, problem
 
 Cli = Callable[..., int]
@@ -23,7 +23,7 @@ def cli(service: FakeService, tmp_path: Path) -> Cli:
     variables = {"GANCLINIC_URL": URL, "GANCLINIC_TOKEN": "right"}
 
     def run(*arguments: str, **changes: str) -> int:
-        around = Surroundings(environ=variables | changes, cwd=tmp_path, user_home=tmp_path)
+        around = ConfigSources(environ=variables | changes, cwd=tmp_path, user_home=tmp_path)
         return main(arguments, around=around, connect=service.client)
 
     return run

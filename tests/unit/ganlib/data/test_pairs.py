@@ -21,8 +21,8 @@ from ganlib.spec.remedies import TargetDistance
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import EdgesDataset, RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training, untrained_fakes
-from ganlib.training.step import Batch, beside
+from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training.step import Minibatch, beside
 
 CPU = torch.device("cpu")
 PAIRS: dict[str, Any] = {
@@ -91,7 +91,7 @@ def test_the_discriminator_sees_each_sample_behind_its_input(pairs: DataArrays) 
     spec = paired()
     assert (spec.input_channels, spec.discriminator_shape) == (1, (2, 28, 28))
     assert paired(remedies={"packing": {"samples": 2}}).discriminator_shape == (4, 28, 28)
-    training = Training(spec, pairs, device=CPU)
+    training = TrainingLoop(spec, pairs, device=CPU)
     reals = training._reals(np.array([5, 9]))
     stacked = beside(reals.inputs, reals.samples)
     assert (stacked[:, 1:] == torch.from_numpy(scaled(pairs)[[5, 9]])).all()
@@ -111,12 +111,12 @@ def test_colour_is_made_from_edges_of_one_channel() -> None:
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_each_option_trains_and_resumes_bit_by_bit(pairs: DataArrays, tmp_path: Path, name: str) -> None:
     spec = RunRequest(spec=PAIRS, set=OPTIONS[name]).resolve()
-    expected = list(Training(spec, pairs, device=CPU).epochs())
+    expected = list(TrainingLoop(spec, pairs, device=CPU).epochs())
     assert all(np.isfinite(report.steps).all() for report in expected)
-    first = Training(spec, pairs, device=CPU)
+    first = TrainingLoop(spec, pairs, device=CPU)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    [report] = Training(spec, pairs, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors")).epochs()
+    [report] = TrainingLoop(spec, pairs, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors")).epochs()
     assert report.steps.tobytes() == expected[1].steps.tobytes()
     assert report.samples.tobytes() == expected[1].samples.tobytes()
     assert report.fakes is not None
@@ -125,7 +125,7 @@ def test_each_option_trains_and_resumes_bit_by_bit(pairs: DataArrays, tmp_path: 
 
 
 def test_a_report_shows_inputs_outputs_and_targets_of_held_out_pairs(pairs: DataArrays) -> None:
-    report = next(Training(paired(), pairs, device=CPU).epochs())
+    report = next(TrainingLoop(paired(), pairs, device=CPU).epochs())
     assert pairs.held_out is not None
     assert report.inputs is not None
     assert report.targets is not None
@@ -138,9 +138,9 @@ def test_a_report_shows_inputs_outputs_and_targets_of_held_out_pairs(pairs: Data
 
 def test_outputs_depend_on_their_inputs(pairs: DataArrays) -> None:
     spec = paired(generator__dropout=0, evaluation__fake_statistics="moving")
-    report = next(Training(spec, pairs, device=CPU).epochs())
+    report = next(TrainingLoop(spec, pairs, device=CPU).epochs())
     assert report.inputs is not None
-    generator = Training(spec, pairs, device=CPU)
+    generator = TrainingLoop(spec, pairs, device=CPU)
     [_, last] = list(generator.epochs())
     network = generator.generator.eval()
     with torch.no_grad():
@@ -150,7 +150,7 @@ def test_outputs_depend_on_their_inputs(pairs: DataArrays) -> None:
 def test_the_distance_is_the_weighted_mean_of_absolute_differences() -> None:
     outputs = torch.tensor([[[[0.5, -1.0]]]], requires_grad=True)
     targets = torch.tensor([[[[1.0, 1.0]]]])
-    move = Move(step=0, fakes=Batch(samples=outputs), reals=None, outputs=outputs, targets=targets)
+    move = Move(step=0, fakes=Minibatch(samples=outputs), reals=None, outputs=outputs, targets=targets)
     remedy = TargetDistanceRemedy(TargetDistance(), None)  # pyright: ignore[reportArgumentType]
     term = remedy.generator_term(move)
     assert term.item() == 100 * (0.5 + 2.0) / 2
@@ -161,7 +161,7 @@ def test_the_distance_is_the_weighted_mean_of_absolute_differences() -> None:
 
 def test_l1_changes_the_generator_and_not_what_the_first_step_draws(pairs: DataArrays) -> None:
     def rows(spec: RunSpec) -> np.ndarray[Any, Any]:
-        return np.concatenate([report.steps for report in Training(spec, pairs, device=CPU).epochs()])
+        return np.concatenate([report.steps for report in TrainingLoop(spec, pairs, device=CPU).epochs()])
 
     with_l1, without = rows(paired()), rows(paired(remedies__l1=None))
     reported = [0, 1, 2, 3, 4, 5]  # all but the norm of the generator's gradient
@@ -172,7 +172,7 @@ def test_l1_changes_the_generator_and_not_what_the_first_step_draws(pairs: DataA
 
 def evaluated(spec: RunSpec, data: DataArrays) -> list[dict[str, float]]:
     reference = run_reference(spec, data, Path(), device=CPU, cache=Cache(None))
-    reports: list[EpochReport] = list(Training(spec, data, device=CPU).epochs())
+    reports: list[EpochReport] = list(TrainingLoop(spec, data, device=CPU).epochs())
     fakes = [untrained_fakes(spec, CPU, data), *(report.fakes for report in reports)]
     return [evaluate(reference, made, epoch).values for epoch, made in enumerate(fakes) if made is not None]
 
@@ -182,7 +182,7 @@ def test_every_epoch_says_how_like_its_target_each_output_is(pairs: DataArrays) 
     figures = evaluated(spec, pairs)
     assert [set(values) for values in figures] == [{"ssim", "l1"}] * 3
     assert figures[2]["l1"] < 0.7 * figures[0]["l1"]
-    last = list(Training(spec, pairs, device=CPU).epochs())[-1].fakes
+    last = list(TrainingLoop(spec, pairs, device=CPU).epochs())[-1].fakes
     assert pairs.held_out is not None
     assert last is not None
     targets = scaled(pairs.held_out)[:50]

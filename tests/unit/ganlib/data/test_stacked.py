@@ -17,7 +17,7 @@ from ganlib.evaluation.measures.modes import ClassModes, StackedModes, count_mod
 from ganlib.evaluation.reference import evaluate
 from ganlib.plots.image_grids import sample_grid
 from ganlib.spec.run import MixtureDataset, RunSpec, StackedDataset
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nowhere")
@@ -100,7 +100,7 @@ def test_the_modes_of_real_stacks_are_read(stacked: DataArrays) -> None:
 # --- trained ----------------------------------------------------------------------------------------------------
 
 
-def trained(dataset: dict[str, Any], **evaluation: Any) -> tuple[RunSpec, DataArrays, Training, Any]:
+def trained(dataset: dict[str, Any], **evaluation: Any) -> tuple[RunSpec, DataArrays, TrainingLoop, Any]:
     network = {"family": "mlp", "width": 16, "layers": 1}
     spec = RunSpec.model_validate(
         {
@@ -113,7 +113,7 @@ def trained(dataset: dict[str, Any], **evaluation: Any) -> tuple[RunSpec, DataAr
         }
     )
     data = load_dataset(spec.dataset, NOWHERE, spec.seed)
-    training = Training(spec, data, device=CPU)
+    training = TrainingLoop(spec, data, device=CPU)
     return spec, data, training, next(training.epochs())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, Samples, read_samples
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, SampleSet, read_samples
 from ganlib.data.edges import edges_of
 from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.data.pairs import matched
@@ -23,7 +23,7 @@ LIMITS = Limits(min_samples=2)
 ID = "0123456789abcdef"
 
 
-def read(content: bytes, image_size: int | None = None, limits: Limits = LIMITS) -> Samples:
+def read(content: bytes, image_size: int | None = None, limits: Limits = LIMITS) -> SampleSet:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         return read_samples(file, limits, image_size, pairs=True)

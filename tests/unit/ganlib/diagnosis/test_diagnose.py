@@ -14,7 +14,7 @@ from ganlib.diagnosis.prescribe import prescribe, with_remedies
 from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.signals import quality_of
 from ganlib.diagnosis.verdict import FINDING_NAMES, Diagnosis
-from ganlib.records import STEP_COLUMNS, Evaluation, LayerGradients, Null
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
 from ganlib.spec.preset import get_preset
 from ganlib.spec.request import RunRequest
 
@@ -47,8 +47,8 @@ NOISE = {
 STEPS_PER_EPOCH = 30
 
 
-def evaluation(epoch: int, **values: float) -> Evaluation:
-    return Evaluation(
+def evaluation(epoch: int, **values: float) -> EpochEvaluation:
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=500,

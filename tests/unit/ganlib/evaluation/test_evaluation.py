@@ -13,7 +13,7 @@ from ganlib.evaluation.measures import table
 from ganlib.evaluation.measures.modes import mode_counter
 from ganlib.evaluation.measures.table import SUBSET_MEASURES, Context
 from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
-from ganlib.records import Evaluation
+from ganlib.records import EpochEvaluation
 from ganlib.spec.run import Comparison, MixtureDataset
 
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ def test_fakes_that_are_not_finite_score_nothing_and_raise_nothing(reference):
 
 def test_an_evaluation_survives_json(reference, ring):
     result = evaluate(reference, ring[:400] * 0.9, epoch=3)
-    again = Evaluation.from_json(result.to_json())
+    again = EpochEvaluation.from_json(result.to_json())
     assert again.to_json() == result.to_json()
     assert again.bins == result.bins
 

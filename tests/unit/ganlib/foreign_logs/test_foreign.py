@@ -14,7 +14,7 @@ from ganlib.diagnosis.prescribe import PRESCRIPTIONS
 from ganlib.diagnosis.verdict import FINDING_NAMES
 from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
 from ganlib.foreign_logs.history import NEEDS, OBJECTIVES, diagnose_history, read_history
-from ganlib.records import STEP_COLUMNS, Evaluation, Null
+from ganlib.records import STEP_COLUMNS, EpochEvaluation, Null
 from ganlib.spec.objective import Objective
 
 WINS = {"d_loss_real": 0.001, "d_loss_fake": 0.002, "g_loss": 9.0, "d_acc_real": 1.0, "d_acc_fake": 1.0}
@@ -392,10 +392,10 @@ def test_no_values_break_it(values: np.ndarray, steps_per_epoch: int) -> None:
 # --- evaluations ------------------------------------------------------------------------------------------------
 
 
-def evaluation(epoch: int, **values: float) -> Evaluation:
+def evaluation(epoch: int, **values: float) -> EpochEvaluation:
     levels = {"precision": 0.6, "coverage": 0.6, "recall": 0.6, "fake_distance": 11.0, "missing_mass": 0.02, **values}
     nulls = {"precision": 0.94, "coverage": 0.96, "recall": 0.95, "fake_distance": 11.6, "missing_mass": 0.0}
-    return Evaluation(
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=500,

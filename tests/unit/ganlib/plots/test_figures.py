@@ -14,7 +14,7 @@ from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FigureFormat
 from ganlib.plots.image_grids import bin_strip
 from ganlib.plots.losses import loss_figure
-from ganlib.records import STEP_COLUMNS, Bin, Evaluation, Null
+from ganlib.records import STEP_COLUMNS, Bin, EpochEvaluation, Null
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -44,9 +44,9 @@ def strip(number: int, side: int = 14) -> bytes:
     return bin_strip(means, np.arange(number), number)
 
 
-def evaluation(bins: tuple[Bin, ...], epoch: int = 3) -> Evaluation:
+def evaluation(bins: tuple[Bin, ...], epoch: int = 3) -> EpochEvaluation:
     share = sum(b.different for b in bins) / max(len(bins), 1)
-    return Evaluation(
+    return EpochEvaluation(
         epoch=epoch,
         space="pixels",
         n_real=5851,

@@ -11,14 +11,14 @@ from torch import nn
 
 from ganlib.data.load import load_dataset
 from ganlib.networks.build import build_generator
-from ganlib.networks.several import Mixture, PerClass
+from ganlib.networks.several import MixedGenerators, PerClass
 from ganlib.objectives.bce import NON_SATURATING
 from ganlib.objectives.label_smoothing import smoothed
 from ganlib.remedies.adaptive_augment import AdaptiveAugmentRemedy
 from ganlib.remedies.augment import augmented, colour, cutout, translation
 from ganlib.remedies.ema import MovingAverageRemedy
 from ganlib.remedies.feature_matching import absolute_distance, squared_distance
-from ganlib.remedies.historical_averaging import History
+from ganlib.remedies.historical_averaging import PastWeights
 from ganlib.remedies.instance_noise import InstanceNoiseRemedy
 from ganlib.remedies.packing import pack
 from ganlib.remedies.remedy import Seen
@@ -28,7 +28,7 @@ from ganlib.spec.optimizer import Adam
 from ganlib.spec.remedies import AdaptiveAugment, DiffAugment, InstanceNoise, MovingAverage, Replay
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 MLP = {"family": "mlp", "width": 8}
 RING: dict[str, Any] = {
@@ -73,7 +73,7 @@ def test_feature_distances_are_between_means():
 
 def test_the_history_is_the_mean_of_past_weights():
     network = nn.Linear(1, 1, bias=False)
-    history = History(network)
+    history = PastWeights(network)
     for count, weight in enumerate((1.0, 2.0, 6.0), start=1):
         nn.init.constant_(network.weight, weight)
         history.add(count)
@@ -228,7 +228,7 @@ def test_the_unrolled_update_is_that_of_adam():
         assert torch.allclose(weights["w"], weight.detach(), rtol=1e-5)
 
 
-def unrolling_of(training: Training) -> UnrollingRemedy:
+def unrolling_of(training: TrainingLoop) -> UnrollingRemedy:
     remedy = training.remedies["unrolling"]
     assert isinstance(remedy, UnrollingRemedy)
     return remedy
@@ -236,7 +236,7 @@ def unrolling_of(training: Training) -> UnrollingRemedy:
 
 def test_the_generator_minimises_what_the_discriminator_will_have_lost():
     spec = ring_spec(remedies__unrolling={"steps": 3})
-    training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
+    training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     move = training._move()
     assert move.reals is not None
     judge = unrolling_of(training).unrolled(move)
@@ -247,7 +247,7 @@ def test_the_generator_minimises_what_the_discriminator_will_have_lost():
 
 def test_the_unrolled_discriminator_is_the_trained_one_some_updates_later():
     spec = ring_spec(remedies__unrolling={"steps": 2})
-    training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
+    training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     training._update_discriminator(0)
     move = training._move()
     assert move.reals is not None
@@ -266,7 +266,7 @@ def test_the_unrolled_discriminator_is_the_trained_one_some_updates_later():
 
 def test_the_generators_gradient_flows_through_the_unrolled_updates():
     spec = ring_spec(remedies__unrolling={"steps": 1})
-    training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
+    training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     training._update_discriminator(0)
     move = training._move()
     assert move.reals is not None
@@ -287,9 +287,9 @@ def constant(value: float) -> nn.Module:
 
 
 def test_a_mixture_gives_each_generator_every_kth_sample():
-    made = Mixture([constant(0), constant(1), constant(2)])(torch.randn(7, 1))
+    made = MixedGenerators([constant(0), constant(1), constant(2)])(torch.randn(7, 1))
     assert made.flatten().tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert Mixture([constant(0), constant(1), constant(2)])(torch.randn(2, 1)).flatten().tolist() == [0, 1]
+    assert MixedGenerators([constant(0), constant(1), constant(2)])(torch.randn(2, 1)).flatten().tolist() == [0, 1]
 
 
 def test_each_class_is_made_by_its_own_generator():

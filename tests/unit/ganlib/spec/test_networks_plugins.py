@@ -14,7 +14,7 @@ from ganlib.spec.network_plugins import NetworkUnavailable
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec, spec_hash
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 
 CPU = torch.device("cpu")
 SCHEMAS = """
@@ -190,10 +190,10 @@ def test_a_network_that_cannot_be_built_or_used_is_unavailable(fault, words):
 def test_plugins_train_and_resume_bit_identically(tmp_path):
     spec = request(name="tiny", latent_dim=3).resolve()
     data = load_dataset(spec.dataset, Path(), 0)
-    expected = list(Training(spec, data, device=CPU).epochs())
-    first = Training(spec, data, device=CPU)
+    expected = list(TrainingLoop(spec, data, device=CPU).epochs())
+    first = TrainingLoop(spec, data, device=CPU)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(spec, data, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
+    resumed = TrainingLoop(spec, data, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
     assert next(resumed.epochs()).steps.tobytes() == expected[1].steps.tobytes()
     assert np.isfinite(expected[1].steps).all()

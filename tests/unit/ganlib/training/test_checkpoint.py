@@ -11,7 +11,7 @@ from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training, TrainingState
+from ganlib.training.loop import TrainingLoop, TrainingState
 
 
 def ring_spec() -> RunSpec:
@@ -24,7 +24,7 @@ def ring_spec() -> RunSpec:
 @pytest.fixture
 def state() -> TrainingState:
     spec = ring_spec()
-    training = Training(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
+    training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     next(training.epochs())
     return training.state()
 

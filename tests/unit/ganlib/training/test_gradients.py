@@ -13,7 +13,7 @@ from ganlib.data.load import load_dataset
 from ganlib.records import STEP_COLUMNS
 from ganlib.spec.request import RunRequest
 from ganlib.training.gradient_norms import GradientTrace, LayerNorms
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 from ganlib.training.step import area_under_curve
 
 
@@ -58,7 +58,7 @@ def test_a_layer_without_a_gradient_counts_as_zero():
 NO_FILES = Path()  # mixtures need no files
 
 
-def training(**changes: object) -> Training:
+def training(**changes: object) -> TrainingLoop:
     request = RunRequest(
         spec={
             "dataset": {"name": "ring8"},
@@ -69,7 +69,7 @@ def training(**changes: object) -> Training:
         set=changes,
     )
     spec = request.resolve()
-    return Training(spec, load_dataset(spec.dataset, NO_FILES, 0), device=torch.device("cpu"))
+    return TrainingLoop(spec, load_dataset(spec.dataset, NO_FILES, 0), device=torch.device("cpu"))
 
 
 def test_a_training_records_gradients_after_50_updates_and_at_every_epochs_end():
@@ -85,7 +85,7 @@ def test_a_resumed_training_records_the_same_gradients():
     first = training()
     next(first.epochs())
     state = first.state()
-    rest = Training(first.spec, load_dataset(first.spec.dataset, NO_FILES, 0), device=first.device, state=state)
+    rest = TrainingLoop(first.spec, load_dataset(first.spec.dataset, NO_FILES, 0), device=first.device, state=state)
     assert next(rest.epochs()).gradients == whole[1].gradients
 
 

@@ -12,7 +12,7 @@ from ganlib.data.load import DataArrays, load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training, train
+from ganlib.training.loop import TrainingLoop, train
 
 CPU = torch.device("cpu")
 TINY = {
@@ -74,14 +74,14 @@ def plain_steps() -> bytes:
 def test_every_option_changes_training_and_resumes_bit_identically(tmp_path, option):
     spec = tiny(OPTIONS[option])
     data = digits(two_classes="dataset.classes" in OPTIONS[option])
-    whole = Training(spec, data, device=CPU)
+    whole = TrainingLoop(spec, data, device=CPU)
     expected = list(whole.epochs())
     assert np.isfinite(np.concatenate([r.steps for r in expected])).all()
     assert expected[0].steps.tobytes() != plain_steps()
-    first = Training(spec, data, device=CPU)
+    first = TrainingLoop(spec, data, device=CPU)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(spec, data, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
+    resumed = TrainingLoop(spec, data, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
     for got, want in zip(resumed.epochs(), expected[1:], strict=True):
         assert got.steps.tobytes() == want.steps.tobytes()
         assert got.samples.tobytes() == want.samples.tobytes()
@@ -101,7 +101,7 @@ def test_evaluating_more_often_leaves_dropout_and_power_iterations_as_they_were(
 
 def test_features_for_evaluation_leave_training_as_it_was():
     spec = tiny(OPTIONS["dropout"] | OPTIONS["spectral"])
-    looked, plain = (Training(spec, digits(), device=CPU) for _ in range(2))
+    looked, plain = (TrainingLoop(spec, digits(), device=CPU) for _ in range(2))
     samples = np.zeros((2, 1, 28, 28), dtype=np.float32)
     assert looked.discriminator_features(samples).shape == (2, 4 * 7 * 7)
     assert next(looked.epochs()).steps.tobytes() == next(plain.epochs()).steps.tobytes()

@@ -14,7 +14,7 @@ from ganlib.data.load import load_dataset
 from ganlib.records import STEP_COLUMNS, EpochReport
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec, spec_hash
-from ganlib.training.loop import Training
+from ganlib.training.loop import TrainingLoop
 from ganlib.training.ranks import Ranks
 
 CPU = torch.device("cpu")
@@ -54,10 +54,10 @@ class Meeting:
         return Ranks(rank=rank, count=self.count, add=add)
 
 
-def train(spec: RunSpec, count: int) -> tuple[list[EpochReport], list[Training]]:
+def train(spec: RunSpec, count: int) -> tuple[list[EpochReport], list[TrainingLoop]]:
     """The reports of rank 0, and every rank's training after its end."""
     data, meeting = load_dataset(spec.dataset, Path(), spec.seed), Meeting(count)
-    parts = [Training(spec, data, device=CPU, ranks=meeting.ranks(rank)) for rank in range(count)]
+    parts = [TrainingLoop(spec, data, device=CPU, ranks=meeting.ranks(rank)) for rank in range(count)]
     others = [threading.Thread(target=part.follow) for part in parts[1:]]
     for thread in others:
         thread.start()
@@ -88,7 +88,9 @@ def resolve(spec: dict[str, Any], **settings: Any) -> RunSpec:
     ],
 )
 def test_two_processes_have_the_losses_of_one(spec: dict[str, Any], settings: dict[str, Any]) -> None:
-    alone = list(Training(one := resolve(spec, **settings), load_dataset(one.dataset, Path(), 0), device=CPU).epochs())
+    alone = list(
+        TrainingLoop(one := resolve(spec, **settings), load_dataset(one.dataset, Path(), 0), device=CPU).epochs()
+    )
     reports, parts = train(resolve(spec, **settings, **{"resources.gpus": 2}), 2)
     assert len(steps(alone)) == STEPS
     # Measured on an MLP and a DCGAN: they differ by 3e-7 of their value at most.

@@ -11,7 +11,7 @@ from ganlib.records import STEP_COLUMNS
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import SpecMismatch, Training, batch_indices, train, untrained_fakes
+from ganlib.training.loop import SpecMismatch, TrainingLoop, batch_indices, train, untrained_fakes
 
 CPU = torch.device("cpu")
 SMALL_IMAGES = {
@@ -41,12 +41,12 @@ def eights() -> object:
 @pytest.mark.parametrize("interrupted_after", [1, 3])
 def test_resumed_training_is_bit_identical_to_an_uninterrupted_one(eights, tmp_path, update, interrupted_after):
     spec = image_spec(training__discriminator_update=update, training__discriminator_steps=2)
-    whole = Training(spec, eights, device=CPU)
+    whole = TrainingLoop(spec, eights, device=CPU)
     expected = list(whole.epochs())
-    first = Training(spec, eights, device=CPU)
+    first = TrainingLoop(spec, eights, device=CPU)
     for _ in zip(range(interrupted_after), first.epochs(), strict=False):
         checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(spec, eights, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
+    resumed = TrainingLoop(spec, eights, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
     reports = list(resumed.epochs())
     assert [r.epoch for r in reports] == list(range(interrupted_after + 1, 5))
     for got, want in zip(reports, expected[interrupted_after:], strict=True):
@@ -83,9 +83,9 @@ def test_another_seed_is_another_training(eights):
 
 
 def test_a_checkpoint_of_another_spec_is_refused(eights):
-    state = Training(image_spec(), eights, device=CPU).state()
+    state = TrainingLoop(image_spec(), eights, device=CPU).state()
     with pytest.raises(SpecMismatch):
-        Training(image_spec(seed=5), eights, device=CPU, state=state)
+        TrainingLoop(image_spec(seed=5), eights, device=CPU, state=state)
 
 
 def test_on_step_counts_every_step_and_can_stop_the_training(eights):
@@ -116,7 +116,7 @@ def test_with_replacement_each_update_draws_anew():
 
 def test_numbers_that_are_not_finite_are_reported_as_data(eights):
     spec = image_spec(optimizer__learning_rate=10, objective__name="bce", training__epochs=2)
-    diverged = Training(spec, eights, device=CPU)
+    diverged = TrainingLoop(spec, eights, device=CPU)
     with torch.no_grad():
         next(diverged.generator.parameters()).fill_(float("nan"))
     reports = list(diverged.epochs())
@@ -126,7 +126,7 @@ def test_numbers_that_are_not_finite_are_reported_as_data(eights):
 
 def test_untrained_fakes_are_those_of_the_first_weights(eights):
     spec = image_spec()
-    assert untrained_fakes(spec, CPU).tobytes() == Training(spec, eights, device=CPU)._fakes().tobytes()
+    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, eights, device=CPU)._fakes().tobytes()
 
 
 def test_moving_statistics_change_what_the_discriminator_sees(eights):

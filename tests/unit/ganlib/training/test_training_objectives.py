@@ -14,8 +14,8 @@ from ganlib.spec.optimizer import Adam, ConstantRate, CosineRate, LinearRate, Sg
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training
-from ganlib.training.optimizer import Descent, rate_factor
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.optimizer import NetworkOptimizer, rate_factor
 
 CPU = torch.device("cpu")
 MLP = {"family": "mlp", "width": 8}
@@ -39,7 +39,7 @@ def ring() -> DataArrays:
 
 
 def steps_of(spec: RunSpec, data: DataArrays) -> np.ndarray:
-    return np.concatenate([report.steps for report in Training(spec, data, device=CPU).epochs()])
+    return np.concatenate([report.steps for report in TrainingLoop(spec, data, device=CPU).epochs()])
 
 
 OPTIONS: dict[str, dict[str, object]] = {
@@ -68,13 +68,13 @@ OPTIONS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_each_option_trains_and_resumes_bit_by_bit(ring, tmp_path, name):
     spec = ring_spec(**OPTIONS[name])
-    whole = Training(spec, ring, device=CPU)
+    whole = TrainingLoop(spec, ring, device=CPU)
     expected = list(whole.epochs())
     assert all(np.isfinite(report.steps).all() for report in expected)
-    first = Training(spec, ring, device=CPU)
+    first = TrainingLoop(spec, ring, device=CPU)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(spec, ring, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
+    resumed = TrainingLoop(spec, ring, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
     [report] = resumed.epochs()
     assert report.steps.tobytes() == expected[1].steps.tobytes()
     assert report.samples.tobytes() == expected[1].samples.tobytes()
@@ -117,7 +117,7 @@ def test_penalties_are_no_part_of_the_reported_losses(ring):
 
 
 def test_wgan_keeps_the_discriminators_weights_within_the_clip(ring):
-    training = Training(ring_spec(objective__name="wgan"), ring, device=CPU)
+    training = TrainingLoop(ring_spec(objective__name="wgan"), ring, device=CPU)
     next(training.epochs())
     assert max(p.abs().max().item() for p in training.discriminator.parameters()) <= 0.01
 
@@ -144,7 +144,7 @@ def test_a_penalty_weighs_as_in_the_references_sum():
 def one_weight(spec: Adam | Sgd, loss_scale: float = 1.0, total_steps: int = 10) -> tuple[float, float]:
     network = torch.nn.Linear(2, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
-    norm = Descent(network, spec, total_steps).follow(loss_scale * network(torch.tensor([3.0, 4.0])).sum(), 0)
+    norm = NetworkOptimizer(network, spec, total_steps).follow(loss_scale * network(torch.tensor([3.0, 4.0])).sum(), 0)
     return norm.item(), network.weight.norm().item()
 
 

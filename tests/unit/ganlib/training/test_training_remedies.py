@@ -15,7 +15,7 @@ from ganlib.records import EpochReport
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training, untrained_fakes
+from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 CPU = torch.device("cpu")
 BASE = {
@@ -116,7 +116,7 @@ def whole(digits: DataArrays) -> Callable[[str | None], Whole]:
 
                 patch.setattr(ganlib.training.loop, function, spied)
             state = torch.get_rng_state()
-            reports = list(Training(spec_with(name), digits, device=CPU).epochs())
+            reports = list(TrainingLoop(spec_with(name), digits, device=CPU).epochs())
             assert torch.equal(torch.get_rng_state(), state)
         return Whole(reports, draws)
 
@@ -127,10 +127,10 @@ def whole(digits: DataArrays) -> Callable[[str | None], Whole]:
 def test_each_remedy_trains_and_resumes_bit_by_bit(digits, whole, tmp_path, name):
     expected = whole(name).reports
     assert all(np.isfinite(report.steps).all() for report in expected)
-    first = Training(spec_with(name), digits, device=CPU)
+    first = TrainingLoop(spec_with(name), digits, device=CPU)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(spec_with(name), digits, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
+    resumed = TrainingLoop(spec_with(name), digits, device=CPU, state=checkpoint.load(tmp_path / "c.safetensors"))
     [report] = resumed.epochs()
     assert report.steps.tobytes() == expected[1].steps.tobytes()
     assert report.samples.tobytes() == expected[1].samples.tobytes()
@@ -152,7 +152,7 @@ def test_the_moving_average_changes_samples_alone(whole):
 
 
 def test_sampling_from_the_average_leaves_it_as_it_is(digits):
-    training = Training(spec_with("ema"), digits, device=CPU)
+    training = TrainingLoop(spec_with("ema"), digits, device=CPU)
     [first, *_] = training.epochs()
     again = training.sampled.state_dict()
     before = {key: value.clone() for key, value in again.items()}
@@ -163,18 +163,18 @@ def test_sampling_from_the_average_leaves_it_as_it_is(digits):
 
 def test_before_the_first_step_the_average_makes_the_untrained_fakes(digits):
     spec = spec_with("ema")
-    assert untrained_fakes(spec, CPU).tobytes() == Training(spec, digits, device=CPU)._fakes().tobytes()
+    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, digits, device=CPU)._fakes().tobytes()
 
 
 def test_a_discriminator_of_packs_has_as_many_more_channels(digits):
-    training = Training(spec_with("packing"), digits, device=CPU)
+    training = TrainingLoop(spec_with("packing"), digits, device=CPU)
     assert training.spec.discriminator_shape == (2, 28, 28)
     next(training.epochs())
     assert next(p.shape[1] for p in training.discriminator.parameters() if p.dim() == 4) == 2
 
 
 def test_the_classifier_learns_to_tell_the_generators_of_a_mixture(digits):
-    training = Training(spec_with("mixture of generators"), digits, device=CPU)
+    training = TrainingLoop(spec_with("mixture of generators"), digits, device=CPU)
     remedy: Any = training.remedies["generators"]
     before = remedy.head.weight.detach().clone()
     next(training.epochs())
@@ -191,13 +191,13 @@ def test_fakes_are_made_of_the_classes_of_the_reals_beside_them(digits, monkeypa
         return real(kind, descent, loss, reals, fakes, **rest)
 
     monkeypatch.setattr(ganlib.training.loop, "update_discriminator", spied)
-    next(Training(spec_with("classes"), digits, device=CPU).epochs())
+    next(TrainingLoop(spec_with("classes"), digits, device=CPU).epochs())
     assert all(torch.equal(a, b) for a, b in seen if a is not None and b is not None)
     assert {int(label) for labels, _ in seen if labels is not None for label in labels} == {0, 1}
 
 
 def test_a_conditional_generator_is_sampled_class_by_class(digits):
-    training = Training(spec_with("classes"), digits, device=CPU)
+    training = TrainingLoop(spec_with("classes"), digits, device=CPU)
     told: list[torch.Tensor] = []
     training.generator.register_forward_pre_hook(lambda _, given: told.append(given[1]))
     training._fakes()

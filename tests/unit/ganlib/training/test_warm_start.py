@@ -10,7 +10,7 @@ from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import Training, TrainingState
+from ganlib.training.loop import TrainingLoop, TrainingState
 
 CPU = torch.device("cpu")
 SPEC: dict[str, Any] = {
@@ -23,9 +23,9 @@ SPEC: dict[str, Any] = {
 }
 
 
-def training(**settings: Any) -> Training:
+def training(**settings: Any) -> TrainingLoop:
     spec: RunSpec = RunRequest(spec=SPEC, set=settings).resolve()
-    return Training(spec, load_dataset(spec.dataset, Path(), spec.seed), device=CPU)
+    return TrainingLoop(spec, load_dataset(spec.dataset, Path(), spec.seed), device=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> TrainingState:
     return checkpoint.load(path)
 
 
-def started(parent: TrainingState, **settings: Any) -> Training:
+def started(parent: TrainingState, **settings: Any) -> TrainingLoop:
     child = training(seed=1, **settings)
     child.warm_start(parent)
     return child
@@ -96,7 +96,7 @@ def test_a_warm_start_resumed_from_its_own_checkpoint_is_bit_identical(parent: T
     first = started(parent, **settings)
     next(first.epochs())
     checkpoint.save(tmp_path / "c.safetensors", first.state())
-    resumed = Training(
+    resumed = TrainingLoop(
         first.spec,
         load_dataset(first.spec.dataset, Path(), 1),
         device=CPU,

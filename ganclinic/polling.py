@@ -18,7 +18,7 @@ WhenWaiting = Callable[[Sequence[RunView]], None]
 Job = TypeVar("Job", RunDetails, ComparisonView)
 
 
-class Patience:
+class Polling:
     """When to look again, and for how long."""
 
     def __init__(self, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
