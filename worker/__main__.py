@@ -93,9 +93,11 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     train = partial(supervise, engine=engine, settings=settings)
     housekeeping = Housekeeping(engine=engine, settings=settings)
     preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
-    room = make_allocator(name, settings)
-    names = slot_names(name, max(1, settings.slots_per_gpu * room.gpus))
-    slots = Slots([Slot(n, train, engine=engine, settings=settings, sharing=sharing, room=room) for n in names])
+    allocator = make_allocator(name, settings)
+    names = slot_names(name, max(1, settings.slots_per_gpu * allocator.gpus))
+    slots = Slots(
+        [Slot(n, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator) for n in names]
+    )
     _take_signals(slots)
     setup_logging.connect(_keep_logging, weak=False)
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted
@@ -106,7 +108,7 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     reader.start()
     housekeeping.start()
     preemption.start()
-    logger.info("ready for runs: %s", room)
+    logger.info("ready for runs: %s", allocator)
     try:
         serve_bell(make_app(settings, slots.wake), name)
     except SystemExit:

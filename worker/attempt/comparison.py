@@ -30,7 +30,7 @@ from worker.messages import Ticket, Working
 logger = logging.getLogger("worker.attempt.comparison")
 
 
-def compare_samples(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) -> None:
+def compare_samples(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Settings) -> None:
     """Compares, and records what was found together with the success.
 
     Raises:
@@ -41,7 +41,7 @@ def compare_samples(ticket: Ticket, line: Channel, *, engine: Engine, settings: 
         ExtractorUnavailable: the weights of the extractor are not there.
     """
     spec, attempts = _read(engine, ticket.run_id)
-    line.tell(Working(on="loading samples"))
+    channel.tell(Working(on="loading samples"))
     device = choose_device("auto", ticket.device)
     machine = this_machine(device, set_threads(settings.threads, attempts))
     persist(
@@ -50,10 +50,10 @@ def compare_samples(ticket: Ticket, line: Channel, *, engine: Engine, settings: 
             session, ticket.run_id, ticket.token, **asdict(machine), resumed_from_epoch=None, identical=None
         ),
     )
-    artifacts = Artifacts(RetryingFiles(artifact_files(settings), line))
+    artifacts = Artifacts(RetryingFiles(artifact_files(settings), channel))
     reals, fakes = (_load(artifacts.fetch(sha256)) for sha256 in (spec.reals, spec.fakes))
-    line.obey()
-    line.tell(Working(on="comparing"))
+    channel.obey()
+    channel.tell(Working(on="comparing"))
     started_at = time.monotonic()
     evaluation, reference = compare(
         reals,
@@ -65,7 +65,7 @@ def compare_samples(ticket: Ticket, line: Channel, *, engine: Engine, settings: 
         data_dir=settings.data,
     )
     logger.info("compared in %.2f s on %s", time.monotonic() - started_at, machine)
-    line.obey()
+    channel.obey()
     pictures = put_bin_images(reference, artifacts)
     persist(
         engine, lambda session: recording.record_comparison(session, ticket.run_id, ticket.token, evaluation, pictures)

@@ -39,8 +39,8 @@ class RetryingFiles:
     Every method raises Stopped where the worker says so meanwhile, and otherwise what that of `files` raises.
     """
 
-    def __init__(self, files: Files, line: Channel) -> None:
-        self._files, self._line = files, line
+    def __init__(self, files: Files, channel: Channel) -> None:
+        self._files, self._channel = files, channel
 
     def put(self, name: str, content: BinaryIO) -> None:
         """See `store.files.local.Files`."""
@@ -104,5 +104,5 @@ class RetryingFiles:
         return done.result()
 
     def _say_so(self) -> None:
-        self._line.obey()
-        self._line.tell(Working(on="waiting for the store of files"))
+        self._channel.obey()
+        self._channel.tell(Working(on="waiting for the store of files"))

@@ -74,24 +74,24 @@ def main() -> int:
     """Exit status 0 after success or a stop, 1 after an error that the worker was told; others are tracebacks."""
     faulthandler.enable()
     faulthandler.register(signal.SIGTERM, chain=True)  # where did it hang? the log tells
-    line = Channel.over_standard_streams()
-    ticket = line.read_ticket()
+    channel = Channel.over_standard_streams()
+    ticket = channel.read_ticket()
     settings = Settings()
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
     configure_tracing("ganclinic-training", settings)
     engine = make_engine(settings.database)
     try:
         with room_in(None):
-            WORK[_kind(engine, ticket.run_id)](ticket, line, engine=engine, settings=settings)
+            WORK[_kind(engine, ticket.run_id)](ticket, channel, engine=engine, settings=settings)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
         logger.error("%s", error)
         is_final = isinstance(error, FINAL_ERRORS)
-        line.tell(Failed(kind=type(error).__name__, error=str(error), is_final=is_final))
+        channel.tell(Failed(kind=type(error).__name__, error=str(error), is_final=is_final))
         return 1
     except torch.OutOfMemoryError as error:  # of a comparison: a training's is an OutOfMemory
-        line.tell(Failed(kind=OutOfMemory.__name__, error=f"{explain(error)} Compare fewer samples"))
+        channel.tell(Failed(kind=OutOfMemory.__name__, error=f"{explain(error)} Compare fewer samples"))
         return 1
     finally:
         engine.dispose()
@@ -116,7 +116,7 @@ class _Found(NamedTuple):
     extended_from: list[int] | None
 
 
-def train(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) -> None:
+def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Settings) -> None:
     """Trains and records the epochs that are left.
 
     Raises:
@@ -130,11 +130,11 @@ def train(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) 
     """
     found = _read(engine, ticket.run_id)
     spec = found.spec
-    line.tell(Working(on="loading data"))
+    channel.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
     machine = this_machine(device, set_threads(settings.threads, found.attempts))
-    upload = _find_upload(spec.dataset, engine, Artifacts(RetryingFiles(uploaded_files(settings), line)))
+    upload = _find_upload(spec.dataset, engine, Artifacts(RetryingFiles(uploaded_files(settings), channel)))
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     count = spec.resources.gpus
     devices = ((ticket.device, *ticket.more_devices) * count)[:count]
@@ -143,21 +143,21 @@ def train(ticket: Ticket, line: Channel, *, engine: Engine, settings: Settings) 
         """A training without one of its processes would wait for it for ever."""
         if status == OUT_OF_MEMORY:
             error = f"process {rank} of {count} is out of memory: ask for a smaller training.batch_size"
-            line.tell(Failed(kind=OutOfMemory.__name__, error=error))
+            channel.tell(Failed(kind=OutOfMemory.__name__, error=error))
         logger.error("process %d of %d ended with status %d", rank, count, status)
         os._exit(1)
 
     try:
-        with ProcessGroup(spec, devices, machine.threads, on_death=end_with) as crew:
-            _train_on(machine, device, data, upload, crew, found, ticket, line, engine=engine, settings=settings)
+        with ProcessGroup(spec, devices, machine.threads, on_death=end_with) as group:
+            _train_on(machine, device, data, upload, group, found, ticket, channel, engine=engine, settings=settings)
     except torch.OutOfMemoryError as error:
         reason = explain(error)
     else:
         return
 
     def say_so() -> None:
-        line.obey()
-        line.tell(Working(on="looking for a batch size that fits"))
+        channel.obey()
+        channel.tell(Working(on="looking for a batch size that fits"))
 
     # Out here nothing refers to the training any more: the error did, with its traceback.
     raise advise(reason, spec, data, device, before_a_trial=say_so)
@@ -168,31 +168,31 @@ def _train_on(
     device: torch.device,
     data: DataArrays,
     upload: UploadedFiles | None,
-    crew: ProcessGroup,
+    group: ProcessGroup,
     found: _Found,
     ticket: Ticket,
-    line: Channel,
+    channel: Channel,
     *,
     engine: Engine,
     settings: Settings,
 ) -> None:
     """Trains from the last checkpoint on, and records."""
     spec = found.spec
-    files = RetryingFiles(checkpoint_files(settings), line)
+    files = RetryingFiles(checkpoint_files(settings), channel)
     checkpoints = Checkpoints.of(
         files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
     )
     before = specs_before(spec, found.extended_from)
     state = _load_state(checkpoints, ticket.run_id, found)
-    training = TrainingLoop(spec, data, device=device, state=state, before=before, ranks=crew.ranks)
+    training = TrainingLoop(spec, data, device=device, state=state, before=before, ranks=group.ranks)
     if training.epoch == 0 and found.warm_start is not None:
         _warm_start(training, found.warm_start, engine, files)
-    line.tell(Working(on="starting its processes"))
-    crew.start(training, upload)
+    channel.tell(Working(on="starting its processes"))
+    group.start(training, upload)
     history = _begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
-    line.obey()
-    line.tell(Working(on="preparing evaluation"))
+    channel.obey()
+    channel.tell(Working(on="preparing evaluation"))
     recorder = Recorder(
         ticket,
         spec,
@@ -202,10 +202,10 @@ def _train_on(
         features=training.discriminator_features,
         history=history,
         checkpoints=checkpoints,
-        artifacts=Artifacts(RetryingFiles(artifact_files(settings), line)),
+        artifacts=Artifacts(RetryingFiles(artifact_files(settings), channel)),
         engine=engine,
     )
-    _train_epochs(training, recorder, line, ticket)
+    _train_epochs(training, recorder, channel, ticket)
 
 
 def _read(engine: Engine, run_id: str) -> _Found:
@@ -295,12 +295,12 @@ def _is_identical(machine: Machine, epoch: int, found: _Found) -> bool | None:
     return machine.is_reproducible and all(machine.equals(a) for a in found.attempts if a.number in contributors)
 
 
-def _train_epochs(training: TrainingLoop, recorder: Recorder, line: Channel, ticket: Ticket) -> None:
+def _train_epochs(training: TrainingLoop, recorder: Recorder, channel: Channel, ticket: Ticket) -> None:
     started_at = time.monotonic()
-    for report in training.epochs(line.step):
+    for report in training.epochs(channel.step):
         seconds = time.monotonic() - started_at
-        line.tell(Stepped(step=training.step))
-        line.tell(Working(on=f"recording epoch {report.epoch}"))
+        channel.tell(Stepped(step=training.step))
+        channel.tell(Working(on=f"recording epoch {report.epoch}"))
         recorded = recorder.record(report, training.state(), seconds)
         diagnosis = recorded.diagnosis
         logger.info("epoch %d took %.2f s: %s, %s", report.epoch, seconds, diagnosis.verdict, diagnosis.reason)

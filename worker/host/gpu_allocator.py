@@ -59,7 +59,7 @@ def make_allocator(worker: str, settings: Settings) -> "GpuAllocator":
     """
     visible = visible_gpus()
     devices = _devices(settings, count_gpus(visible))
-    room = GpuAllocator(
+    allocator = GpuAllocator(
         worker,
         devices,
         read=partial(read_use, visible=visible),
@@ -67,12 +67,12 @@ def make_allocator(worker: str, settings: Settings) -> "GpuAllocator":
         cpu_processes=settings.cpu_processes,
         labels=settings.worker_labels,
     )
-    if settings.gpus is not None and (not devices or room.gpus < len(devices)):
+    if settings.gpus is not None and (not devices or allocator.gpus < len(devices)):
         raise NoSuchGpu(
             f"gpus: '{settings.gpus}', and the driver tells of {count_gpus(visible)} GPUs that this process may use; "
             "see nvidia-smi and CUDA_VISIBLE_DEVICES, or start a worker with --device cpu"
         )
-    return room
+    return allocator
 
 
 def _devices(settings: Settings, count: int) -> dict[int, str]:
@@ -89,8 +89,8 @@ def _devices(settings: Settings, count: int) -> dict[int, str]:
 class Offer:
     """The room that there is at one moment: a `store.scheduling.requirements.Place` for one claim."""
 
-    def __init__(self, room: "GpuAllocator") -> None:
-        self._room = room
+    def __init__(self, allocator: "GpuAllocator") -> None:
+        self._allocator = allocator
         self.share: GpuShare | None = None
         """What the last run that it took would have."""
         self.obstacle: str | None = None
@@ -99,21 +99,21 @@ class Offer:
     @property
     def largest_gpu(self) -> int | None:
         """See `store.scheduling.requirements.Place`."""
-        return self._room.largest_gpu
+        return self._allocator.largest_gpu
 
     @property
     def most_gpus(self) -> int:
         """See `store.scheduling.requirements.Place`."""
-        return self._room.most_gpus
+        return self._allocator.most_gpus
 
     @property
     def labels(self) -> tuple[str, ...]:
         """See `store.scheduling.requirements.Place`."""
-        return self._room.labels
+        return self._allocator.labels
 
     def takes(self, needs: ResourceRequests) -> bool:
         """See `store.scheduling.requirements.Place`."""
-        self.share, self.obstacle = self._room.find(needs)
+        self.share, self.obstacle = self._allocator.find(needs)
         return self.share is not None
 
 

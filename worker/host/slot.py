@@ -49,10 +49,10 @@ class Slot:
         engine: Engine,
         settings: Settings,
         sharing: Sharing = EQUAL,
-        room: GpuAllocator | None = None,
+        allocator: GpuAllocator | None = None,
     ) -> None:
         """`room` is shared by the slots of a worker; without one there are no GPUs that need looking after."""
-        self._room = room or GpuAllocator(
+        self._allocator = allocator or GpuAllocator(
             worker, {}, read=lambda _: None, without_gpu=settings.device, labels=settings.worker_labels
         )
         self._worker, self._train, self._sharing = worker, train, sharing
@@ -103,7 +103,7 @@ class Slot:
         """
         while not self._stopping and (claimed := self._traced_claim()) is not None:
             claim, share = claimed
-            with self._room.holding(share), log_context(run=claim.run_id, attempt=claim.attempt):
+            with self._allocator.holding(share), log_context(run=claim.run_id, attempt=claim.attempt):
                 logger.info("begins")
                 if self._train(claim, self.is_stopping, share):
                     self._rests_until = time.monotonic() + REST_S
@@ -132,10 +132,10 @@ class Slot:
         is_drained = self._describe(self._obstacle)
         if time.monotonic() < self._rests_until:
             return None
-        with self._room.offer() as offer:
+        with self._allocator.offer() as offer:
             with transaction(self._engine) as session:
                 claim = leases.claim(session, self._worker, self._settings.lease_duration, self._sharing, offer)
-            share = None if claim is None else self._room.take(offer)
+            share = None if claim is None else self._allocator.take(offer)
         if claim is None and offer.obstacle != self._obstacle:
             self._describe(offer.obstacle)
         if is_drained and not self._is_drained:
@@ -150,9 +150,9 @@ class Slot:
             workers.describe(
                 session,
                 self._worker,
-                gpus=self._room.most_gpus,
-                gpu_memory=self._room.largest_gpu,
-                labels=self._room.labels,
+                gpus=self._allocator.most_gpus,
+                gpu_memory=self._allocator.largest_gpu,
+                labels=self._allocator.labels,
                 obstacle=obstacle,
             )
             return workers.is_drained(session, self._worker)

@@ -79,8 +79,8 @@ class Scene:
         """What the worker was told."""
         events = self.settings.home / "events"
         with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
-            line = InterruptedLine(commands.fileno(), output.fileno(), interrupt)
-            compare_samples(ticket, line, engine=self.engine, settings=self.settings)
+            channel = InterruptedLine(commands.fileno(), output.fileno(), interrupt)
+            compare_samples(ticket, channel, engine=self.engine, settings=self.settings)
         return [json.loads(event)["on"] for event in events.read_text().splitlines()]
 
     def read(self, ticket: Ticket) -> tuple[Run, EpochEvaluation | None, list[Attempt]]:

@@ -22,10 +22,10 @@ def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any) 
     died: list[tuple[int, int]] = []
 
     def train() -> None:
-        with ProcessGroup(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as crew:
+        with ProcessGroup(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as group:
             other = subprocess.Popen(["sh", "-c", "sleep 0.1; exit 3"], text=True)
-            crew._processes.append(other)
-            threading.Thread(target=crew._watch, args=[1, other]).start()
+            group._processes.append(other)
+            threading.Thread(target=group._watch, args=[1, other]).start()
             raise kind("gone")
 
     with pytest.raises(kind):

@@ -24,9 +24,9 @@ line = Line.over_standard_streams()
 def test_steps_are_reported_a_few_times_a_second(tmp_path: Path) -> None:
     events = tmp_path / "events"
     with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
-        line = Channel(commands.fileno(), output.fileno())
+        channel = Channel(commands.fileno(), output.fileno())
         for step in range(1, 1001):
-            line.step(step)
+            channel.step(step)
     reported = [parse_event(text) for text in events.read_text().splitlines()]
     assert reported[0] == Stepped(step=1)
     assert len(reported) < 100

@@ -57,30 +57,32 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HeldFiles:
 
 
 @pytest.fixture
-def line(files: HeldFiles, tmp_path: Path) -> Iterator[Hearing]:
+def channel(files: HeldFiles, tmp_path: Path) -> Iterator[Hearing]:
     path = tmp_path / "events"
     with Path(os.devnull).open("rb") as commands, path.open("wb") as events:
         yield Hearing(commands.fileno(), events.fileno(), path, files)
 
 
-def test_the_worker_hears_of_a_transfer_that_takes_long(files: HeldFiles, line: Hearing) -> None:
-    artifacts = Artifacts(RetryingFiles(files, line))
+def test_the_worker_hears_of_a_transfer_that_takes_long(files: HeldFiles, channel: Hearing) -> None:
+    artifacts = Artifacts(RetryingFiles(files, channel))
     stored = artifacts.put(b"picture", "image/png")
-    told = line.told()
+    told = channel.told()
     assert len(told) >= OFTEN
     assert told == [Working(on="waiting for the store of files")] * len(told)
     assert artifacts.fetch(stored.sha256).read_bytes() == b"picture"
 
 
-def test_nothing_is_said_of_one_that_does_not(files: HeldFiles, line: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_said_of_one_that_does_not(
+    files: HeldFiles, channel: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retry, "SAY_SO_INTERVAL_S", 60.0)
     files.may_go_on.set()
-    Artifacts(RetryingFiles(files, line)).put(b"picture", "image/png")
-    assert line.told() == []
+    Artifacts(RetryingFiles(files, channel)).put(b"picture", "image/png")
+    assert channel.told() == []
 
 
-def test_a_training_that_waits_for_a_transfer_can_be_stopped(files: HeldFiles, line: Hearing) -> None:
-    line._command = "cancel"
+def test_a_training_that_waits_for_a_transfer_can_be_stopped(files: HeldFiles, channel: Hearing) -> None:
+    channel._command = "cancel"
     with pytest.raises(Stopped, match="cancel"):
-        Artifacts(RetryingFiles(files, line)).put(b"picture", "image/png")
+        Artifacts(RetryingFiles(files, channel)).put(b"picture", "image/png")
     files.may_go_on.set()

@@ -30,21 +30,21 @@ class Machine:
 
     def __init__(self, count: int = 1) -> None:
         self.uses = {number: GpuUse(memory_total=TOTAL, memory_used=0, processes=()) for number in range(count)}
-        self.room = GpuAllocator("w", {n: f"cuda:{n}" for n in self.uses}, read=self.uses.get)
+        self.allocator = GpuAllocator("w", {n: f"cuda:{n}" for n in self.uses}, read=self.uses.get)
 
     def use(self, number: int, used: float, *processes: tuple[int, float | None]) -> None:
         on_it = tuple(Process(id=i, memory=None if m is None else round(m * GB)) for i, m in processes)
         self.uses[number] = GpuUse(memory_total=TOTAL, memory_used=round(used * GB), processes=on_it)
 
     def offer(self, wanted: ResourceRequests) -> Offer:
-        with self.room.offer() as offer:
+        with self.allocator.offer() as offer:
             offer.takes(wanted)
         return offer
 
     def take(self, wanted: ResourceRequests) -> GpuShare:
-        with self.room.offer() as offer:
+        with self.allocator.offer() as offer:
             assert offer.takes(wanted), offer.obstacle
-            return self.room.take(offer)
+            return self.allocator.take(offer)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_run_has_a_gpu_for_itself_unless_it_asks_for_less(machine: Machine) ->
     share = machine.take(WHOLE)
     assert share == GpuShare(device="cuda:0", gpus=(0,), gpu_memory=None)
     assert machine.offer(needs(1)).obstacle == "GPU 0 of worker w trains a run that has it for itself"
-    with machine.room.holding(share):
+    with machine.allocator.holding(share):
         pass
     assert machine.offer(needs(1)).share is not None
 
@@ -96,18 +96,18 @@ def test_a_run_on_several_gpus_has_each_for_itself() -> None:
     assert share == GpuShare(device="cuda:1", more_devices=("cuda:2",), gpus=(1, 2))
     assert machine.offer(WHOLE).share is None
     assert str(machine.offer(both).obstacle).startswith("the next run wants 2 GPUs at once: GPU 0 of worker w trains 1")
-    with machine.room.holding(share):
+    with machine.allocator.holding(share):
         pass
     assert machine.offer(both).share == share
-    with machine.room.holding(small):
+    with machine.allocator.holding(small):
         pass
-    assert machine.room.most_gpus == 3
+    assert machine.allocator.most_gpus == 3
 
 
 def test_without_a_gpu_a_run_may_have_as_many_processes_as_the_setting_says() -> None:
-    room = GpuAllocator("w", {}, read=lambda _: None, without_gpu="auto", cpu_processes=4)
-    assert room.most_gpus == 4
-    assert room.find(ResourceRequests(on_gpu=True, gpu_memory=None, gpus=4)) == (GpuShare(device="auto"), None)
+    allocator = GpuAllocator("w", {}, read=lambda _: None, without_gpu="auto", cpu_processes=4)
+    assert allocator.most_gpus == 4
+    assert allocator.find(ResourceRequests(on_gpu=True, gpu_memory=None, gpus=4)) == (GpuShare(device="auto"), None)
 
 
 def test_where_no_gpu_has_room_each_is_named() -> None:
@@ -183,7 +183,7 @@ def test_a_process_that_cannot_be_seen_is_another_where_we_do_not_train(machine:
 def test_a_driver_that_falls_silent_hinders_nobody(machine: Machine) -> None:
     machine.uses.clear()
     assert machine.offer(WHOLE).share is not None
-    assert machine.room.largest_gpu == TOTAL
+    assert machine.allocator.largest_gpu == TOTAL
 
 
 def test_a_run_on_the_cpu_asks_no_gpu(machine: Machine) -> None:
@@ -215,8 +215,8 @@ def test_the_settings_say_which_gpus_a_worker_has(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    room = make_allocator("w", Settings(**settings))
-    assert [(gpu.number, gpu.device) for gpu in room._gpus] == devices
+    allocator = make_allocator("w", Settings(**settings))
+    assert [(gpu.number, gpu.device) for gpu in allocator._gpus] == devices
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("all", 0), ("0,2", 2), ("5", 2)])

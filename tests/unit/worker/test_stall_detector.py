@@ -10,10 +10,10 @@ PATIENCE = StallLimits(stall_factor=10, stall_minimum=timedelta(seconds=60), sta
 
 def heard(*steps: tuple[float, int]) -> StallDetector:
     """Begun at 0, with steps reported at these times."""
-    silence = StallDetector(PATIENCE, 0)
+    stall_detector = StallDetector(PATIENCE, 0)
     for at, step in steps:
-        silence.hear(Stepped(step=step), at)
-    return silence
+        stall_detector.hear(Stepped(step=step), at)
+    return stall_detector
 
 
 def test_before_the_first_steps_the_start_timeout_counts() -> None:
@@ -23,15 +23,15 @@ def test_before_the_first_steps_the_start_timeout_counts() -> None:
 
 
 def test_a_pace_of_short_steps_gives_the_minimum() -> None:
-    silence = heard((0, 1), (1, 101), (2, 201))
-    assert silence.limit_s() == 60
-    assert not silence.is_stall(62)
-    assert silence.is_stall(62.1)
+    stall_detector = heard((0, 1), (1, 101), (2, 201))
+    assert stall_detector.limit_s() == 60
+    assert not stall_detector.is_stall(62)
+    assert stall_detector.is_stall(62.1)
 
 
 def test_a_pace_of_long_steps_gives_a_multiple_of_their_median() -> None:
-    silence = heard((0, 1), (20, 2), (40, 3), (200, 4))
-    assert silence.limit_s() == 10 * 20
+    stall_detector = heard((0, 1), (20, 2), (40, 3), (200, 4))
+    assert stall_detector.limit_s() == 10 * 20
 
 
 def test_a_report_of_many_steps_counts_as_that_many() -> None:
@@ -39,20 +39,20 @@ def test_a_report_of_many_steps_counts_as_that_many() -> None:
 
 
 def test_other_work_has_no_pace() -> None:
-    silence = heard((0, 1), (1, 2))
-    silence.hear(Working(on="recording epoch 1"), 2)
-    assert silence.limit_s() == 300
-    assert not silence.is_stall(302)
-    silence.hear(Stepped(step=3), 250)
-    assert silence.limit_s() == 60
+    stall_detector = heard((0, 1), (1, 2))
+    stall_detector.hear(Working(on="recording epoch 1"), 2)
+    assert stall_detector.limit_s() == 300
+    assert not stall_detector.is_stall(302)
+    stall_detector.hear(Stepped(step=3), 250)
+    assert stall_detector.limit_s() == 60
 
 
 def test_the_time_of_other_work_is_not_taken_for_a_slow_step() -> None:
-    silence = heard((0, 1), (1, 2))
-    silence.hear(Working(on="recording epoch 1"), 1)
-    silence.hear(Stepped(step=3), 200)
-    silence.hear(Stepped(step=4), 201)
-    assert silence.limit_s() == 60
+    stall_detector = heard((0, 1), (1, 2))
+    stall_detector.hear(Working(on="recording epoch 1"), 1)
+    stall_detector.hear(Stepped(step=3), 200)
+    stall_detector.hear(Stepped(step=4), 201)
+    assert stall_detector.limit_s() == 60
 
 
 @pytest.mark.parametrize("steps", [[(0, 5), (1, 5)], [(0, 5), (1, 4)]])

@@ -44,10 +44,13 @@ class Ward:
 
     @contextlib.contextmanager
     def slots(self, count: int) -> Iterator[None]:
-        room = GpuAllocator("w", {0: "cuda:0"}, read=lambda _: self.use)
+        allocator = GpuAllocator("w", {0: "cuda:0"}, read=lambda _: self.use)
         settings = Settings(poll_interval=timedelta(seconds=0.05))
         slots = Slots(
-            [Slot(n, self._train, engine=self.engine, settings=settings, room=room) for n in slot_names("w", count)]
+            [
+                Slot(n, self._train, engine=self.engine, settings=settings, allocator=allocator)
+                for n in slot_names("w", count)
+            ]
         )
         threads = [threading.Thread(target=slot.run) for slot in slots.slots]
         for thread in threads:
