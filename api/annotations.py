@@ -14,7 +14,7 @@ from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.spec.request import InvalidRequest
 from store import annotations
 from store.core.models import Run
-from store.runs import lifecycle, recording
+from store.runs import lifecycle, records
 
 JSON_LINES = "application/x-ndjson"
 
@@ -36,7 +36,7 @@ def create_label(run_id: RunId, request: LabelRequest, session: Writer, idempote
 
 def _known(session: Session, run: Run, epoch: int | None) -> Diagnosis:
     """The diagnosis that a label is beside."""
-    found = recording.diagnosis(session, run.id, epoch)
+    found = records.diagnosis(session, run.id, epoch)
     if found is not None:
         return found
     if run.epochs_done == 0:

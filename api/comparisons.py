@@ -33,7 +33,7 @@ from store import comparisons
 from store.core.db import reading, transaction
 from store.core.models import Run
 from store.files.local import hash_file
-from store.runs import lifecycle, recording
+from store.runs import lifecycle, records
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_room
 
@@ -168,7 +168,7 @@ def get_ndb_figure_of_evaluation(
     found = comparisons.result(session, run.id)
     if found is None or not found.bins:
         raise NotRecorded("NDB yet" if found is None else "NDB, which its options leave out", "evaluation")
-    images = recording.artifact(session, run.id, "bins", 1)
+    images = records.artifact(session, run.id, "bins", 1)
 
     def draw() -> bytes:
         strip = None if images is None else services.artifacts.get(images.sha256)

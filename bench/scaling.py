@@ -34,8 +34,8 @@ from bench.scaling_streams import measure_streams
 from ganlib.spec.request import RunRequest
 from store.core.db import make_engine, reading, transaction, upgrade
 from store.files.artifacts import StoredArtifact
-from store.runs import leases, lifecycle, logs, recording
-from store.runs.leases import Claim
+from store.runs import claims, endings, leases, lifecycle, logs, recording, records
+from store.runs.claims import Claim
 from store.scheduling import workers
 from store.scheduling.owners import Owner
 from tests.support.api import with_bins
@@ -153,12 +153,12 @@ class SimulatedWorker:
         """As `worker.host.slot.Slot` does."""
         with self._times.measuring("poll"):
             with transaction(engine) as session:
-                leases.requeue_expired(session, 3)
+                endings.requeue_expired(session, 3)
             with transaction(engine, durable=False) as session:
                 workers.describe(session, self._name, gpu_memory=None, obstacle=None)
                 workers.is_drained(session, self._name)
             with self._times.measuring("claim"), transaction(engine) as session:
-                self._claim = leases.claim(session, self._name, LEASE)
+                self._claim = claims.claim(session, self._name, LEASE)
 
     @property
     def _held(self) -> Claim:
@@ -172,7 +172,7 @@ class SimulatedWorker:
             with reading(engine) as session:
                 lifecycle.find(session, claim.run_id)
                 lifecycle.attempts(session, claim.run_id)
-                recording.epochs(session, claim.run_id)
+                records.epochs(session, claim.run_id)
             with transaction(engine) as session:
                 recording.rewind(session, claim.run_id, claim.token, 0)
                 leases.describe_attempt(
@@ -207,11 +207,11 @@ class SimulatedWorker:
             with transaction(engine) as session:
                 run = lifecycle.find(session, claim.run_id)
                 assert run is not None
-                leases.is_out_of_time(session, run)
+                endings.is_out_of_time(session, run)
             with transaction(engine) as session:
                 recording.record_epoch(session, _record(claim, epoch))
                 if epoch == EPOCHS:
-                    leases.finish(session, claim.run_id, claim.token, "succeeded")
+                    endings.finish(session, claim.run_id, claim.token, "succeeded")
 
 
 def _record(claim: Claim, epoch: int) -> recording.EpochRecord:

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from store.core.db import make_engine, transaction, upgrade
-from store.runs import leases, lifecycle, logs
+from store.runs import claims, endings, lifecycle, logs
 from tests.support.store import LEASE, request
 from tests.support.worker import Clinic
 
@@ -39,7 +39,7 @@ def _measure(client: httpx.Client, engine: Engine, pid: int, number: int) -> dic
     with transaction(engine) as session:
         wanted = request()
         lifecycle.create(session, wanted, wanted.resolve())
-        claim = leases.claim(session, "worker-1", LEASE)
+        claim = claims.claim(session, "worker-1", LEASE)
         assert claim is not None
     writer = threading.Thread(target=_write, args=(engine, claim))
     spent, started = _cpu_s(pid), time.perf_counter()
@@ -48,7 +48,7 @@ def _measure(client: httpx.Client, engine: Engine, pid: int, number: int) -> dic
     writer.join()
     seconds = time.perf_counter() - started
     with transaction(engine) as session:
-        leases.finish(session, claim.run_id, claim.token, "failed", error="over")
+        endings.finish(session, claim.run_id, claim.token, "failed", error="over")
     return {
         "clients": number,
         "lines_expected": number * LINES,
@@ -66,7 +66,7 @@ def _cpu_s(pid: int) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def _write(engine: Engine, claim: leases.Claim) -> None:
+def _write(engine: Engine, claim: claims.Claim) -> None:
     """A line every two seconds that says when it was stored."""
     time.sleep(3)  # until all follow
     start = 0

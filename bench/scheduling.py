@@ -32,7 +32,7 @@ from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from store.core.db import make_engine, transaction, upgrade
 from store.core.models import Run
-from store.runs import leases, lifecycle
+from store.runs import claims, endings, lifecycle
 from store.scheduling.accounts import EQUAL, Quota, Sharing
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 from tests.support.servers import postgres
@@ -136,7 +136,7 @@ class Week:
     def _fill(self, users: list[str]) -> None:
         while self._free:
             with transaction(self._engine) as session:
-                claim = leases.claim(session, f"worker-{self._free}", LONG_LEASE)
+                claim = claims.claim(session, f"worker-{self._free}", LONG_LEASE)
                 if claim is None:
                     return
                 user = str(session.get_one(Run, claim.run_id).name)
@@ -156,7 +156,7 @@ class Week:
     def _finish(self) -> None:
         when, run_id, token, user, began = heapq.heappop(self._ending)
         with transaction(self._engine) as session:
-            leases.finish(session, run_id, token, "succeeded")
+            endings.finish(session, run_id, token, "succeeded")
         self.used_s[user] += when - began
         self._free += 1
 
@@ -254,8 +254,8 @@ def cost() -> dict[str, Any]:
         upgrade(engine)
         fill(engine)
         found: dict[str, Any] = {
-            "present": timed(engine, lambda session: leases.claim(session, "worker-1", LONG_LEASE, EQUAL)),
-            "present, with quotas": timed(engine, lambda session: leases.claim(session, "w", LONG_LEASE, limited)),
+            "present": timed(engine, lambda session: claims.claim(session, "worker-1", LONG_LEASE, EQUAL)),
+            "present, with quotas": timed(engine, lambda session: claims.claim(session, "w", LONG_LEASE, limited)),
             "summing up attempts alone": timed(engine, lambda session: session.execute(text(SUMMED_UP)).all(), 20),
         }
         with transaction(engine) as session:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.annotation import LabelRequest
 from ganlib.diagnosis.verdict import Diagnosis
+from store.core.db import clock
 from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import Annotation, Run
 from store.core.pages import decode_cursor, encode_cursor
-from store.runs.lifecycle import MAX_PAGE, clock, hash_request, new_id
+from store.runs.lifecycle import MAX_PAGE, hash_request, new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

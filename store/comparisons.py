@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 
 from ganlib.records import EpochEvaluation
 from ganlib.spec.run import ComparisonSpec, spec_hash
+from store.core.db import clock
 from store.core.errors import ComparisonNotFound
 from store.core.models import Run, Status
-from store.runs.lifecycle import Page, ask_to_stop, clock, find, hash_request, insert, made_with, new_id, page_of
-from store.runs.recording import evaluations
+from store.runs.lifecycle import Page, ask_to_stop, find, hash_request, insert, made_with, new_id, page_of
+from store.runs.records import evaluations
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
 

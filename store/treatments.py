@@ -29,9 +29,10 @@ from ganlib.records import EpochEvaluation
 from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
 from ganlib.spec.run import RunSpec, UploadChoice
 from store import uploads
+from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
 from store.core.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
-from store.runs.lifecycle import ask_to_stop, clock, get_locked, hash_request, new_id, new_run
+from store.runs.lifecycle import ask_to_stop, get_locked, hash_request, new_id, new_run
 from store.runs.lifecycle import get as get_run
 from store.scheduling.owners import Owner
 

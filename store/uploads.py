@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from store.core.db import clock
 from store.core.errors import UploadInUse, UploadNotFound
 from store.core.models import FINAL_STATUSES, Run, Upload, UploadKind
 from store.files.artifacts import Artifacts, StoredArtifact
-from store.runs.lifecycle import clock
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
 

@@ -8,7 +8,7 @@ from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
 from api.requests import DiagnosisQuery, RulesetQuery
 from api.runs.record_schemas import DiagnosisList, DiagnosisView
-from store.runs import recording, rediagnosis
+from store.runs import records, rediagnosis
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
 
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
 @router.get("", responses=documented(404, 422))
 def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[DiagnosisQuery, Query()]) -> DiagnosisView:
     """Read the verdict up to an epoch, with its findings and remedies, by the newest ruleset that has judged it."""
-    diagnosis = recording.diagnosis(session, run.id, query.epoch, query.ruleset)
+    diagnosis = records.diagnosis(session, run.id, query.epoch, query.ruleset)
     if diagnosis is None:
-        raise NotRecorded(_missing(query, recording.rulesets(session, run.id)))
+        raise NotRecorded(_missing(query, records.rulesets(session, run.id)))
     return DiagnosisView.of(run.id, diagnosis)
 
 
@@ -34,7 +34,7 @@ def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
 @router.get("/history", responses=documented(404, 422))
 def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[RulesetQuery, Query()]) -> DiagnosisList:
     """List the verdict after each epoch, by one ruleset, or each by the newest that has judged it."""
-    found = recording.diagnoses(session, run.id, query.ruleset)
+    found = records.diagnoses(session, run.id, query.ruleset)
     return DiagnosisList(items=[DiagnosisView.of(run.id, diagnosis) for diagnosis in found])
 
 

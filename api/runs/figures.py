@@ -14,7 +14,7 @@ from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.plots.losses import loss_figure
 from store.core.models import Run
-from store.runs import recording
+from store.runs import records
 from store.runs.series import read_steps
 
 MEDIA_TYPES: dict[FigureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
@@ -46,9 +46,9 @@ def get_ndb_figure(
 ) -> Response:
     """Draw the NDB bins of an epoch: shares of the training data and of the fakes, and the bins' mean images."""
     evaluation = find_ndb(session, run.id, query.epoch)
-    images = recording.artifact(session, run.id, "bins", evaluation.epoch)
+    images = records.artifact(session, run.id, "bins", evaluation.epoch)
     if evaluation.epoch == 0 and evaluation.space != "discriminator":
-        images = recording.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
+        images = records.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
 
     def draw() -> bytes:
         strip = None if images is None else services.artifacts.get(images.sha256)

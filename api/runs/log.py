@@ -112,7 +112,7 @@ def _look(services: Services, run_id: str, number: int, after: int) -> _Look:
     with db.reading(services.engine) as session:
         attempt = _choose(lifecycle.attempts(session, run_id), number)
         part = logs.read(session, run_id, number, after)
-        is_complete = attempt.ended_at is not None and lifecycle.clock(session) - attempt.ended_at >= LAST_WORDS_S
+        is_complete = attempt.ended_at is not None and db.clock(session) - attempt.ended_at >= LAST_WORDS_S
     return _Look(part=part, outcome=attempt.outcome, is_complete=is_complete)
 
 

@@ -10,7 +10,7 @@ from api.errors import NotRecorded, documented
 from api.requests import EpochQuery
 from api.runs.record_schemas import NdbView
 from ganlib.records import EpochEvaluation
-from store.runs import recording
+from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
 
@@ -27,7 +27,7 @@ def find_ndb(session: Session, run_id: str, epoch: int | None) -> EpochEvaluatio
     Raises:
         NotRecorded: there is none.
     """
-    wanted = [e for e in recording.evaluations(session, run_id) if e.bins and epoch in {None, e.epoch}]
+    wanted = [e for e in records.evaluations(session, run_id) if e.bins and epoch in {None, e.epoch}]
     if not wanted:
         raise NotRecorded("NDB yet" if epoch is None else f"NDB of epoch {epoch}")
     return wanted[-1]

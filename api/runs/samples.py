@@ -7,7 +7,7 @@ from api.errors import NotRecorded, documented
 from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
 from api.runs.record_schemas import SampleList, SampleView
 from store.core.models import FINAL_STATUSES
-from store.runs import recording
+from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
 
@@ -15,13 +15,13 @@ router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
 @router.get("", responses=documented(404))
 def list_samples(run: FoundRun, session: Reader) -> SampleList:
     """List the epochs that have a picture."""
-    return SampleList(items=[SampleView.of(artifact) for artifact in recording.artifacts(session, run.id, "samples")])
+    return SampleList(items=[SampleView.of(artifact) for artifact in records.artifacts(session, run.id, "samples")])
 
 
 @router.get("/{epoch}", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)})
 def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: ServicesDep, request: Request) -> Response:
     """Look at an epoch's samples."""
-    artifact = recording.artifact(session, run.id, "samples", epoch)
+    artifact = records.artifact(session, run.id, "samples", epoch)
     if artifact is None:
         raise NotRecorded(f"samples of epoch {epoch}")
     return image_response(

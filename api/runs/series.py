@@ -13,7 +13,7 @@ from api.requests import SeriesQuery
 from api.runs.record_schemas import ColumnView, SeriesView
 from ganlib.records import STEP_COLUMNS
 from store.core.models import Run
-from store.runs import recording
+from store.runs import records
 from store.runs.series import Buckets, downsample, read_steps
 
 COLUMNS = (*STEP_COLUMNS, "d_loss")
@@ -51,7 +51,7 @@ def _steps(session: Session, run: Run, first: int, last: int) -> Numbered:
 
 def _epochs(session: Session, run: Run, first: int, last: int) -> Numbered:
     """First steps [n] of the epochs that have a step from `first` to `last`, and their means [n, len(COLUMNS)]."""
-    rows = [e for e in recording.epochs(session, run.id) if e.first_step < last and e.first_step + e.num_steps >= first]
+    rows = [e for e in records.epochs(session, run.id) if e.first_step < last and e.first_step + e.num_steps >= first]
     means = [[np.nan if row.means.get(name) is None else row.means[name] for name in COLUMNS] for row in rows]
     return np.array([row.first_step + 1 for row in rows], np.int64), np.array(means, np.float32).reshape(
         -1, len(COLUMNS)

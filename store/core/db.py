@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine, event, make_url, text
+from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
@@ -203,3 +203,8 @@ def _require_known(revision: str | None) -> str:
     if revision is not None and revision not in known:
         raise DatabaseTooNew(revision, known[0])
     return known[0]
+
+
+def clock(session: Session) -> float:
+    """The database's clock, in seconds since 1970."""
+    return session.scalars(select(now())).one()

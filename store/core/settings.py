@@ -16,7 +16,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from ganlib.spec.worker_tags import WorkerTags
-from store.scheduling.workers import ALIVE_FOR
+
+ALIVE_FOR = timedelta(seconds=30)
+"""A worker that was heard of within this is alive: three missed heartbeats of the default settings."""
 
 
 def _from_seconds(value: Any) -> Any:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from store.core.db import now
 from store.core.models import STATUSES, Attempt, AttemptOutcome, Epoch, GpuReading, Kind, Run, Status, WorkerRow
+from store.core.settings import ALIVE_FOR
 from store.scheduling import gpu_readings
-from store.scheduling.workers import ALIVE_FOR
 
 EPOCH_WINDOW_S = 3600.0
 MOST_EPOCHS = 10_000

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
+from store.core.db import clock
 from store.core.errors import BatchNotFound, IdempotencyConflict
 from store.core.models import Batch
-from store.runs.lifecycle import clock, hash_request, new_id, new_run
+from store.runs.lifecycle import hash_request, new_id, new_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
 

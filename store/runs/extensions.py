@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec, UploadChoice, spec_hash
 from store import uploads
+from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound
 from store.core.models import Attempt, Epoch, Run, Status, Treatment
 from store.runs.attempts import TIME_LIMIT
-from store.runs.lifecycle import clock, get_locked
+from store.runs.lifecycle import get_locked
 
 EXTENDABLE: tuple[Status, ...] = ("succeeded", "halted")
 UNREADABLE = "CheckpointUnreadable"

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.spec.request import Document, RunRequest
 from ganlib.spec.run import RunSpec, spec_hash
-from store.core.db import now
+from store.core.db import clock, now
 from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import FINAL_STATUSES, Attempt, Kind, Run, Status, Treatment
 from store.core.pages import decode_cursor, encode_cursor
@@ -131,11 +131,6 @@ def note_request(made: Iterable[Run], request_id: str) -> bool:
 def new_id() -> str:
     """16 random hex digits."""
     return secrets.token_hex(8)
-
-
-def clock(session: Session) -> float:
-    """The database's clock, in seconds since 1970."""
-    return session.scalars(select(now())).one()
 
 
 def hash_request(*requests: BaseModel) -> str:

@@ -1,4 +1,4 @@
-"""Pausing runs and resuming them: what people ask for. What a training does with it is in `leases.pause`."""
+"""Pausing runs and resuming them: what people ask for. What a training does with it is in `endings.pause`."""
 
 from sqlalchemy import ColumnElement, case, update
 from sqlalchemy.orm import Session

@@ -11,7 +11,7 @@ from ganlib.spec.run import RunSpec
 from store.core.db import reading, transaction
 from store.core.errors import RunNotOver
 from store.core.models import FINAL_STATUSES, DiagnosisRow, Run
-from store.runs import lifecycle, recording
+from store.runs import lifecycle, recording, records
 from store.runs.leases import update_run
 
 
@@ -30,8 +30,8 @@ def rediagnose(engine: Engine, run_id: str) -> Diagnosis | None:
         if run.status not in FINAL_STATUSES:
             raise RunNotOver(run_id, run.status)
         if _is_judged(session, run):
-            return recording.diagnosis(session, run_id, ruleset=RULESET)
-        history, spec = recording.history(session, run_id), _spec_of(run)
+            return records.diagnosis(session, run_id, ruleset=RULESET)
+        history, spec = records.history(session, run_id), _spec_of(run)
     found = list(replay(history, spec))
     with transaction(engine) as session:
         _store(session, run_id, found)
@@ -61,4 +61,4 @@ def _store(session: Session, run_id: str, found: list[Diagnosis]) -> None:
     session.execute(delete(DiagnosisRow).where(*same))
     session.add_all(recording.diagnosis_row(run_id, diagnosis) for diagnosis in found)
     session.flush()
-    update_run(session, Run.id == run_id, **recording.summary(recording.diagnosis(session, run_id)))
+    update_run(session, Run.id == run_id, **recording.summary(records.diagnosis(session, run_id)))

@@ -1,6 +1,6 @@
 """Runs of low priority give way to queued ones of a higher: they are asked here, and do so with their next epoch.
 
-    running ─ask→ running, gives_way_to another ─leases.pause→ queued, at its old place
+    running ─ask→ running, gives_way_to another ─endings.pause→ queued, at its old place
 
 Asked is the run of the lowest priority; among equals the one whose last checkpoint is youngest, then the youngest. Each
 queued run is given way to by one at a time, and waits its whole patience again before the next is asked.

@@ -10,13 +10,12 @@ from sqlalchemy.orm import Session
 from store.core.db import now
 from store.core.errors import WorkerNotFound
 from store.core.models import Drain, Run, WorkerRow
+from store.core.settings import ALIVE_FOR
 from store.scheduling.owners import insert_new
 from store.scheduling.requirements import suits
 
 EVERY_WORKER = "*"
 """Name in `drains` that stands for all; no worker has it."""
-ALIVE_FOR = timedelta(seconds=30)
-"""A worker that was heard of within this is alive: three missed heartbeats of its default settings."""
 FORGOTTEN_AFTER = timedelta(days=1)
 """A worker that was not heard of for longer is gone for good: names with process ids never come again."""
 

@@ -19,7 +19,7 @@ from store.core.models import Run
 from store.core.settings import Settings
 from store.files.backends import open_artifacts
 from store.runs import recording
-from store.runs.leases import Claim
+from store.runs.claims import Claim
 from tests.support import store
 from tests.support.comparison import create_comparison
 from tests.support.store import STEPS, claim_run, diagnosis, epoch_record, evaluation

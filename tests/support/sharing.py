@@ -3,9 +3,10 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from store.core.db import clock
 from store.core.models import Attempt, OwnerRow, Run, WorkerRow
-from store.runs import leases
-from store.runs.lifecycle import clock, create
+from store.runs import claims
+from store.runs.lifecycle import create
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL, Quota, Sharing
 from store.scheduling.owners import Owner, ensure
@@ -43,7 +44,7 @@ def used(session: Session, owner: Owner) -> float:
 
 def claim_users(session: Session, number: int, sharing: Sharing = EQUAL) -> list[str]:
     """Whose runs are claimed, one after the other."""
-    claimed = (leases.claim(session, f"worker-{n}", LEASE, sharing) for n in range(number))
+    claimed = (claims.claim(session, f"worker-{n}", LEASE, sharing) for n in range(number))
     return [session.get_one(Run, claim.run_id).user for claim in claimed if claim is not None]
 
 

@@ -13,7 +13,7 @@ from ganlib.records import STEP_COLUMNS, EpochEvaluation
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from store.core.models import Run
-from store.runs.leases import Claim, claim
+from store.runs.claims import Claim, claim
 from store.runs.lifecycle import attempts, create
 from store.runs.recording import EpochRecord
 

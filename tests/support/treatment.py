@@ -8,8 +8,9 @@ from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
 from ganlib.spec.request import TreatmentRequest
 from store import treatments
 from store.core.models import Run, Treatment
-from store.runs import leases
-from store.runs.leases import Claim, Outcome, claim
+from store.runs import endings
+from store.runs.claims import Claim, claim
+from store.runs.endings import Outcome
 from store.runs.lifecycle import create
 from store.runs.recording import record_epoch
 from tests.support.store import LEASE, epoch_record, request
@@ -65,7 +66,7 @@ def end(
     """Brings the queued run to its end."""
     claimed = take(session, run_id)
     record(session, claimed, *names, epochs=epochs, **how)
-    leases.finish(session, run_id, claimed.token, outcome)
+    endings.finish(session, run_id, claimed.token, outcome)
 
 
 def last_try(session: Session, treatment_id: str) -> Run:

@@ -20,8 +20,7 @@ from ganlib.spec.request import RunRequest
 from store.core.db import make_engine, reading, transaction, upgrade
 from store.core.models import FINAL_STATUSES, Attempt, Epoch, Run
 from store.core.settings import Settings
-from store.runs import leases, lifecycle
-from store.runs import recording as epochs
+from store.runs import claims, endings, lifecycle, records
 from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running
@@ -133,17 +132,17 @@ class Clinic:
     def epochs(self, run_id: str) -> list[Epoch]:
         """The run's epochs."""
         with reading(self.engine) as session:
-            return epochs.epochs(session, run_id)
+            return records.epochs(session, run_id)
 
     def numbers(self, run_id: str) -> dict[str, Any]:
         """Everything that an undisturbed run of the same spec has bit for bit alike."""
         with reading(self.engine) as session:
             return {
-                "epochs": [(e.epoch, e.first_step, e.num_steps, e.means) for e in epochs.epochs(session, run_id)],
+                "epochs": [(e.epoch, e.first_step, e.num_steps, e.means) for e in records.epochs(session, run_id)],
                 "steps": read_steps(session, run_id).tobytes(),
-                "evaluations": [e.to_json() for e in epochs.evaluations(session, run_id)],
-                "diagnoses": [d.to_json() for d in epochs.diagnoses(session, run_id)],
-                "samples": [(a.epoch, a.sha256) for a in epochs.artifacts(session, run_id, "samples")],
+                "evaluations": [e.to_json() for e in records.evaluations(session, run_id)],
+                "diagnoses": [d.to_json() for d in records.diagnoses(session, run_id)],
+                "samples": [(a.epoch, a.sha256) for a in records.artifacts(session, run_id, "samples")],
             }
 
 
@@ -186,12 +185,12 @@ def queue_run(engine: Engine, spec: dict[str, Any], settings: dict[str, Any], pr
 def claim_next(engine: Engine) -> Ticket:
     """The ticket of the next run, which must be queued."""
     with transaction(engine) as session:
-        claimed = leases.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE)
     assert claimed is not None
     return ticket_of(claimed)
 
 
-def ticket_of(claimed: leases.Claim) -> Ticket:
+def ticket_of(claimed: claims.Claim) -> Ticket:
     """The ticket that a worker gives its training process for a claim."""
     return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
 
@@ -217,7 +216,7 @@ def train_here(
             train(ticket, line, engine=engine, settings=settings)
         except Stopped:
             with transaction(engine) as session:
-                leases.hand_over(session, ticket.run_id, ticket.token)
+                endings.hand_over(session, ticket.run_id, ticket.token)
             raise
     return [json.loads(event) for event in events.read_text().splitlines()]
 

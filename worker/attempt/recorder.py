@@ -27,8 +27,8 @@ from store.core.db import reading, transaction
 from store.core.models import ArtifactKind
 from store.core.settings import Settings
 from store.files.artifacts import Artifacts, StoredArtifact
-from store.runs import leases, lifecycle, recording
-from store.runs.leases import Outcome
+from store.runs import endings, lifecycle, recording
+from store.runs.endings import Outcome
 from store.runs.recording import EpochRecord
 from worker.attempt.checkpoints import Checkpoints
 from worker.attempt.out_of_memory import evaluating
@@ -191,9 +191,9 @@ class Recorder:
             run = lifecycle.find(session, self._ticket.run_id)
             if run is None:
                 return None
-            if leases.is_out_of_time(session, run):
+            if endings.is_out_of_time(session, run):
                 return "out of time"
-            return "paused" if leases.should_pause(session, run) else None
+            return "paused" if endings.should_pause(session, run) else None
 
         return look_up(self._engine, look)
 
@@ -221,11 +221,11 @@ class Recorder:
         def write(session: Session) -> bool:
             recording.record_epoch(session, record)
             if ending == "paused":
-                return leases.pause(session, record.run_id, record.token) is not None
+                return endings.pause(session, record.run_id, record.token) is not None
             if ending == "out of time":
-                leases.time_out(session, record.run_id, record.token)
+                endings.time_out(session, record.run_id, record.token)
             elif ending is not None:
-                leases.finish(session, record.run_id, record.token, ending)
+                endings.finish(session, record.run_id, record.token, ending)
             return False
 
         return persist(self._engine, write)

@@ -38,7 +38,7 @@ from store.files.backends import artifact_files, checkpoint_files, uploaded_file
 from store.files.local import Files, room_in
 from store.operations.logging import configure_logging
 from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
-from store.runs import leases, lifecycle
+from store.runs import leases, lifecycle, records
 from store.runs import recording as epochs
 from store.runs.extensions import extended_after, specs_before
 from worker.attempt.channel import Channel, Stopped
@@ -214,7 +214,7 @@ def _read(engine: Engine, run_id: str) -> _Found:
         return _Found(
             spec=RunSpec.model_validate(run.spec),
             attempts=lifecycle.attempts(session, run_id),
-            epochs=epochs.epochs(session, run_id),
+            epochs=records.epochs(session, run_id),
             healthy_epochs=treatments.healthy_epochs(session, run_id),
             warm_start=None if run.warm_start is None else WarmStart(**run.warm_start),
             extended_from=run.extended_from,
@@ -243,7 +243,7 @@ def _load_state(checkpoints: Checkpoints, run_id: str, found: _Found) -> Trainin
 
 def _warm_start(training: TrainingLoop, chosen: WarmStart, engine: Engine, files: Files) -> None:
     """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
-    sha256 = look_up(engine, lambda session: epochs.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint))
+    sha256 = look_up(engine, lambda session: records.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint))
     try:
         state = load_checkpoint(files, chosen.run_id, chosen.checkpoint, sha256)
     except CheckpointUnreadable as error:
@@ -282,7 +282,7 @@ def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: 
             resumed_from_epoch=epoch or None,
             identical=_is_identical(machine, epoch, found),
         )
-        return epochs.history(session, ticket.run_id)
+        return records.history(session, ticket.run_id)
 
     return persist(engine, write)
 

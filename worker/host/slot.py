@@ -14,8 +14,8 @@ from store.core.errors import DatabaseUnavailable
 from store.core.settings import Settings
 from store.operations import tracing
 from store.operations.logging import log_context
-from store.runs import leases
-from store.runs.leases import Claim
+from store.runs import claims, endings
+from store.runs.claims import Claim
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL, Sharing
 from worker.host.gpu_allocator import GpuAllocator, GpuShare
@@ -125,7 +125,7 @@ class Slot:
 
     def _claim(self) -> tuple[Claim, GpuShare] | None:
         with transaction(self._engine) as session:
-            lost = leases.requeue_expired(session, self._settings.max_attempts)
+            lost = endings.requeue_expired(session, self._settings.max_attempts)
         for run_id in lost:
             with log_context(run=run_id):
                 logger.warning("was lost by its worker")
@@ -134,7 +134,7 @@ class Slot:
             return None
         with self._allocator.offer() as offer:
             with transaction(self._engine) as session:
-                claim = leases.claim(session, self._worker, self._settings.lease_duration, self._sharing, offer)
+                claim = claims.claim(session, self._worker, self._settings.lease_duration, self._sharing, offer)
             share = None if claim is None else self._allocator.take(offer)
         if claim is None and offer.obstacle != self._obstacle:
             self._describe(offer.obstacle)

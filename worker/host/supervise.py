@@ -21,8 +21,9 @@ from store.core.db import transaction
 from store.core.errors import DatabaseUnavailable, LeaseLost
 from store.core.settings import Settings
 from store.operations import tracing
-from store.runs import leases
-from store.runs.leases import Claim, RenewResult
+from store.runs import endings, leases
+from store.runs.claims import Claim
+from store.runs.leases import RenewResult
 from worker.host.attempt_log import AttemptLog
 from worker.host.gpu_allocator import GpuShare
 from worker.host.process import TrainingProcess
@@ -139,16 +140,16 @@ def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None
     with transaction(engine) as session:
         match end:
             case End(reason="cancelled"):
-                leases.finish(session, run_id, token, "cancelled")
+                endings.finish(session, run_id, token, "cancelled")
             case End(failure=Failed(kind=kind, error=error, is_final=True)):
-                leases.finish(session, run_id, token, "failed", error=error, error_kind=kind)
+                endings.finish(session, run_id, token, "failed", error=error, error_kind=kind)
             case End(reason="out of time"):
-                leases.time_out(session, run_id, token)
+                endings.time_out(session, run_id, token)
             case End(reason="stopped" | "paused" as reason):  # it becomes paused where that is still asked for
-                leases.hand_over(session, run_id, token, was_to_pause=reason == "paused")
+                endings.hand_over(session, run_id, token, was_to_pause=reason == "paused")
             case _:
                 kind, error = describe_loss(end)
-                leases.requeue(session, run_id, token, error=error, error_kind=kind, max_attempts=max_attempts)
+                endings.requeue(session, run_id, token, error=error, error_kind=kind, max_attempts=max_attempts)
 
 
 def describe_loss(end: End) -> tuple[str, str]:

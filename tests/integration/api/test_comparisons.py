@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from store import comparisons
 from store.core.db import reading, transaction
 from store.files.artifacts import LocalArtifacts
-from store.runs import leases
+from store.runs import endings
 from tests.support.api import Service, make_service, record, record_comparison
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run
@@ -135,7 +135,7 @@ def test_an_evaluation_that_failed_says_why(service: Service) -> None:
     with transaction(service.engine) as session:
         evaluation_id = create_comparison(session).id
         claim = claim_run(session)
-        leases.finish(session, evaluation_id, claim.token, "failed", error="no luck", error_kind="Luck")
+        endings.finish(session, evaluation_id, claim.token, "failed", error="no luck", error_kind="Luck")
     view = service.client.get(f"{PATH}/{evaluation_id}").json()
     assert (view["status"], view["error"], view["error_kind"], view["evaluation"]) == (
         "failed",

@@ -6,7 +6,7 @@ from typing import Any
 from store import annotations
 from store.core.db import reading, transaction
 from store.files.backends import checkpoint_files
-from store.runs import leases, recording
+from store.runs import endings, records
 from tests.support.api import PICTURE, Service, record
 from tests.support.store import create_run
 
@@ -20,7 +20,7 @@ def finished(service: Service) -> str:
     for picture in service.settings.artifacts.rglob("*/*"):
         os.utime(picture, (1.0, 1.0))
     with transaction(service.engine) as session:
-        leases.finish(session, recorded.id, recorded.claim.token, "succeeded")
+        endings.finish(session, recorded.id, recorded.claim.token, "succeeded")
     return recorded.id
 
 
@@ -40,7 +40,7 @@ def test_a_picture_that_another_run_has_too_stays(service: Service) -> None:
     assert service.client.delete(f"/v1/runs/{deleted}").status_code == 204
     assert service.client.get(f"/v1/runs/{other}/samples/1").content == PICTURE % 1
     with reading(service.engine) as session:
-        assert len(recording.artifacts(session, other, "samples")) == 1
+        assert len(records.artifacts(session, other, "samples")) == 1
     assert len(list(checkpoint_files(service.settings).entries())) == 1
 
 

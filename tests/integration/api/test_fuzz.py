@@ -14,7 +14,7 @@ from schemathesis.checks import load_all_checks, negative_data_rejection, positi
 
 from api.openapi import openapi_document
 from store.core.db import make_engine, transaction
-from store.runs import leases
+from store.runs import endings
 from tests.support.api import TOKEN, make_service, record, record_comparison
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -51,7 +51,7 @@ def target(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory)
     service = make_service(engine, home)
     run, over = record(service), record(service)
     with transaction(engine) as session:
-        leases.finish(session, over.id, over.claim.token, "succeeded")
+        endings.finish(session, over.id, over.claim.token, "succeeded")
     load_all_checks()
     schema = schemathesis.openapi.from_dict(service.app.openapi())
     schema.app = service.app

@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from api.runs import log as api_run_logs
 from store.core.db import transaction
-from store.runs import leases, logs
-from store.runs.leases import Claim
+from store.runs import claims, endings, logs
+from store.runs.claims import Claim
 from tests.support.api import Service
 from tests.support.store import claim_run
 
@@ -26,7 +26,7 @@ def log(service: Service, claim: Claim, start: int, content: bytes) -> None:
 
 def end(service: Service, claim: Claim) -> None:
     with transaction(service.engine) as session:
-        leases.finish(session, claim.run_id, claim.token, "failed", error="no data", error_kind="DatasetUnavailable")
+        endings.finish(session, claim.run_id, claim.token, "failed", error="no data", error_kind="DatasetUnavailable")
 
 
 def get(service: Service, claim: Claim, **query: Any) -> Any:
@@ -62,8 +62,8 @@ def test_a_log_is_plain_text_of_whole_lines(service: Service, claim: Claim) -> N
 def test_each_attempt_has_its_own_log(service: Service, claim: Claim) -> None:
     log(service, claim, 0, b"first\n")
     with transaction(service.engine) as session:
-        leases.hand_over(session, claim.run_id, claim.token)
-        second = leases.claim(session, "another", service.settings.lease_duration)
+        endings.hand_over(session, claim.run_id, claim.token)
+        second = claims.claim(session, "another", service.settings.lease_duration)
     assert second is not None
     log(service, second, 0, b"second\n")
     assert get(service, claim).text == "second\n"

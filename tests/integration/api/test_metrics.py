@@ -16,7 +16,7 @@ from api.app import create_app
 from store.core.db import transaction
 from store.core.models import AttemptOutcome, Run
 from store.core.settings import Settings
-from store.runs import leases
+from store.runs import endings
 from store.scheduling import gpu_readings
 from store.scheduling.gpu_readings import Gpu
 from tests.support.api import TOKEN, Service, make_service, record
@@ -73,7 +73,7 @@ def test_a_run_that_comes_back_into_the_queue_has_waited_since_then(service: Ser
         run = create_run(session)
         run.created_at -= 3600
         claimed = claim_run(session)
-        leases.hand_over(session, run.id, claimed.token)
+        endings.hand_over(session, run.id, claimed.token)
     text = scrape(service)
     assert value(text, "ganclinic_queue_oldest_seconds", kind="training", priority="0") < 60
 
@@ -81,12 +81,12 @@ def test_a_run_that_comes_back_into_the_queue_has_waited_since_then(service: Ser
 def test_epochs_attempts_and_lost_leases_are_counted(service: Service) -> None:
     recorded = record(service, 3)
     with transaction(service.engine) as session:
-        leases.finish(session, recorded.id, recorded.claim.token, "succeeded")
+        endings.finish(session, recorded.id, recorded.claim.token, "succeeded")
         lost = claim_run(session)
         expire_lease(session, lost.run_id)
-        assert leases.requeue_expired(session, 3) == [lost.run_id]
+        assert endings.requeue_expired(session, 3) == [lost.run_id]
         died = claim_run(session)
-        leases.requeue(session, died.run_id, died.token, error="killed", error_kind="TrainingDied", max_attempts=3)
+        endings.requeue(session, died.run_id, died.token, error="killed", error_kind="TrainingDied", max_attempts=3)
     text = scrape(service)
     assert value(text, "ganclinic_epochs") == 3
     assert value(text, "ganclinic_attempts", outcome="succeeded") == 1
@@ -103,7 +103,7 @@ def test_a_comparison_makes_no_epoch(service: Service) -> None:
         claimed = claim_run(session)
         assert claimed.run_id == made.id
         session.execute(update(Run).where(Run.id == made.id).values(epochs_done=1))
-        leases.finish(session, made.id, claimed.token, "succeeded")
+        endings.finish(session, made.id, claimed.token, "succeeded")
     text = scrape(service)
     assert value(text, "ganclinic_epochs") == 2
     assert value(text, "ganclinic_runs", kind="comparison", status="succeeded") == 1

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from store.core.db import transaction
 from store.core.errors import PriorityNotAllowed
-from store.runs import leases
+from store.runs import claims
 from store.runs.lifecycle import get
 from store.scheduling.accounts import EQUAL, Caller, Quota, Sharing, hash_token
 from store.scheduling.owners import Owner
@@ -40,8 +40,8 @@ def test_a_run_of_higher_priority_is_claimed_first(service: Service) -> None:
     }
     assert service.client.get(f"/v1/runs/{made[5]}").json()["priority"] == 5
     with transaction(service.engine) as session:
-        claims = [leases.claim(session, "worker-1", LEASE) for _ in made]
-        assert [get(session, claim.run_id).priority for claim in claims if claim is not None] == [100, 5, 0, -100]
+        taken = [claims.claim(session, "worker-1", LEASE) for _ in made]
+        assert [get(session, claim.run_id).priority for claim in taken if claim is not None] == [100, 5, 0, -100]
 
 
 @pytest.mark.parametrize("priority", [101, -101, 0.5, "high", None])

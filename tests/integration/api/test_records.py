@@ -15,7 +15,7 @@ from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.records import STEP_COLUMNS, EpochEvaluation
 from store.core.db import transaction
 from store.files.artifacts import LocalArtifacts
-from store.runs.leases import finish
+from store.runs.endings import finish
 from store.runs.recording import diagnosis_row
 from tests.support.api import PICTURE, Recorded, Service, record
 from tests.support.store import STEPS, create_run, diagnosis

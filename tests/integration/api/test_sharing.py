@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from store.core.db import transaction
-from store.runs import extensions, leases, pauses
+from store.runs import claims, endings, extensions, pauses
 from store.scheduling import workers
 from store.scheduling.accounts import InvalidTokensFile, hash_token
 from store.scheduling.owners import Owner
@@ -133,7 +133,7 @@ def finish_claimed(session: Session, run_id: str) -> None:
     """Brings the run, the only one that is queued, to its end."""
     claimed = take(session, run_id)
     record(session, claimed, "mode collapse")
-    leases.finish(session, run_id, claimed.token, "succeeded")
+    endings.finish(session, run_id, claimed.token, "succeeded")
 
 
 @pytest.mark.parametrize(("path", "body"), [("/v1/runs", RUN), ("/v1/batches", {"runs": [RUN, RUN]})])
@@ -374,10 +374,10 @@ def test_workers_are_listed_and_drained_by_administrators(shared: Service) -> No
     assert worker.items() >= {"name": "worker-1", "is_alive": True, "is_drained": True, "run_id": None}.items()
     assert worker["labels"] == ["h100"]
     with transaction(shared.engine) as session:
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
     shared.client.delete("/v1/workers/worker-1/drain")
     with transaction(shared.engine) as session:
-        assert leases.claim(session, "worker-1", LEASE) is not None
+        assert claims.claim(session, "worker-1", LEASE) is not None
 
 
 def test_health_says_that_the_service_is_drained(service: Service) -> None:

@@ -12,8 +12,8 @@ from bench.chaos.witness import PostgresWitness, SqliteWitness, Witness
 from store.core.db import make_engine, transaction, upgrade
 from store.core.models import Run
 from store.files.artifacts import StoredArtifact
-from store.runs import leases
-from store.runs.leases import claim
+from store.runs import endings
+from store.runs.claims import claim
 from store.runs.recording import record_epoch
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease
 
@@ -60,7 +60,7 @@ def end_undisturbed(engine: Engine) -> str:
         with transaction(engine) as session:
             record_epoch(session, epoch_record(claimed, epoch, artifacts={"samples": SAMPLES}))
     with transaction(engine) as session:
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
     return claimed.run_id
 
 
@@ -74,7 +74,7 @@ def end_after_a_loss(engine: Engine) -> str:
         record_epoch(session, epoch_record(first, 1, artifacts={"samples": SAMPLES}))
         expire_lease(session, run_id)
     with transaction(engine) as session:
-        leases.requeue_expired(session, 3)
+        endings.requeue_expired(session, 3)
     with transaction(engine) as session:
         second = claim(session, "worker-2", LEASE)
     assert second is not None
@@ -82,7 +82,7 @@ def end_after_a_loss(engine: Engine) -> str:
         with transaction(engine) as session:
             record_epoch(session, epoch_record(second, epoch, artifacts={"samples": SAMPLES}))
     with transaction(engine) as session:
-        leases.finish(session, run_id, second.token, "succeeded")
+        endings.finish(session, run_id, second.token, "succeeded")
     return run_id
 
 

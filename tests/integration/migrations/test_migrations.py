@@ -16,10 +16,11 @@ from store.core.db import current_revision, make_engine, migrating, require_migr
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew
 from store.core.models import Base, EvaluationRow, Run
 from store.runs import pauses
-from store.runs.leases import finish, pause
+from store.runs.endings import finish, pause
 from store.runs.lifecycle import attempts, get, list_runs
 from store.runs.lineage import family
-from store.runs.recording import evaluations, record_comparison
+from store.runs.recording import record_comparison
+from store.runs.records import evaluations
 from store.scheduling import workers
 from tests.support.api import with_bins
 from tests.support.comparison import create_comparison

@@ -18,7 +18,7 @@ from store.core.db import make_engine, reading, transaction, upgrade
 from store.core.errors import BackupFailed
 from store.core.settings import Settings
 from store.files.backends import checkpoint_files
-from store.runs import recording
+from store.runs import recording, records
 from tests.support.api import Service, make_service, record
 from tests.support.images import CHECKOUT
 from tests.support.servers import PostgresServer, S3Server
@@ -177,7 +177,7 @@ def training_goes_on(
 
 def newest_checkpoint(engine: Engine, run_id: str) -> tuple[int, str]:
     with reading(engine) as session:
-        newest = recording.last_checkpoint(session, run_id)
+        newest = records.last_checkpoint(session, run_id)
     assert newest is not None
     return newest
 

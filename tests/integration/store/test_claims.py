@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, update
 from ganlib.spec.run import RunSpec
 from store.core.db import now, transaction
 from store.core.models import Attempt, Run
-from store.runs import leases
+from store.runs import claims
 from store.runs.lifecycle import attempts, get
 from tests.support.store import LEASE, claim_run, create_run, outcomes
 
@@ -22,7 +22,7 @@ def test_a_claim_gives_the_spec_and_makes_the_run_ours(engine: Engine) -> None:
     with transaction(engine) as session:
         created = create_run(session)
     with transaction(engine) as session:
-        claimed = leases.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE)
     with transaction(engine) as session:
         run = get(session, created.id)
         clock = session.scalars(select(now())).one()
@@ -39,7 +39,7 @@ def test_a_claim_gives_the_spec_and_makes_the_run_ours(engine: Engine) -> None:
 
 def test_nothing_queued_gives_no_claim(engine: Engine) -> None:
     with transaction(engine) as session:
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
 
 
 def test_runs_are_claimed_by_priority_then_age(engine: Engine) -> None:
@@ -62,7 +62,7 @@ def test_claimers_at_once_never_get_the_same_run(engine: Engine) -> None:
         claimed: list[str] = []
         while True:
             with transaction(engine) as session:
-                ours = leases.claim(session, f"worker-{worker}", LEASE)
+                ours = claims.claim(session, f"worker-{worker}", LEASE)
             if ours is None:
                 return claimed
             claimed.append(ours.run_id)
@@ -78,7 +78,7 @@ CLAIM_UNTIL_EMPTY = """
 import sys
 from datetime import timedelta
 from store.core.db import make_engine, transaction
-from store.runs.leases import claim
+from store.runs.claims import claim
 
 engine = make_engine(sys.argv[1])
 print("ready", flush=True)
@@ -137,7 +137,7 @@ def test_a_worker_killed_while_it_claims_leaves_the_run_in_the_queue(engine: Eng
     doomed.communicate()
     with transaction(engine) as session:
         deadline = time.monotonic() + 10
-        while (claimed := leases.claim(session, "worker-2", LEASE)) is None:  # PostgreSQL hears of a death a bit later
+        while (claimed := claims.claim(session, "worker-2", LEASE)) is None:  # PostgreSQL hears of a death a bit later
             assert time.monotonic() < deadline
         assert (claimed.run_id, claimed.token, claimed.attempt) == (run_id, 1, 1)
 

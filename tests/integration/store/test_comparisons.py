@@ -6,7 +6,7 @@ from store import comparisons
 from store.core.db import reading, transaction
 from store.core.errors import ComparisonNotFound, IdempotencyConflict, LeaseLost, RunNotFound
 from store.core.models import EvaluationRow, Run
-from store.runs import leases, lifecycle, recording
+from store.runs import endings, lifecycle, recording
 from tests.support.comparison import comparison_spec, create_comparison
 from tests.support.store import claim_run, create_run, evaluation, expire_lease, outcomes
 
@@ -105,7 +105,7 @@ def test_a_comparison_that_was_lost_is_recorded_by_its_next_attempt_alone(engine
         comparison_id = create_comparison(session).id
         stale = claim_run(session)
         expire_lease(session, comparison_id)
-        assert leases.requeue_expired(session, 3) == [comparison_id]
+        assert endings.requeue_expired(session, 3) == [comparison_id]
         fresh = claim_run(session)
         with pytest.raises(LeaseLost):
             recording.record_comparison(session, comparison_id, stale.token, evaluation(1))
@@ -121,4 +121,4 @@ def test_a_queued_comparison_is_cancelled_at_once_and_a_running_one_is_asked(eng
         running = create_comparison(session).id
         claimed = claim_run(session)
         assert comparisons.cancel(session, running).status == "running"
-        assert leases.hand_over(session, running, claimed.token) == "cancelled"
+        assert endings.hand_over(session, running, claimed.token) == "cancelled"

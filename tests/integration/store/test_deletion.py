@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.annotation import LabelRequest
 from store import annotations, treatments
+from store.core import db
 from store.core.db import transaction
 from store.core.errors import RunInUse, RunNotFound
 from store.core.models import Attempt, Base, Run
 from store.files.artifacts import LocalArtifacts, StoredArtifact
 from store.files.local import LocalFiles
-from store.runs import leases, lifecycle, recording
+from store.runs import endings, lifecycle, recording
 from store.runs.deletion import delete_files_of, delete_run
 from store.scheduling.accounts import Quota, Sharing
 from tests.support.sharing import ADA, submit
@@ -33,7 +34,7 @@ def finished_run(session: Session, picture: StoredArtifact | None = None) -> str
     claimed = claim_run(session)
     pictures = {} if picture is None else {"artifacts": {"samples": picture}}
     recording.record_epoch(session, epoch_record(claimed, 1, **pictures))
-    leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+    endings.finish(session, claimed.run_id, claimed.token, "succeeded")
     return claimed.run_id
 
 
@@ -82,13 +83,13 @@ def test_a_run_that_a_quota_of_device_hours_counts_stays_for_a_day(
     with transaction(engine) as session:
         run_id, other = submit(session, ADA, 2)
         for claimed in (claim_run(session), claim_run(session)):
-            leases.finish(session, claimed.run_id, claimed.token, "failed", error="no")
+            endings.finish(session, claimed.run_id, claimed.token, "failed", error="no")
         words = (
             rf"the quota device_hours of the {whose} counts it; wait for 24 h after its end, or ask an administrator"
         )
         with pytest.raises(RunInUse, match=words):
             delete_run(session, run_id, sharing=sharing)
-        ended = lifecycle.clock(session) - 24 * 3600 - 1
+        ended = db.clock(session) - 24 * 3600 - 1
         session.execute(update(Attempt).where(Attempt.run_id == run_id).values(ended_at=ended))
         delete_run(session, run_id, sharing=sharing)
         delete_run(session, other, sharing=others)

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from store.core.db import transaction
 from store.core.models import Run
-from store.runs import leases, pauses
+from store.runs import claims, endings, pauses
 from store.runs.lifecycle import get
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL
@@ -33,7 +33,7 @@ def finish_one(session: Session, seconds: float) -> None:
     claimed = claim_run(session, "worker-0")
     began_ago(session, claimed.run_id, seconds)
     session.execute(update(Run).where(Run.id == claimed.run_id).values(step=STEPS))
-    leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+    endings.finish(session, claimed.run_id, claimed.token, "succeeded")
 
 
 def test_runs_ahead_are_counted_by_why_they_are(engine: Engine) -> None:
@@ -107,7 +107,7 @@ def test_a_reached_quota_is_the_reason(engine: Engine) -> None:
         have_used(session, CYD, 3600)  # so that ada's runs come first where no quota holds them
         run_ids = submit(session, ADA, 2)
         (other,) = submit(session, CYD)
-        leases.claim(session, "worker-1", LEASE, RUNNING_1)
+        claims.claim(session, "worker-1", LEASE, RUNNING_1)
         (waits,) = [run_id for run_id in run_ids if get(session, run_id).status == "queued"]
         held = why_waiting(session, get(session, waits), RUNNING_1)
         assert held.ahead is None
@@ -149,7 +149,7 @@ def test_a_paused_run_says_so_and_one_that_is_over_says_nothing(engine: Engine) 
         pauses.resume(session, run_id)
         claimed = claim_run(session)
         assert why(session, run_id).reasons == ()
-        leases.finish(session, run_id, claimed.token, "succeeded")
+        endings.finish(session, run_id, claimed.token, "succeeded")
         assert why(session, run_id).takes_s is None
 
 

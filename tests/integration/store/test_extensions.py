@@ -11,7 +11,7 @@ from ganlib.spec.run import RunSpec, spec_hash
 from store.core.db import transaction
 from store.core.errors import NotExtendable, RunNotFound
 from store.core.models import Epoch
-from store.runs import extensions, leases
+from store.runs import claims, endings, extensions
 from store.runs.lifecycle import create, get
 from store.runs.recording import record_epoch
 from store.treatments import create as treat
@@ -20,7 +20,7 @@ from tests.support.store import LEASE, claim_run, create_run, epoch_record, requ
 from tests.support.treatment import make_run
 
 
-def finished(session: Session, outcome: leases.Outcome = "succeeded", epochs: int = 3, **settings: Any) -> str:
+def finished(session: Session, outcome: endings.Outcome = "succeeded", epochs: int = 3, **settings: Any) -> str:
     """A run that is over after so many of its 3 epochs, each with a checkpoint."""
     wanted = request(**settings)
     run_id = create(session, wanted, wanted.resolve(), priority=9).id
@@ -28,7 +28,7 @@ def finished(session: Session, outcome: leases.Outcome = "succeeded", epochs: in
     for epoch in range(1, epochs + 1):
         record_epoch(session, epoch_record(claimed, epoch))
     session.execute(update(Epoch).where(Epoch.run_id == run_id).values(checkpoint="attempt-1-epoch-3.safetensors"))
-    leases.finish(session, run_id, claimed.token, outcome)
+    endings.finish(session, run_id, claimed.token, outcome)
     return run_id
 
 
@@ -42,7 +42,7 @@ def test_a_run_that_succeeded_is_queued_again_with_more_epochs(engine: Engine) -
         after = RunSpec.model_validate(run.spec)
         assert (after.training.epochs, spec_hash(after)) == (23, run.spec_hash)
         assert extensions.specs_before(after, run.extended_from) == [before]
-        claimed = leases.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE)
         assert claimed is not None
         assert (claimed.run_id, claimed.attempt, claimed.spec) == (run_id, 2, after)
 
@@ -56,7 +56,7 @@ def test_a_halted_run_goes_on_from_where_it_is(engine: Engine) -> None:
 def test_attempts_before_an_extension_do_not_count_as_lost(engine: Engine) -> None:
     def lose(session: Session, run_id: str) -> str:
         token = claim_run(session).token
-        return leases.requeue(session, run_id, token, error="killed", error_kind="TrainingDied", max_attempts=3)
+        return endings.requeue(session, run_id, token, error="killed", error_kind="TrainingDied", max_attempts=3)
 
     with transaction(engine) as session:
         run_id = finished(session, "halted", 2)
@@ -64,13 +64,13 @@ def test_attempts_before_an_extension_do_not_count_as_lost(engine: Engine) -> No
         assert lose(session, run_id) == "queued"
         claimed = claim_run(session)
         record_epoch(session, epoch_record(claimed, 3))
-        leases.finish(session, run_id, claimed.token, "succeeded")
+        endings.finish(session, run_id, claimed.token, "succeeded")
         extensions.extend(session, run_id, 1)
         assert [lose(session, run_id) for _ in range(3)] == ["queued", "queued", "failed"]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
-def test_what_did_not_come_to_its_end_is_not_extended(engine: Engine, outcome: leases.Outcome) -> None:
+def test_what_did_not_come_to_its_end_is_not_extended(engine: Engine, outcome: endings.Outcome) -> None:
     with transaction(engine) as session:
         run_id = finished(session, outcome)
         with pytest.raises(NotExtendable, match=f"it is {outcome}; only a run that succeeded, was halted, or"):
@@ -114,12 +114,12 @@ def test_a_run_that_failed_for_want_of_a_checkpoint_is_extended_again_for_as_lon
         extensions.extend(session, run_id, 5)
         claimed = claim_run(session)
         record_epoch(session, epoch_record(claimed, 4, checkpoint=None))
-        leases.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
+        endings.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
         run = extensions.extend(session, run_id, 2)
         assert (run.status, run.error, run.error_kind) == ("queued", None, None)
         assert (run.epochs_done, run.epochs_total, run.extended_from) == (4, 6, [3, 8])
         claimed = claim_run(session)
-        leases.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
+        endings.finish(session, run_id, claimed.token, "failed", error="gone", error_kind="CheckpointUnreadable")
         session.execute(update(Epoch).where(Epoch.run_id == run_id).values(checkpoint=None))
         with pytest.raises(NotExtendable, match="it has no checkpoint"):
             extensions.extend(session, run_id, 2)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from store.core.db import transaction
 from store.core.errors import QuotaExceeded, WorkerNotFound
 from store.core.models import OwnerRow, Run
-from store.runs import leases
+from store.runs import claims, endings, leases
 from store.runs.lifecycle import get
 from store.scheduling import quotas, workers
 from store.scheduling.accounts import EQUAL, Quota, Sharing
@@ -104,14 +104,14 @@ def test_however_an_attempt_ends_its_time_is_counted(engine: Engine, ending: str
         began_ago(session, run_id, 60)
         match ending:
             case "finish":
-                leases.finish(session, run_id, claimed.token, "failed", error="no")
+                endings.finish(session, run_id, claimed.token, "failed", error="no")
             case "hand over":
-                leases.hand_over(session, run_id, claimed.token)
+                endings.hand_over(session, run_id, claimed.token)
             case "lose":
-                leases.requeue(session, run_id, claimed.token, error="x", error_kind="X", max_attempts=3)
+                endings.requeue(session, run_id, claimed.token, error="x", error_kind="X", max_attempts=3)
             case _:
                 expire_lease(session, run_id)
-                assert leases.requeue_expired(session, 3) == [run_id]
+                assert endings.requeue_expired(session, 3) == [run_id]
         assert used(session, CYD) == pytest.approx(0.5 * HOUR + 60, abs=5)
 
 
@@ -131,7 +131,7 @@ def test_a_run_on_several_gpus_uses_as_many_devices(engine: Engine) -> None:
         submit(session, CYD)
         assert quotas.limits(session, ADA, HOURS_1, lambda *_: 0)[0].used == pytest.approx(240 / HOUR, rel=0.1)
         assert claim_users(session, 1) == ["cyd"]  # ada's four have used more, though it runs for half as long
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         assert used(session, ADA) == pytest.approx(240, rel=0.1)
         assert quotas.limits(session, ADA, HOURS_1, lambda *_: 0)[0].used == pytest.approx(240 / HOUR, rel=0.1)
 
@@ -159,12 +159,12 @@ def test_claims_at_once_share_between_users_and_give_no_run_twice(engine: Engine
         claimed: list[str] = []
         while True:
             with transaction(engine) as session:
-                ours = leases.claim(session, f"worker-{number}", LEASE)
+                ours = claims.claim(session, f"worker-{number}", LEASE)
             if ours is None:
                 return claimed
             claimed.append(ours.run_id)
             with transaction(engine) as session:
-                leases.finish(session, ours.run_id, ours.token, "succeeded")
+                endings.finish(session, ours.run_id, ours.token, "succeeded")
 
     with ThreadPoolExecutor(claimers) as pool:
         claimed = [run_id for ours in pool.map(claim_until_empty, range(claimers)) for run_id in ours]
@@ -207,11 +207,11 @@ def test_device_hours_of_the_last_day_hold_runs_back(engine: Engine) -> None:
     sharing = Sharing(default_quota=Quota(device_hours=2))
     with transaction(engine) as session:
         submit(session, ADA, 3)
-        claimed = leases.claim(session, "worker-1", LEASE, sharing)
+        claimed = claims.claim(session, "worker-1", LEASE, sharing)
         assert claimed is not None
         began_ago(session, claimed.run_id, 1 * HOUR)
         assert quotas.reached(session, ADA, sharing) is None
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         began_ago(session, claimed.run_id, 30 * HOUR)  # only 24 of which count
         reached = quotas.reached(session, ADA, sharing)
         assert reached is not None
@@ -233,7 +233,7 @@ def test_claims_at_once_never_exceed_a_quota(engine: Engine) -> None:
         count = 0
         for _ in range(2):
             with transaction(engine) as session:
-                count += leases.claim(session, f"worker-{number}", LEASE, sharing) is not None
+                count += claims.claim(session, f"worker-{number}", LEASE, sharing) is not None
         return count
 
     with ThreadPoolExecutor(claimers) as pool:
@@ -283,10 +283,10 @@ def test_a_drained_worker_claims_nothing_until_its_drain_is_ended(engine: Engine
         submit(session, ADA, 2)
         workers.drain(session, "worker-1")
         workers.drain(session, "worker-1")
-        assert leases.claim(session, "worker-1", LEASE) is None
-        assert leases.claim(session, "worker-2", LEASE) is not None
+        assert claims.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-2", LEASE) is not None
         workers.end_drain(session, "worker-1")
-        assert leases.claim(session, "worker-1", LEASE) is not None
+        assert claims.claim(session, "worker-1", LEASE) is not None
 
 
 def test_a_worker_that_is_started_again_is_not_drained_unless_the_service_is(engine: Engine) -> None:
@@ -296,11 +296,11 @@ def test_a_worker_that_is_started_again_is_not_drained_unless_the_service_is(eng
             workers.drain(session, name)
         submit(session, ADA, 2)
         workers.begin(session, "worker-1")
-        assert leases.claim(session, "worker-2", LEASE) is None
-        assert leases.claim(session, "worker-1", LEASE) is not None
+        assert claims.claim(session, "worker-2", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is not None
         workers.drain(session, EVERY_WORKER)
         workers.begin(session, "worker-1")
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
 
 
 def test_a_drained_service_claims_nothing_and_what_runs_is_kept(engine: Engine) -> None:
@@ -308,11 +308,11 @@ def test_a_drained_service_claims_nothing_and_what_runs_is_kept(engine: Engine) 
         submit(session, ADA, 2)
         claimed = claim_run(session)
         workers.drain(session, EVERY_WORKER)
-        assert leases.claim(session, "worker-2", LEASE) is None
+        assert claims.claim(session, "worker-2", LEASE) is None
         leases.renew(session, claimed.run_id, claimed.token, LEASE)
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         workers.end_drain(session, EVERY_WORKER)
-        assert leases.claim(session, "worker-2", LEASE) is not None
+        assert claims.claim(session, "worker-2", LEASE) is not None
 
 
 def test_a_worker_that_nobody_knows_cannot_be_drained(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from store.core.db import now, transaction
 from store.core.errors import LeaseLost
 from store.core.models import Run
-from store.runs import leases
+from store.runs import claims, endings, leases
 from store.runs.lifecycle import attempts, cancel, get
 from store.runs.recording import record_epoch, rewind
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease, outcomes
@@ -66,15 +66,15 @@ def describe(session: Session, run_id: str, token: int) -> None:
     )
 
 
-WRITES: dict[str, Callable[[Session, leases.Claim], object]] = {
+WRITES: dict[str, Callable[[Session, claims.Claim], object]] = {
     "renew": lambda s, c: leases.renew(s, c.run_id, c.token, LEASE),
     "renew, with a step": lambda s, c: leases.renew(s, c.run_id, c.token, LEASE, step=1),
     "describe_attempt": lambda s, c: describe(s, c.run_id, c.token),
     "record_epoch": lambda s, c: record_epoch(s, epoch_record(c, 1)),
     "rewind": lambda s, c: rewind(s, c.run_id, c.token, 0),
-    "finish": lambda s, c: leases.finish(s, c.run_id, c.token, "succeeded"),
-    "hand_over": lambda s, c: leases.hand_over(s, c.run_id, c.token),
-    "requeue": lambda s, c: leases.requeue(s, c.run_id, c.token, error="e", error_kind="E", max_attempts=3),
+    "finish": lambda s, c: endings.finish(s, c.run_id, c.token, "succeeded"),
+    "hand_over": lambda s, c: endings.hand_over(s, c.run_id, c.token),
+    "requeue": lambda s, c: endings.requeue(s, c.run_id, c.token, error="e", error_kind="E", max_attempts=3),
 }
 
 
@@ -86,7 +86,7 @@ def columns(session: Session, run_id: str) -> dict[str, object]:
 def test_a_stale_token_is_refused_in_every_write(engine: Engine) -> None:
     with transaction(engine) as session:
         stale = claim_run(session)
-        leases.hand_over(session, stale.run_id, stale.token)
+        endings.hand_over(session, stale.run_id, stale.token)
         newer = claim_run(session, "worker-2")
         before = columns(session, stale.run_id)
     assert (newer.run_id, newer.token) == (stale.run_id, stale.token + 1)
@@ -101,7 +101,7 @@ def test_a_stale_token_is_refused_in_every_write(engine: Engine) -> None:
 def test_a_run_that_has_ended_takes_no_writes(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
-        leases.finish(session, claimed.run_id, claimed.token, "cancelled")
+        endings.finish(session, claimed.run_id, claimed.token, "cancelled")
         before = columns(session, claimed.run_id)
     for write in WRITES.values():
         with pytest.raises(LeaseLost), transaction(engine) as session:
@@ -115,11 +115,11 @@ def test_a_run_that_has_ended_takes_no_writes(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed", "cancelled", "halted"])
-def test_a_run_ends_with_its_attempt(engine: Engine, outcome: leases.Outcome) -> None:
+def test_a_run_ends_with_its_attempt(engine: Engine, outcome: endings.Outcome) -> None:
     error = None if outcome == "succeeded" else "the data are gone"
     with transaction(engine) as session:
         claimed = claim_run(session)
-        leases.finish(session, claimed.run_id, claimed.token, outcome, error=error, error_kind=error and "Gone")
+        endings.finish(session, claimed.run_id, claimed.token, outcome, error=error, error_kind=error and "Gone")
     with transaction(engine) as session:
         run = get(session, claimed.run_id)
         (attempt,) = attempts(session, run.id)
@@ -133,7 +133,7 @@ def test_a_run_ends_with_its_attempt(engine: Engine, outcome: leases.Outcome) ->
 def test_an_error_with_characters_that_databases_refuse_is_stored(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
-        leases.finish(
+        endings.finish(
             session, claimed.run_id, claimed.token, "failed", error="nul \0, surrogate \udc80, smile \U0001f600"
         )
     with transaction(engine) as session:
@@ -146,7 +146,7 @@ def test_a_run_handed_over_is_queued_again_and_the_attempt_does_not_count(engine
     for _ in range(5):
         with transaction(engine) as session:
             claimed = claim_run(session)
-            assert leases.hand_over(session, run_id, claimed.token) == "queued"
+            assert endings.hand_over(session, run_id, claimed.token) == "queued"
     with transaction(engine) as session:
         claimed = claim_run(session)
         assert claimed.attempt == 6
@@ -154,8 +154,8 @@ def test_a_run_handed_over_is_queued_again_and_the_attempt_does_not_count(engine
         assert outcomes(session, run_id) == ["handed over"] * 5 + ["lost"]
 
 
-def lose(session: Session, claimed: leases.Claim, *, max_attempts: int) -> str:
-    return leases.requeue(
+def lose(session: Session, claimed: claims.Claim, *, max_attempts: int) -> str:
+    return endings.requeue(
         session, claimed.run_id, claimed.token, error="killed", error_kind="ProcessDied", max_attempts=max_attempts
     )
 
@@ -180,7 +180,7 @@ def test_a_run_whose_lease_expired_is_queued_again(engine: Engine) -> None:
         claimed = claim_run(session)
         expire_lease(session, claimed.run_id)
     with transaction(engine) as session:
-        assert leases.requeue_expired(session, max_attempts=3) == [claimed.run_id]
+        assert endings.requeue_expired(session, max_attempts=3) == [claimed.run_id]
         run = get(session, claimed.run_id)
         assert (run.status, run.error, run.lease_worker) == ("queued", None, None)
         (attempt,) = attempts(session, run.id)
@@ -190,20 +190,20 @@ def test_a_run_whose_lease_expired_is_queued_again(engine: Engine) -> None:
 def test_a_lease_expires_by_the_clock_of_the_database(engine: Engine) -> None:
     with transaction(engine) as session:
         create_run(session)
-        claimed = leases.claim(session, "worker-1", timedelta(milliseconds=1))
+        claimed = claims.claim(session, "worker-1", timedelta(milliseconds=1))
         assert claimed is not None
     with transaction(engine) as session:
         until = get(session, claimed.run_id).lease_expires_at
         while session.scalars(select(now())).one() <= (until or 0):
             pass
-        assert leases.requeue_expired(session, max_attempts=3) == [claimed.run_id]
+        assert endings.requeue_expired(session, max_attempts=3) == [claimed.run_id]
 
 
 def test_a_lease_that_still_runs_is_left_alone(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
     with transaction(engine) as session:
-        assert leases.requeue_expired(session, max_attempts=1) == []
+        assert endings.requeue_expired(session, max_attempts=1) == []
         assert get(session, claimed.run_id).status == "running"
 
 
@@ -215,11 +215,11 @@ def test_a_run_whose_leases_keep_expiring_fails_at_the_cap(engine: Engine) -> No
             claim_run(session)
             expire_lease(session, run_id)
         with transaction(engine) as session:
-            leases.requeue_expired(session, max_attempts=2)
+            endings.requeue_expired(session, max_attempts=2)
     with transaction(engine) as session:
         run = get(session, run_id)
         assert (run.status, run.error_kind) == ("failed", "LeaseExpired")
-        assert leases.claim(session, "worker-2", LEASE) is None
+        assert claims.claim(session, "worker-2", LEASE) is None
 
 
 def test_repairers_at_once_requeue_each_run_once(engine: Engine) -> None:
@@ -233,7 +233,7 @@ def test_repairers_at_once_requeue_each_run_once(engine: Engine) -> None:
     def repair(_: int) -> list[str]:
         barrier.wait()
         with transaction(engine) as session:
-            return leases.requeue_expired(session, max_attempts=3)
+            return endings.requeue_expired(session, max_attempts=3)
 
     with ThreadPoolExecutor(repairers) as pool:
         repaired = [run_id for lost in pool.map(repair, range(repairers)) for run_id in lost]
@@ -247,7 +247,7 @@ def test_a_lease_renewed_at_the_last_moment_is_left_alone(postgres_engine: Engin
 
     def repair() -> list[str]:
         with transaction(postgres_engine) as session:
-            return leases.requeue_expired(session, max_attempts=3)
+            return endings.requeue_expired(session, max_attempts=3)
 
     with transaction(postgres_engine) as session:
         leases.renew(session, claimed.run_id, claimed.token, LEASE)
@@ -275,7 +275,7 @@ def test_a_queued_run_is_cancelled_at_once(engine: Engine) -> None:
         run = cancel(session, create_run(session).id)
         assert run.status == "cancelled"
         assert run.finished_at is not None
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
 
 
 def test_a_running_run_is_asked_to_stop(engine: Engine) -> None:
@@ -287,7 +287,7 @@ def test_a_running_run_is_asked_to_stop(engine: Engine) -> None:
 def test_cancelling_a_run_that_has_ended_changes_nothing(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         run = cancel(session, claimed.run_id)
         assert (run.status, run.cancel_requested) == ("succeeded", False)
 
@@ -298,10 +298,10 @@ def test_a_run_asked_to_stop_is_never_queued_again(engine: Engine, way: str) -> 
         claimed = claim_run(session)
         cancel(session, claimed.run_id)
         if way == "hand_over":
-            assert leases.hand_over(session, claimed.run_id, claimed.token) == "cancelled"
+            assert endings.hand_over(session, claimed.run_id, claimed.token) == "cancelled"
         elif way == "expire":
             expire_lease(session, claimed.run_id)
-            leases.requeue_expired(session, max_attempts=3)
+            endings.requeue_expired(session, max_attempts=3)
         else:
             assert lose(session, claimed, max_attempts=1 if way == "last attempt" else 3) == "cancelled"
         run = get(session, claimed.run_id)
@@ -318,11 +318,11 @@ def test_a_cancel_is_never_lost_while_the_run_changes_hands(engine: Engine) -> N
         barrier.wait()
         for _ in range(20):
             with transaction(engine) as session:
-                claimed = leases.claim(session, "worker-1", LEASE)
+                claimed = claims.claim(session, "worker-1", LEASE)
                 if claimed is None:
                     return
             with transaction(engine) as session:
-                leases.hand_over(session, run_id, claimed.token)
+                endings.hand_over(session, run_id, claimed.token)
 
     def ask() -> None:
         barrier.wait()

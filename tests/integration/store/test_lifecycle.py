@@ -8,7 +8,7 @@ from ganlib.spec.run import RunSpec, spec_hash
 from store.core.db import now, reading, transaction
 from store.core.errors import IdempotencyConflict, InvalidCursor, RunNotFound
 from store.core.models import Run
-from store.runs.leases import finish
+from store.runs.endings import finish
 from store.runs.lifecycle import cancel, create, get, list_runs
 from tests.support.store import claim_run, create_run, request, resolved
 

@@ -10,7 +10,7 @@ from store.core.errors import RunNotFound
 from store.core.models import LogPiece
 from store.runs import logs
 from store.runs.deletion import delete_run
-from store.runs.leases import finish
+from store.runs.endings import finish
 from store.runs.logs import KEPT_BYTES, PIECE_BYTES, LogPart
 from tests.support.store import claim_run
 from worker.host.attempt_log import AttemptLog

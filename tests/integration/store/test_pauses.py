@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from store.core.db import transaction
 from store.core.errors import LeaseLost, NotPausable, RunNotFound
 from store.core.models import Run
-from store.runs import leases, lifecycle, pauses
+from store.runs import claims, endings, leases, lifecycle, pauses
 from store.runs.lifecycle import attempts, get
 from tests.support.comparison import create_comparison
 from tests.support.sharing import claim_users
@@ -18,7 +18,7 @@ def test_a_queued_run_is_paused_at_once_and_is_not_claimed(engine: Engine) -> No
         run_id = create_run(session).id
         paused = pauses.pause(session, run_id)
         assert (paused.status, paused.pause_requested, paused.finished_at) == ("paused", False, None)
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
         assert pauses.pause(session, run_id).status == "paused"
 
 
@@ -39,7 +39,7 @@ def test_a_running_run_is_paused_by_its_training(engine: Engine) -> None:
         assert (asked.status, asked.pause_requested) == ("running", True)
         renewed = leases.renew(session, claimed.run_id, claimed.token, LEASE)
         assert (renewed.cancel_requested, renewed.pause_requested) == (False, True)
-        assert leases.pause(session, claimed.run_id, claimed.token) == "paused"
+        assert endings.pause(session, claimed.run_id, claimed.token) == "paused"
         run = get(session, claimed.run_id)
         assert (run.status, run.pause_requested, run.lease_worker, run.lease_expires_at) == (
             "paused",
@@ -59,7 +59,7 @@ def test_a_pause_that_is_called_off_lets_the_attempt_go_on(engine: Engine) -> No
         pauses.pause(session, claimed.run_id)
         run = pauses.resume(session, claimed.run_id)
         assert (run.status, run.pause_requested) == ("running", False)
-        assert leases.pause(session, claimed.run_id, claimed.token) is None
+        assert endings.pause(session, claimed.run_id, claimed.token) is None
         assert outcomes(session, claimed.run_id) == ["running"]
 
 
@@ -69,10 +69,10 @@ def test_a_run_that_is_to_pause_and_loses_its_worker_is_paused(engine: Engine, h
         claimed = claim_run(session)
         pauses.pause(session, claimed.run_id)
         if how == "handed over":
-            leases.hand_over(session, claimed.run_id, claimed.token)
+            endings.hand_over(session, claimed.run_id, claimed.token)
         else:
             expire_lease(session, claimed.run_id)
-            leases.requeue_expired(session, max_attempts=3)
+            endings.requeue_expired(session, max_attempts=3)
         run = get(session, claimed.run_id)
         assert (run.status, run.pause_requested) == ("paused", False)
         assert outcomes(session, run.id) == [how]
@@ -84,10 +84,10 @@ def test_pauses_do_not_use_up_the_attempts(engine: Engine) -> None:
         for _ in range(3):
             claimed = claim_run(session)
             pauses.pause(session, run_id)
-            leases.pause(session, run_id, claimed.token)
+            endings.pause(session, run_id, claimed.token)
             pauses.resume(session, run_id)
         claimed = claim_run(session)
-        status = leases.requeue(session, run_id, claimed.token, error="x", error_kind="X", max_attempts=2)
+        status = endings.requeue(session, run_id, claimed.token, error="x", error_kind="X", max_attempts=2)
         assert status == "queued"
 
 
@@ -96,7 +96,7 @@ def test_a_cancel_wins_over_a_pause(engine: Engine) -> None:
         claimed = claim_run(session)
         pauses.pause(session, claimed.run_id)
         lifecycle.cancel(session, claimed.run_id)
-        assert leases.pause(session, claimed.run_id, claimed.token) == "cancelled"
+        assert endings.pause(session, claimed.run_id, claimed.token) == "cancelled"
         assert get(session, claimed.run_id).finished_at is not None
 
 
@@ -113,7 +113,7 @@ def test_a_success_wins_over_a_pause(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         pauses.pause(session, claimed.run_id)
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         run = get(session, claimed.run_id)
         assert (run.status, run.pause_requested) == ("succeeded", False)
 

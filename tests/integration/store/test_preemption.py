@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store.core.db import transaction
+from store.core.db import clock, transaction
 from store.core.models import Attempt, Epoch, Run
-from store.runs import leases, lifecycle, pauses
-from store.runs.leases import Claim
-from store.runs.lifecycle import attempts, clock, get
+from store.runs import endings, leases, lifecycle, pauses
+from store.runs.claims import Claim
+from store.runs.lifecycle import attempts, get
 from store.runs.recording import record_epoch
 from store.scheduling import preemption, workers
 from store.scheduling.accounts import EQUAL, Sharing
@@ -62,7 +62,7 @@ def test_a_run_of_lower_priority_gives_way_with_its_epoch_and_is_queued_again(en
         assert ask(session) is None  # one is enough
         assert leases.renew(session, low.run_id, low.token, LEASE).pause_requested
         assert not get(session, low.run_id).pause_requested  # which only people ask for
-        assert leases.pause(session, low.run_id, low.token) == "queued"
+        assert endings.pause(session, low.run_id, low.token) == "queued"
         run = get(session, low.run_id)
         assert (run.status, run.gives_way_to, run.lease_worker) == ("queued", None, None)
         (attempt,) = attempts(session, low.run_id)
@@ -107,8 +107,8 @@ def test_none_gives_way_twice_within_its_rest(engine: Engine) -> None:
         low = run_one(session)
         wait_for(session)
         ask(session)
-        leases.pause(session, low.run_id, low.token)
-        leases.finish(session, (urgent := claim_run(session)).run_id, urgent.token, "succeeded")
+        endings.pause(session, low.run_id, low.token)
+        endings.finish(session, (urgent := claim_run(session)).run_id, urgent.token, "succeeded")
         assert claim_run(session).run_id == low.run_id
         wait_for(session)
         assert ask(session) is None
@@ -126,7 +126,7 @@ def test_who_was_given_way_to_waits_its_patience_again_before_another_is_asked(e
         found = ask(session)
         assert found is not None
         (given,) = [claim for claim in (first, second) if claim.run_id == found.run_id]
-        leases.pause(session, given.run_id, given.token)
+        endings.pause(session, given.run_id, given.token)
         assert ask(session) is None  # its worker has not claimed yet
         session.execute(update(Run).where(Run.id == urgent).values(waits_since=clock(session) - 100))
         assert ask(session) is not None
@@ -141,7 +141,7 @@ def test_a_run_that_comes_back_into_the_queue_waits_from_then_on(engine: Engine)
         assert ask(session) is None
         lost = claim_run(session)
         assert lost.run_id == urgent
-        leases.hand_over(session, urgent, lost.token)
+        endings.hand_over(session, urgent, lost.token)
         assert ask(session) is None
 
 
@@ -238,14 +238,14 @@ def test_a_run_goes_on_where_the_other_waits_no_longer(engine: Engine, what: str
         if noticed == "renew":
             assert not leases.renew(session, low.run_id, low.token, LEASE).pause_requested
         else:
-            assert leases.pause(session, low.run_id, low.token) is None
+            assert endings.pause(session, low.run_id, low.token) is None
         if claimed is not None:
-            leases.hand_over(session, urgent, claimed.token)
+            endings.hand_over(session, urgent, claimed.token)
         elif what == "paused":
             pauses.resume(session, urgent)
         session.expire_all()  # though the other is queued again, it has to wait its patience anew
         assert not leases.renew(session, low.run_id, low.token, LEASE).pause_requested
-        assert leases.pause(session, low.run_id, low.token) is None
+        assert endings.pause(session, low.run_id, low.token) is None
         assert outcomes(session, low.run_id) == ["running"]
         assert ask(session) is None
         other = wait_for(session)  # another may ask for the same
@@ -260,10 +260,10 @@ def test_what_people_ask_for_and_success_win(engine: Engine, what: str) -> None:
         wait_for(session)
         ask(session)
         if what == "succeeded":
-            leases.finish(session, low.run_id, low.token, "succeeded")
+            endings.finish(session, low.run_id, low.token, "succeeded")
         else:
             {"paused": pauses.pause, "cancelled": lifecycle.cancel}[what](session, low.run_id)
-            assert leases.pause(session, low.run_id, low.token) == what
+            assert endings.pause(session, low.run_id, low.token) == what
         run = get(session, low.run_id)
         assert (run.status, run.gives_way_to) == (what, None)
         assert outcomes(session, low.run_id) == ["succeeded" if what == "succeeded" else "paused"]
@@ -274,11 +274,11 @@ def test_an_attempt_that_gave_way_does_not_count(engine: Engine) -> None:
         low = run_one(session)
         wait_for(session)
         ask(session)
-        leases.pause(session, low.run_id, low.token)
+        endings.pause(session, low.run_id, low.token)
         claim_run(session)
         again = claim_run(session)
         assert again.run_id == low.run_id
-        status = leases.requeue(session, again.run_id, again.token, error="x", error_kind="X", max_attempts=2)
+        status = endings.requeue(session, again.run_id, again.token, error="x", error_kind="X", max_attempts=2)
         assert status == "queued"
 
 
@@ -290,7 +290,7 @@ def test_both_runs_say_what_happens(engine: Engine) -> None:
         ask(session)
         (reason,) = [r for r in why_waiting(session, get(session, urgent), EQUAL).reasons if r.kind == "gives way"]
         assert reason.text == f"run {low.run_id} gives way to it at the end of its epoch"
-        leases.pause(session, low.run_id, low.token)
+        endings.pause(session, low.run_id, low.token)
         (reason,) = [r for r in why_waiting(session, get(session, low.run_id), EQUAL).reasons if r.kind == "gave way"]
         assert reason.text == f"it gave way to run {urgent}, which has priority 5, and goes on from its checkpoint"
 

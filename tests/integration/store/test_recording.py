@@ -10,8 +10,9 @@ from store.core.db import reading, transaction
 from store.core.errors import EpochOutOfOrder, LeaseLost
 from store.core.models import Base, Epoch
 from store.files.artifacts import StoredArtifact
-from store.runs import recording
-from store.runs.leases import Claim, finish, hand_over
+from store.runs import recording, records
+from store.runs.claims import Claim
+from store.runs.endings import finish, hand_over
 from store.runs.lifecycle import get
 from store.runs.series import read_steps
 from tests.support.store import STEPS, claim_run, create_run, diagnosis, epoch_record, evaluation, step_block
@@ -41,11 +42,11 @@ def test_an_epoch_is_recorded_with_everything_it_leaves_behind(engine: Engine) -
         claimed = claim_run(session)
         record(session, claimed, 2)
     with reading(engine) as session:
-        first, second = recording.epochs(session, claimed.run_id)
-        history = recording.history(session, claimed.run_id)
+        first, second = records.epochs(session, claimed.run_id)
+        history = records.history(session, claimed.run_id)
         steps, evaluations = history.steps, history.evaluations
-        diagnoses = recording.diagnoses(session, claimed.run_id)
-        picture = recording.artifact(session, claimed.run_id, "samples", 2)
+        diagnoses = records.diagnoses(session, claimed.run_id)
+        picture = records.artifact(session, claimed.run_id, "samples", 2)
     assert (first.epoch, first.attempt, first.first_step, first.num_steps) == (1, 1, 0, STEPS)
     assert (second.epoch, second.first_step, second.seconds) == (2, STEPS, 1.5)
     assert second.checkpoint == "attempt-1-epoch-2.safetensors"
@@ -133,7 +134,7 @@ def test_an_attempt_that_lost_its_lease_adds_nothing_to_the_one_that_follows(eng
     with transaction(engine) as session:
         record(session, newer, 2, first=2)
     with reading(engine) as session:
-        assert [(e.epoch, e.attempt) for e in recording.epochs(session, newer.run_id)] == [(1, 1), (2, 2)]
+        assert [(e.epoch, e.attempt) for e in records.epochs(session, newer.run_id)] == [(1, 1), (2, 2)]
 
 
 def test_steps_that_are_not_finite_are_kept_and_their_means_are_null(engine: Engine) -> None:
@@ -144,7 +145,7 @@ def test_steps_that_are_not_finite_are_kept_and_their_means_are_null(engine: Eng
         recording.record_epoch(session, epoch_record(claimed, 1, steps=steps))
     with reading(engine) as session:
         np.testing.assert_array_equal(read_steps(session, claimed.run_id), steps)
-        (recorded,) = recording.epochs(session, claimed.run_id)
+        (recorded,) = records.epochs(session, claimed.run_id)
     assert (recorded.means["d_loss_real"], recorded.means["d_loss"], recorded.means["g_loss"]) == (None, None, None)
     assert recorded.means["d_loss_fake"] == pytest.approx(101.6)
     assert recorded.means["d_grad_norm"] == pytest.approx(0.75e38)
@@ -161,29 +162,29 @@ def test_d_loss_is_the_mean_of_both_its_parts() -> None:
 def test_a_run_without_epochs_has_an_empty_history(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = create_run(session).id
-        history = recording.history(session, run_id)
+        history = records.history(session, run_id)
         steps, evaluations = history.steps, history.evaluations
         assert (steps.shape, evaluations) == ((0, 8), ())
-        assert recording.last_checkpoint(session, run_id) is None
-        assert recording.epochs(session, run_id) == []
-        assert recording.diagnosis(session, run_id) is None
-        assert recording.artifact(session, run_id, "samples", 1) is None
+        assert records.last_checkpoint(session, run_id) is None
+        assert records.epochs(session, run_id) == []
+        assert records.diagnosis(session, run_id) is None
+        assert records.artifact(session, run_id, "samples", 1) is None
 
 
 def test_a_diagnosis_is_of_one_epoch_by_default_the_last(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 3)
-        assert recording.diagnosis(session, claimed.run_id) == diagnosis(3)
-        assert recording.diagnosis(session, claimed.run_id, 2) == diagnosis(2)
-        assert recording.diagnosis(session, claimed.run_id, 4) is None
+        assert records.diagnosis(session, claimed.run_id) == diagnosis(3)
+        assert records.diagnosis(session, claimed.run_id, 2) == diagnosis(2)
+        assert records.diagnosis(session, claimed.run_id, 4) is None
 
 
 def test_pictures_are_listed_in_the_order_of_their_epochs(engine: Engine) -> None:
     with transaction(engine) as session:
         claimed = claim_run(session)
         record(session, claimed, 3)
-        assert [a.epoch for a in recording.artifacts(session, claimed.run_id, "samples")] == [1, 2, 3]
+        assert [a.epoch for a in records.artifacts(session, claimed.run_id, "samples")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_the_last_checkpoint_is_the_newest_that_an_epoch_names(engine: Engine) -
         claimed = claim_run(session)
         record(session, claimed, 2)
         recording.record_epoch(session, epoch_record(claimed, 3, checkpoint=None))
-        assert recording.last_checkpoint(session, claimed.run_id) == (2, "attempt-1-epoch-2.safetensors")
+        assert records.last_checkpoint(session, claimed.run_id) == (2, "attempt-1-epoch-2.safetensors")
 
 
 @pytest.mark.parametrize(("epoch", "evaluations"), [(0, []), (1, [0, 1]), (2, [0, 1, 2]), (3, [0, 1, 2, 3])])
@@ -230,11 +231,11 @@ def test_a_rewound_run_is_as_it_was_after_that_epoch(engine: Engine, epoch: int,
         recording.rewind(session, claimed.run_id, claimed.token, epoch)
     with reading(engine) as session:
         run = get(session, claimed.run_id)
-        history = recording.history(session, claimed.run_id)
+        history = records.history(session, claimed.run_id)
         steps, kept = history.steps, history.evaluations
-        pictures = recording.artifacts(session, claimed.run_id, "samples")
-        diagnoses = recording.diagnoses(session, claimed.run_id)
-        recorded = recording.epochs(session, claimed.run_id)
+        pictures = records.artifacts(session, claimed.run_id, "samples")
+        diagnoses = records.diagnoses(session, claimed.run_id)
+        recorded = records.epochs(session, claimed.run_id)
     assert (run.epochs_done, run.step) == (epoch, epoch * STEPS)
     assert run.verdict == (None, "healthy", "healthy", "mode collapse")[epoch]
     assert run.first_epoch_seen == (3 if epoch == 3 else None)

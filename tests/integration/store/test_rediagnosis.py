@@ -14,8 +14,8 @@ from ganlib.diagnosis.verdict import Diagnosis
 from store.core.db import reading, transaction
 from store.core.errors import RunNotFound, RunNotOver
 from store.core.models import DiagnosisRow, Run
-from store.runs import recording
-from store.runs.leases import Outcome, finish
+from store.runs import recording, records
+from store.runs.endings import Outcome, finish
 from store.runs.lifecycle import get
 from store.runs.rediagnosis import rediagnose
 from tests.support.comparison import create_comparison
@@ -62,9 +62,9 @@ def test_the_newest_ruleset_is_read_unless_another_is_asked_for(engine: Engine) 
         judge(session, run_id, "9", *(diagnosis(epoch) for epoch in (1, 2, 3)))
         judge(session, run_id, "10", *(diagnosis(epoch, collapse_since=1) for epoch in (1, 2, 3)))
     with reading(engine) as session:
-        last = [recording.diagnosis(session, run_id, ruleset=r) for r in (None, "10", "9", "test-1", "11")]
-        second = [recording.diagnosis(session, run_id, 2, r) for r in (None, "9")]
-        assert recording.rulesets(session, run_id) == ["test-1", "9", "10"]
+        last = [records.diagnosis(session, run_id, ruleset=r) for r in (None, "10", "9", "test-1", "11")]
+        second = [records.diagnosis(session, run_id, 2, r) for r in (None, "9")]
+        assert records.rulesets(session, run_id) == ["test-1", "9", "10"]
     assert [(d.epoch, d.ruleset, d.verdict) if d else None for d in last] == [
         (3, "10", "mode collapse"),
         (3, "10", "mode collapse"),
@@ -81,7 +81,7 @@ def test_a_history_has_every_epoch_once(engine: Engine) -> None:
         judge(session, run_id, "9", diagnosis(2), diagnosis(3))
         judge(session, run_id, "10", diagnosis(3))
     with reading(engine) as session:
-        newest, one, none = (recording.diagnoses(session, run_id, r) for r in (None, "9", "11"))
+        newest, one, none = (records.diagnoses(session, run_id, r) for r in (None, "9", "11"))
     assert [(d.epoch, d.ruleset) for d in newest] == [(1, "test-1"), (2, "9"), (3, "10")]
     assert [(d.epoch, d.ruleset) for d in one] == [(2, "9"), (3, "9")]
     assert none == []
@@ -98,7 +98,7 @@ def test_a_run_diagnosed_again_keeps_what_was_said_before(engine: Engine) -> Non
     assert (found.epoch, found.ruleset, found.verdict) == (3, RULESET, "undetermined")
     assert rows(engine, run_id) == sorted((epoch, r) for epoch in (1, 2, 3) for r in ("test-1", RULESET))
     with reading(engine) as session:
-        before = recording.diagnoses(session, run_id, "test-1")
+        before = records.diagnoses(session, run_id, "test-1")
         run = get(session, run_id)
     assert [d.verdict for d in before] == ["healthy", "mode collapse", "mode collapse"]
     assert (run.verdict, run.severity, run.first_epoch_seen) == ("undetermined", "none", None)

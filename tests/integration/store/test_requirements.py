@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from store.core.db import transaction
 from store.core.models import Run
-from store.runs import leases, pauses
+from store.runs import claims, pauses
 from store.runs.lifecycle import create, get
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL
@@ -55,7 +55,7 @@ def submit(
 
 
 def claimed(session: Session, place: Gpu | None, worker: str = "w") -> str | None:
-    claim = leases.claim(session, worker, LEASE, EQUAL, place)
+    claim = claims.claim(session, worker, LEASE, EQUAL, place)
     return None if claim is None else claim.run_id
 
 
@@ -139,9 +139,9 @@ def test_runs_of_a_version_that_knew_no_memory_are_claimed(engine: Engine) -> No
 def test_a_run_without_room_is_not_claimed_within_a_quota_either(engine: Engine) -> None:
     with transaction(engine) as session:
         run_id = submit(session, 50)
-        assert leases.claim(session, "w", LEASE, RUNNING_1, Gpu(free_gb=40)) is None
+        assert claims.claim(session, "w", LEASE, RUNNING_1, Gpu(free_gb=40)) is None
         assert get(session, run_id).status == "queued"
-        claim = leases.claim(session, "w", LEASE, RUNNING_1, Gpu())
+        claim = claims.claim(session, "w", LEASE, RUNNING_1, Gpu())
         assert claim is not None
         assert claim.run_id == run_id
 

@@ -21,8 +21,8 @@ from store.files.artifacts import LocalArtifacts
 from store.files.backends import checkpoint_files, open_artifacts, open_uploaded
 from store.files.s3 import S3Files
 from store.retention import collect
-from store.runs import leases, recording
-from store.runs.leases import Claim
+from store.runs import endings, recording, records
+from store.runs.claims import Claim
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
 from tests.support.servers import S3Server
@@ -65,7 +65,7 @@ def finish(engine: Engine, settings: Settings, days_ago: float = 0) -> str:
     """The id of such a run that was over so long ago."""
     with transaction(engine) as session:
         claimed = record(session, settings)
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
         then = time.time() - days_ago * DAY_S
         session.execute(update(Run).where(Run.id == claimed.run_id).values(finished_at=then))
         session.execute(update(Epoch).where(Epoch.run_id == claimed.run_id).values(recorded_at=then))
@@ -74,7 +74,7 @@ def finish(engine: Engine, settings: Settings, days_ago: float = 0) -> str:
 
 def pictures(engine: Engine, run_id: str) -> list[int]:
     with reading(engine) as session:
-        return [artifact.epoch for artifact in recording.artifacts(session, run_id, "samples")]
+        return [artifact.epoch for artifact in records.artifacts(session, run_id, "samples")]
 
 
 def changed(settings: Settings, **changes: Any) -> Settings:
@@ -218,7 +218,7 @@ def test_checkpoints_of_runs_that_are_over_expire(engine: Engine, settings: Sett
     left = {entry.name.partition("/")[0] for entry in checkpoint_files(settings).entries()}
     assert left == {new, needed}
     with reading(engine) as session:
-        assert recording.last_checkpoint(session, old) is None
+        assert records.last_checkpoint(session, old) is None
 
 
 def test_a_host_forgets_copies_of_what_another_deleted(engine: Engine, s3_server: S3Server, tmp_path: Path) -> None:

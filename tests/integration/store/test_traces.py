@@ -94,7 +94,7 @@ def test_a_collector_that_does_not_answer_holds_nobody_up() -> None:
     script = (
         "import time\n"
         "from store.core.settings import Settings\n"
-        "from store import tracing\n"
+        "from store.operations import tracing\n"
         "tracing.configure_tracing('x', Settings())\n"
         "tracing.add_span('epoch', {}, traceparent=None, seconds=1)\n"
         "started_at = time.monotonic()\n"
@@ -119,7 +119,7 @@ def test_nothing_of_opentelemetry_is_imported_where_no_collector_is_configured()
     script = (
         "import sys\n"
         "from store.core.settings import Settings\n"
-        "from store import tracing\n"
+        "from store.operations import tracing\n"
         "tracing.configure_tracing('x', Settings())\n"
         "with tracing.span('x', {}) as span: span.note({'a': 1}); span.fail('no'); span.rename('y')\n"
         "tracing.add_span('x', {}, traceparent=None, seconds=1)\n"

@@ -28,7 +28,7 @@ from store.core.errors import (
 )
 from store.core.models import DiagnosisRow, Run
 from store.files.artifacts import StoredArtifact
-from store.runs import leases, lifecycle
+from store.runs import claims, endings, leases, lifecycle
 from store.runs.lineage import family
 from store.uploads import UploadedSet
 from store.uploads import create as create_upload
@@ -96,7 +96,7 @@ def running(session: Session) -> str:
 
 def without_epochs(session: Session) -> str:
     claimed = claim_run(session)
-    leases.finish(session, claimed.run_id, claimed.token, "failed", **FAILURE)
+    endings.finish(session, claimed.run_id, claimed.token, "failed", **FAILURE)
     return claimed.run_id
 
 
@@ -273,22 +273,22 @@ def test_a_try_that_does_not_help_is_followed_by_the_next_remedy_with_a_new_seed
     assert state(engine, treatment_id) == ("cured", child.id, ["succeeded", "succeeded"])
 
 
-def finish_as(outcome: leases.Outcome) -> Callable[[Session, leases.Claim], object]:
-    return lambda session, claimed: leases.finish(session, claimed.run_id, claimed.token, outcome, **FAILURE)
+def finish_as(outcome: endings.Outcome) -> Callable[[Session, claims.Claim], object]:
+    return lambda session, claimed: endings.finish(session, claimed.run_id, claimed.token, outcome, **FAILURE)
 
 
-def lose(session: Session, claimed: leases.Claim) -> None:
-    leases.requeue(session, claimed.run_id, claimed.token, error="killed", error_kind="Killed", max_attempts=1)
+def lose(session: Session, claimed: claims.Claim) -> None:
+    endings.requeue(session, claimed.run_id, claimed.token, error="killed", error_kind="Killed", max_attempts=1)
 
 
-def expire(session: Session, claimed: leases.Claim) -> None:
+def expire(session: Session, claimed: claims.Claim) -> None:
     expire_lease(session, claimed.run_id)
-    assert leases.requeue_expired(session, max_attempts=1) == [claimed.run_id]
+    assert endings.requeue_expired(session, max_attempts=1) == [claimed.run_id]
 
 
 @pytest.mark.parametrize("ending", [finish_as("failed"), finish_as("halted"), lose, expire])
 def test_whatever_else_ends_a_try_is_followed_by_the_next_one(
-    engine: Engine, ending: Callable[[Session, leases.Claim], object]
+    engine: Engine, ending: Callable[[Session, claims.Claim], object]
 ) -> None:
     treatment_id, first = begin(engine)
     with transaction(engine) as session:
@@ -305,7 +305,7 @@ def test_a_try_whose_spec_can_no_longer_be_read_is_followed_by_the_next_one(engi
     with transaction(engine) as session:
         session.execute(update(Run).where(Run.id == first).values(spec={"dataset": "nonsense"}))
     with transaction(engine) as session:
-        assert leases.claim(session, "worker-1", LEASE) is None
+        assert claims.claim(session, "worker-1", LEASE) is None
     status, best, tries = state(engine, treatment_id)
     assert (status, best, tries) == ("exhausted", None, ["failed"])  # its own spec is needed to tell what was tried
     with reading(engine) as session:
@@ -315,9 +315,9 @@ def test_a_try_whose_spec_can_no_longer_be_read_is_followed_by_the_next_one(engi
 def test_a_try_that_is_handed_over_or_queued_again_is_not_over(engine: Engine) -> None:
     treatment_id, first = begin(engine)
     with transaction(engine) as session:
-        leases.hand_over(session, first, take(session, first).token)
+        endings.hand_over(session, first, take(session, first).token)
         token = take(session, first).token
-        leases.requeue(session, first, token, error="killed", error_kind="Killed", max_attempts=3)
+        endings.requeue(session, first, token, error="killed", error_kind="Killed", max_attempts=3)
     assert state(engine, treatment_id) == ("running", None, ["queued"])
 
 
@@ -390,7 +390,7 @@ def test_cancelling_a_treatment_asks_its_running_try_to_stop(engine: Engine) -> 
         token = take(session, first).token
         assert treatments.cancel(session, treatment_id).status == "cancelled"
         assert leases.renew(session, first, token, LEASE).cancel_requested
-        leases.finish(session, first, token, "cancelled")
+        endings.finish(session, first, token, "cancelled")
     assert state(engine, treatment_id) == ("cancelled", None, ["cancelled"])
 
 
@@ -401,7 +401,7 @@ def test_cancelling_the_try_alone_ends_the_treatment_too(engine: Engine, is_runn
         token = take(session, first).token if is_running else 0
         lifecycle.cancel(session, first)
         if is_running:
-            leases.hand_over(session, first, token)
+            endings.hand_over(session, first, token)
     assert state(engine, treatment_id) == ("cancelled", None, ["cancelled"])
 
 
@@ -418,7 +418,7 @@ def test_the_end_of_a_try_that_was_cancelled_too_late_makes_no_other(engine: Eng
         claimed = take(session, first)
         record(session, claimed, "mode collapse")
         treatments.cancel(session, treatment_id)
-        leases.finish(session, first, claimed.token, "succeeded")
+        endings.finish(session, first, claimed.token, "succeeded")
     assert state(engine, treatment_id) == ("cancelled", None, ["succeeded"])
 
 
@@ -435,10 +435,10 @@ def test_a_cancel_beside_the_end_of_a_try_leaves_nothing_running(engine: Engine)
             with transaction(engine) as session:
                 treatments.cancel(session, treatment_id)
 
-        def finish(claimed: leases.Claim = claimed, barrier: Barrier = barrier) -> None:
+        def finish(claimed: claims.Claim = claimed, barrier: Barrier = barrier) -> None:
             barrier.wait()
             with transaction(engine) as session:
-                leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+                endings.finish(session, claimed.run_id, claimed.token, "succeeded")
 
         with ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(cancel), pool.submit(finish)]:
@@ -468,11 +468,11 @@ def failing(engine: Engine, beginning: str) -> Iterator[None]:
         event.remove(engine, "before_cursor_execute", fail)
 
 
-def finish(engine: Engine, claimed: leases.Claim) -> None:
+def finish(engine: Engine, claimed: claims.Claim) -> None:
     """What a training does at its end: everything in one transaction."""
     with transaction(engine) as session:
         record(session, claimed, "mode collapse")
-        leases.finish(session, claimed.run_id, claimed.token, "succeeded")
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
 
 
 @pytest.mark.parametrize("statement", ["INSERT INTO runs", "SELECT treatments.id", "UPDATE attempts"])
@@ -491,7 +491,7 @@ def test_a_finish_that_fails_in_the_middle_leaves_neither_the_end_nor_the_next_t
     finish(engine, claimed)
     assert state(engine, treatment_id) == ("running", None, ["succeeded", "queued"])
     with pytest.raises(LeaseLost), transaction(engine) as session:
-        leases.finish(session, first, claimed.token, "succeeded")
+        endings.finish(session, first, claimed.token, "succeeded")
     assert len(state(engine, treatment_id)[2]) == 2
 
 

@@ -12,7 +12,7 @@ from store.core.db import reading, transaction
 from store.core.errors import UploadInUse, UploadNotFound
 from store.core.models import Run
 from store.files.artifacts import LocalArtifacts
-from store.runs import leases, lifecycle
+from store.runs import endings, lifecycle
 from tests.support.comparison import create_comparison
 from tests.support.store import claim_run, create_run, request
 from tests.support.uploads import create_upload, dataset_of, uploaded_set
@@ -92,7 +92,7 @@ def test_an_upload_stays_while_a_run_on_it_is_not_over(engine: Engine, artifacts
             pass
         with pytest.raises(UploadInUse):
             uploads.delete(session, upload_id, artifacts)
-        leases.finish(session, run_id, claimed.token, "failed", error="no luck", error_kind="Luck")
+        endings.finish(session, run_id, claimed.token, "failed", error="no luck", error_kind="Luck")
         uploads.delete(session, upload_id, artifacts)
 
 

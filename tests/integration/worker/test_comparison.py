@@ -20,7 +20,7 @@ from store.core.errors import ArtifactNotFound, LeaseLost
 from store.core.models import Attempt, Run
 from store.core.settings import Settings
 from store.files.artifacts import LocalArtifacts
-from store.runs import leases, lifecycle, recording
+from store.runs import claims, endings, lifecycle, records
 from tests.support.comparison import create_comparison
 from tests.support.store import LEASE, expire_lease
 from worker.attempt.channel import Channel, Stopped
@@ -71,7 +71,7 @@ class Scene:
 
     def claim(self) -> Ticket:
         with transaction(self.engine) as session:
-            claimed = leases.claim(session, "worker-1", LEASE)
+            claimed = claims.claim(session, "worker-1", LEASE)
         assert claimed is not None
         return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
 
@@ -91,7 +91,7 @@ class Scene:
     def lose_lease(self, ticket: Ticket) -> None:
         with transaction(self.engine) as session:
             expire_lease(session, ticket.run_id)
-            assert leases.requeue_expired(session, 3) == [ticket.run_id]
+            assert endings.requeue_expired(session, 3) == [ticket.run_id]
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_comparison_of_images_keeps_what_its_bins_hold(scene: Scene) -> None:
     ticket = scene.create(images(0), images(1))
     scene.compare(ticket)
     with reading(scene.engine) as session:
-        (kept,) = recording.artifacts(session, ticket.run_id, "bins")
+        (kept,) = records.artifacts(session, ticket.run_id, "bins")
     assert Image.open(io.BytesIO(scene.artifacts.get(kept.sha256))).size == (6 * 4, 6)  # K = 4 of 120 samples
 
 
@@ -183,4 +183,4 @@ def test_without_its_samples_a_comparison_fails_for_good(scene: Scene) -> None:
 
 
 def test_the_process_knows_the_work_of_every_kind() -> None:
-    assert set(WORK) == set(leases.SPECS)
+    assert set(WORK) == set(claims.SPECS)

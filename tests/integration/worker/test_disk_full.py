@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from store.core.db import transaction
 from store.core.models import Run
 from store.core.settings import Settings
-from store.runs import leases
+from store.runs import claims
 from tests.support.store import LEASE, create_run
 from tests.support.worker import Clinic
 from worker.host.supervise import supervise
@@ -38,7 +38,7 @@ def test_a_full_disk_costs_an_attempt_names_the_directory_and_leaves_the_run_to_
 
     def attempt() -> Run:
         with transaction(postgres_engine) as session:
-            claimed = leases.claim(session, "worker-1", LEASE)
+            claimed = claims.claim(session, "worker-1", LEASE)
         assert claimed is not None
         assert supervise(claimed, lambda: False, engine=postgres_engine, settings=settings, command=limited)
         return clinic.run(run_id)

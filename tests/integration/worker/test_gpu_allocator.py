@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from store.core.db import reading, transaction
 from store.core.settings import Settings
-from store.runs import leases, lifecycle
-from store.runs.leases import Claim
+from store.runs import endings, lifecycle
+from store.runs.claims import Claim
 from store.scheduling import workers
 from store.scheduling.accounts import EQUAL
 from store.scheduling.explain import why_waiting
@@ -69,7 +69,7 @@ class Ward:
         while not done.wait(0.01) and not is_stopping():
             pass
         with transaction(self.engine) as session:
-            leases.finish(session, claim.run_id, claim.token, "succeeded")
+            endings.finish(session, claim.run_id, claim.token, "succeeded")
         del self.shares[claim.run_id]
         return False
 

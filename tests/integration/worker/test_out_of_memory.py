@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from store.core.db import transaction
 from store.core.settings import Settings
-from store.runs import leases
+from store.runs import claims
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
 from tests.support.worker import Clinic
@@ -41,7 +41,7 @@ def test_a_run_that_is_out_of_memory_fails_at_once_and_says_which_batch_size_fit
         monkeypatch.setenv(name, value)
     run_id = clinic.create_run(**SETTINGS)
     with transaction(sqlite_engine) as session:
-        claimed = leases.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE)
     assert claimed is not None
     command = [sys.executable, "-c", LIMITED]
     assert not supervise(claimed, lambda: False, engine=sqlite_engine, settings=settings, command=command)

@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from store.core.db import reading, transaction
 from store.core.models import Run
 from store.core.settings import Settings
-from store.runs import leases, lifecycle
-from store.runs.leases import Claim
+from store.runs import claims, lifecycle
+from store.runs.claims import Claim
 from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
 from tests.support.store import LEASE
@@ -61,7 +61,7 @@ class Scene:
 
     def start(self, run_id: str, command: tuple[str, ...] = TRAINING) -> None:
         with transaction(self.engine) as session:
-            claimed = leases.claim(session, "w", LEASE)
+            claimed = claims.claim(session, "w", LEASE)
         assert claimed is not None
         assert claimed.run_id == run_id
         self._thread = threading.Thread(target=self._supervise, args=[claimed, command])

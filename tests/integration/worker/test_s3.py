@@ -19,7 +19,7 @@ from store.core.db import make_engine, reading, upgrade
 from store.core.errors import ArtifactNotFound
 from store.core.settings import Settings
 from store.files.backends import checkpoint_files, open_artifacts
-from store.runs import recording
+from store.runs import records
 from tests.support.api import make_service
 from tests.support.proxy import Proxy, proxy
 from tests.support.servers import S3Server
@@ -108,7 +108,7 @@ def test_an_epoch_names_its_checkpoint_with_its_hash_and_old_ones_leave_the_buck
     assert last.checkpoint is not None
     assert hashlib.sha256(files.read(f"{run_id}/{last.checkpoint}")).hexdigest() == last.checkpoint_sha256
     with reading(clinics.engine) as session:
-        healthy = {d.epoch for d in recording.diagnoses(session, run_id) if d.severity in ("none", "mild")} & {2, 4, 5}
+        healthy = {d.epoch for d in records.diagnoses(session, run_id) if d.severity in ("none", "mild")} & {2, 4, 5}
     kept = {5} | ({max(healthy)} if healthy else set())
     expected = {f"{run_id}/attempt-1-epoch-{epoch}.safetensors" for epoch in kept}
     assert {entry.name for entry in files.entries()} == expected
@@ -159,7 +159,7 @@ def test_a_training_waits_for_its_store_and_goes_on(clinics: Clinics, way: Proxy
     assert clinics.clinic.run(disturbed).status == "succeeded"
     assert clinics.clinic.numbers(disturbed) == clinics.clinic.numbers(undisturbed)
     with reading(clinics.engine) as session:
-        (picture, *_) = recording.artifacts(session, disturbed, "samples")
+        (picture, *_) = records.artifacts(session, disturbed, "samples")
     assert open_artifacts(clinics.host("host-3").settings).get(picture.sha256)
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from store.core.db import make_engine, transaction
 from store.core.settings import Settings
-from store.runs import leases, lifecycle
-from store.runs.leases import Claim
+from store.runs import endings, lifecycle
+from store.runs.claims import Claim
 from store.scheduling import workers
 from tests.support.store import claim_run, create_run, expire_lease
 from worker.host.gpu_allocator import GpuShare
@@ -35,7 +35,7 @@ class Trainer:
         while not self.may_finish.is_set() and not is_stopping():
             time.sleep(0.01)
         with transaction(self.engine) as session:
-            leases.finish(session, claim.run_id, claim.token, "succeeded")
+            endings.finish(session, claim.run_id, claim.token, "succeeded")
         self.trained.append(claim.run_id)
         return False
 
@@ -167,7 +167,7 @@ def test_a_slot_whose_host_has_no_room_leaves_the_run_to_another(
 
     def find_the_disk_full(claim: Claim, _is_stopping: Callable[[], bool], _share: GpuShare) -> bool:
         with transaction(engine) as session:
-            leases.requeue(session, claim.run_id, claim.token, error="no room", error_kind="DiskFull", max_attempts=3)
+            endings.requeue(session, claim.run_id, claim.token, error="no room", error_kind="DiskFull", max_attempts=3)
         full.append(claim.run_id)
         return True
 

@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from store.core.db import transaction
 from store.core.models import Attempt, Run
 from store.core.settings import Settings
-from store.runs import leases, lifecycle
-from store.runs.leases import Claim
+from store.runs import claims, endings, lifecycle
+from store.runs.claims import Claim
 from tests.support.servers import PostgresServer
 from tests.support.store import claim_run, expire_lease
 from tests.support.worker import is_alive
@@ -217,7 +217,7 @@ def test_a_success_that_comes_with_a_cancel_is_a_success(scene: Scene) -> None:
     scene.wait_for_step(1)
     with transaction(scene.engine) as session:
         lifecycle.cancel(session, scene.claim.run_id)
-        leases.finish(session, scene.claim.run_id, scene.claim.token, "succeeded")
+        endings.finish(session, scene.claim.run_id, scene.claim.token, "succeeded")
     assert scene.wait().status == "succeeded"
     assert scene.attempt().outcome == "succeeded"
 
@@ -227,8 +227,8 @@ def test_a_worker_that_lost_its_lease_ends_its_training_and_writes_nothing(scene
     scene.wait_for_step(1)
     with transaction(scene.engine) as session:
         expire_lease(session, scene.claim.run_id)
-        assert leases.requeue_expired(session, 3) == [scene.claim.run_id]
-        successor = leases.claim(session, "worker-2", timedelta(seconds=30))
+        assert endings.requeue_expired(session, 3) == [scene.claim.run_id]
+        successor = claims.claim(session, "worker-2", timedelta(seconds=30))
     assert successor is not None
     run = scene.wait()
     assert (run.status, run.token, run.lease_worker, run.step) == ("running", successor.token, "worker-2", 1)

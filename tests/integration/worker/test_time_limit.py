@@ -13,7 +13,7 @@ from ganlib.training.checkpoint import CheckpointUnreadable
 from store.core.db import make_engine, transaction, upgrade
 from store.core.errors import NotExtendable
 from store.core.models import Attempt, Epoch, Run
-from store.runs import extensions, leases, pauses
+from store.runs import claims, endings, extensions, leases, pauses
 from store.runs.attempts import TIME_LIMIT, seconds_left
 from store.runs.lifecycle import create, get
 from store.runs.recording import record_epoch
@@ -33,7 +33,7 @@ def create_limited(session: Session, hours: float = 1) -> str:
     return create(session, wanted, wanted.resolve()).id
 
 
-def train_for(session: Session, run_id: str, seconds: float) -> leases.Claim:
+def train_for(session: Session, run_id: str, seconds: float) -> claims.Claim:
     """An attempt that began so long ago and runs."""
     claimed = claim_run(session)
     assert claimed.run_id == run_id
@@ -55,10 +55,10 @@ def test_the_time_of_all_attempts_counts_however_they_ended_and_none_of_the_queu
         assert left(session, run_id) == HOUR
         claimed = train_for(session, run_id, 1000)
         assert left(session, run_id) == pytest.approx(2600, abs=60)
-        leases.hand_over(session, run_id, claimed.token)
+        endings.hand_over(session, run_id, claimed.token)
         session.execute(update(Run).where(Run.id == run_id).values(created_at=Run.created_at - 10 * HOUR))
         claimed = train_for(session, run_id, 1500)
-        leases.requeue(session, run_id, claimed.token, error="killed", error_kind="TrainingDied", max_attempts=3)
+        endings.requeue(session, run_id, claimed.token, error="killed", error_kind="TrainingDied", max_attempts=3)
         assert left(session, run_id) == pytest.approx(1100, abs=60)
         train_for(session, run_id, 2000)
         assert left(session, run_id) == pytest.approx(-900, abs=60)
@@ -69,7 +69,7 @@ def test_a_run_without_a_limit_has_all_the_time(engine: Engine) -> None:
         run_id = create_run(session).id
         claimed = train_for(session, run_id, 1000 * HOUR)
         assert leases.renew(session, run_id, claimed.token, LEASE).seconds_left is None
-        assert not leases.is_out_of_time(session, get(session, run_id))
+        assert not endings.is_out_of_time(session, get(session, run_id))
 
 
 @pytest.mark.parametrize("how", ["handed over", "lost", "paused"])
@@ -78,15 +78,15 @@ def test_a_run_whose_time_is_used_up_is_not_trained_again(engine: Engine, how: s
         run_id = create_limited(session)
         claimed = train_for(session, run_id, HOUR + 1)
         if how == "lost":
-            leases.requeue(session, run_id, claimed.token, error="killed", error_kind="TrainingDied", max_attempts=3)
+            endings.requeue(session, run_id, claimed.token, error="killed", error_kind="TrainingDied", max_attempts=3)
         else:
             if how == "paused":
                 pauses.pause(session, run_id)
-            leases.hand_over(session, run_id, claimed.token)
+            endings.hand_over(session, run_id, claimed.token)
         if how == "paused":
             pauses.resume(session, run_id)
         other = create_run(session).id
-        claimed = leases.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE)
         assert claimed is not None
         assert claimed.run_id == other
         run = get(session, run_id)
@@ -100,7 +100,7 @@ def test_an_extension_counts_anew(engine: Engine) -> None:
         run_id = create_limited(session)
         claimed = train_for(session, run_id, 2 * HOUR)
         record_epoch(session, epoch_record(claimed, 1))
-        leases.time_out(session, run_id, claimed.token)
+        endings.time_out(session, run_id, claimed.token)
         run = extensions.extend(session, run_id, 2)
         assert (run.status, run.error_kind, run.epochs_done, run.epochs_total) == ("queued", None, 1, 3)
         assert left(session, run_id) == HOUR
@@ -112,7 +112,7 @@ def test_a_run_that_was_out_of_time_before_its_first_checkpoint_is_not_extended(
         run_id = create_limited(session)
         claimed = train_for(session, run_id, 2 * HOUR)
         record_epoch(session, epoch_record(claimed, 1, checkpoint=None))
-        leases.time_out(session, run_id, claimed.token)
+        endings.time_out(session, run_id, claimed.token)
         with pytest.raises(NotExtendable, match="it has no checkpoint"):
             extensions.extend(session, run_id, 1)
 

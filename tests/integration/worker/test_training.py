@@ -18,7 +18,7 @@ from store.core.errors import DatabaseUnavailable, LeaseLost
 from store.core.models import DiagnosisRow
 from store.core.settings import Settings
 from store.files.artifacts import LocalArtifacts
-from store.runs import leases, lifecycle, recording
+from store.runs import endings, lifecycle, records
 from store.runs.rediagnosis import rediagnose
 from tests.support.memory import LittleMemory
 from tests.support.servers import PostgresServer
@@ -95,7 +95,7 @@ def test_a_translation_of_images_records_how_like_their_targets_its_samples_are(
     numbers = scene.clinic.numbers(run_id)
     assert [set(document["values"]) for document in numbers["evaluations"]] == [{"ssim", "l1"}] * 3
     with reading(scene.engine) as session:
-        [_, last] = recording.artifacts(session, run_id, "samples")
+        [_, last] = records.artifacts(session, run_id, "samples")
     picture = Image.open(io.BytesIO(LocalArtifacts(scene.settings.artifacts).get(last.sha256)))
     assert picture.size == (2 * (3 * 56 + 2) + 2, 2 * (56 + 2) + 2)
 
@@ -262,7 +262,7 @@ def test_a_training_that_begins_while_the_database_is_away_waits_for_it(
 def lose_lease(scene: Scene, run_id: str) -> None:
     with transaction(scene.engine) as session:
         expire_lease(session, run_id)
-        assert leases.requeue_expired(session, 3) == [run_id]
+        assert endings.requeue_expired(session, 3) == [run_id]
 
 
 def test_without_its_data_a_run_does_not_begin(scene: Scene, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_losses_that_are_not_finite_are_recorded(scene: Scene) -> None:
     scene.train(scene.claim())
     assert scene.clinic.run(run_id).status == "succeeded"
     with transaction(scene.engine) as session:
-        assert recording.history(session, run_id).steps.shape == (8, 8)
+        assert records.history(session, run_id).steps.shape == (8, 8)
 
 
 def diverging(**watch: Any) -> dict[str, Any]:
@@ -359,7 +359,7 @@ def test_a_run_on_images_keeps_what_its_bins_hold(scene: Scene) -> None:
     run_id = scene.create_run(**IMAGES)
     scene.train(scene.claim())
     with reading(scene.engine) as session:
-        kept = recording.artifacts(session, run_id, "bins")
+        kept = records.artifacts(session, run_id, "bins")
     assert [artifact.epoch for artifact in kept] == [2, 4, 5]
     assert len({artifact.sha256 for artifact in kept}) == 1  # the bins are the data set's: stored once
     strip = Image.open(io.BytesIO(LocalArtifacts(scene.settings.artifacts).get(kept[0].sha256)))
@@ -370,8 +370,8 @@ def test_a_run_is_evaluated_in_the_space_of_its_own_discriminator_at_each_epoch(
     run_id = scene.create_run(**IMAGES, **{"evaluation.space": "discriminator"})
     scene.train(scene.claim())
     with reading(scene.engine) as session:
-        found = recording.evaluations(session, run_id)
-        kept = recording.artifacts(session, run_id, "bins")
+        found = records.evaluations(session, run_id)
+        kept = records.artifacts(session, run_id, "bins")
     assert {e.space for e in found} == {"discriminator"}
     assert found[-1].values.keys() >= {"ndb_over_k", "precision", "exact_recall", "memorisation"}
     assert found[1].nulls["fake_distance"].mean != found[2].nulls["fake_distance"].mean  # features move with training
@@ -393,7 +393,7 @@ def test_every_measure_can_be_asked_for_in_an_extractors_space(scene: Scene) -> 
     run_id = scene.create_run(**IMAGES, **chosen, **{"training.epochs": 1})
     scene.train(scene.claim())
     with reading(scene.engine) as session:
-        last = recording.evaluations(session, run_id)[-1]
+        last = records.evaluations(session, run_id)[-1]
     assert last.space == "efficientnet-lite0"
     assert {"frechet", "kernel", "vendi"} <= last.values.keys()
     assert {"frechet", "kernel", "vendi"} <= last.nulls.keys()

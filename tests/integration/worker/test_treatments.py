@@ -19,7 +19,7 @@ from store import treatments
 from store.core.db import make_engine, reading, transaction, upgrade
 from store.core.models import Run, Treatment
 from store.core.settings import Settings
-from store.runs.leases import Claim
+from store.runs.claims import Claim
 from store.runs.lineage import family
 from tests.support.treatment import found, make_run, treat
 from tests.support.worker import LOOK_INTERVAL_S, TINY, Clinic, queue_run, ticket_of, train_here

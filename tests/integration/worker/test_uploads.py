@@ -21,7 +21,7 @@ from store.core.errors import UploadNotFound
 from store.core.models import Run
 from store.core.settings import Settings
 from store.files.artifacts import LocalArtifacts
-from store.runs import lifecycle, recording
+from store.runs import lifecycle, records
 from tests.support.api import make_service
 from tests.support.store import request
 from tests.support.uploads import create_upload, dataset_of
@@ -127,8 +127,8 @@ def recorded_pairs(engine: Engine, settings: Settings, run: Run) -> list[tuple[n
     """Inputs and targets [channels, 16, 16] in the last grid of a run that succeeded and got nearer to its targets."""
     assert (run.status, run.epochs_done, run.error) == ("succeeded", 3, None)
     with reading(engine) as session:
-        figures = [found.values for found in recording.evaluations(session, run.id)]
-        grids = [grid.sha256 for grid in recording.artifacts(session, run.id, "samples")]
+        figures = [found.values for found in records.evaluations(session, run.id)]
+        grids = [grid.sha256 for grid in records.artifacts(session, run.id, "samples")]
     assert [set(values) for values in figures] == [{"ssim", "l1"}] * 4  # of the untrained generator, and each epoch
     assert figures[-1]["l1"] < figures[0]["l1"]
     assert len(set(grids)) == 3

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from store.core.db import reading, transaction
 from store.core.models import Run
-from store.runs import leases
+from store.runs import claims
 from store.runs.lifecycle import create, get
 from store.scheduling import preemption, workers
 from store.scheduling.accounts import EQUAL, Sharing
@@ -49,7 +49,7 @@ def submit(session: Session, *labels: str, owner: Owner = ADA, priority: int = 0
 
 
 def claimed(session: Session, *labels: str, worker: str = "w", sharing: Sharing = EQUAL) -> str | None:
-    claim = leases.claim(session, worker, LEASE, sharing, Bench(labels=labels))
+    claim = claims.claim(session, worker, LEASE, sharing, Bench(labels=labels))
     return None if claim is None else claim.run_id
 
 

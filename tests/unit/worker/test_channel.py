@@ -15,9 +15,9 @@ from worker.messages import Stepped, Ticket, Working, parse_event
 TICKET = Ticket(run_id="0123456789abcdef", token=1, attempt=1, device="cpu")
 PRELUDE = """
 import sys, time
-from worker.attempt.channel import Line, Stopped
+from worker.attempt.channel import Channel, Stopped
 from worker.messages import Stepped, Working
-line = Line.over_standard_streams()
+channel = Channel.over_standard_streams()
 """
 
 
@@ -41,14 +41,14 @@ def start(script: str) -> subprocess.Popen[str]:
 
 def test_the_line_hears_its_ticket_and_then_commands() -> None:
     with start("""
-ticket = line.read_ticket()
-line.obey()
-line.tell(Working(on=ticket.run_id))
+ticket = channel.read_ticket()
+channel.obey()
+channel.tell(Working(on=ticket.run_id))
 while True:
     try:
-        line.step(1)
+        channel.step(1)
     except Stopped as command:
-        line.tell(Working(on=str(command)))
+        channel.tell(Working(on=str(command)))
         break
     time.sleep(.001)
 """) as process:
@@ -67,14 +67,14 @@ while True:
 @pytest.mark.parametrize(
     ("work", "is_heard"),
     [
-        ("line.tell(Working(on='it'))\nwhile True: pass", True),
-        ("line.tell(Working(on='it'))\ntime.sleep(600)", False),  # it hangs
-        ("line.tell(Stepped(step=1))\nwhile True: pass", False),  # steps have a pace of their own
+        ("channel.tell(Working(on='it'))\nwhile True: pass", True),
+        ("channel.tell(Working(on='it'))\ntime.sleep(600)", False),  # it hangs
+        ("channel.tell(Stepped(step=1))\nwhile True: pass", False),  # steps have a pace of their own
     ],
 )
 def test_a_process_that_computes_something_else_than_steps_is_not_silent(work: str, is_heard: bool) -> None:
     with start(
-        f"import worker.attempt.channel\nworker.line.PULSE_INTERVAL_S = 0.05\nline.read_ticket()\n{work}"
+        f"import worker.attempt.channel\nworker.attempt.channel.PULSE_INTERVAL_S = 0.05\nchannel.read_ticket()\n{work}"
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -90,7 +90,7 @@ def test_a_process_that_computes_something_else_than_steps_is_not_silent(work: s
 
 @pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass"])
 def test_a_process_whose_worker_is_gone_ends_at_once(work: str) -> None:
-    with start(f"line.read_ticket()\nline.tell(Working(on='it'))\n{work}") as process:
+    with start(f"channel.read_ticket()\nchannel.tell(Working(on='it'))\n{work}") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(TICKET.to_line())
@@ -103,13 +103,13 @@ def test_a_process_whose_worker_is_gone_ends_at_once(work: str) -> None:
 
 
 def test_a_process_that_never_gets_a_ticket_ends() -> None:
-    with start("line.read_ticket()") as process:
+    with start("channel.read_ticket()") as process:
         process.communicate("")
     assert process.returncode == ORPHANED
 
 
 def test_a_process_that_nobody_listens_to_ends() -> None:
-    with start("line.read_ticket()\nwhile True: line.tell(Working(on='it'))") as process:
+    with start("channel.read_ticket()\nwhile True: channel.tell(Working(on='it'))") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdout.close()
@@ -119,7 +119,7 @@ def test_a_process_that_nobody_listens_to_ends() -> None:
 
 
 def test_what_is_printed_is_no_event() -> None:
-    with start("import os; print('100 %'); os.system('echo and more'); line.tell(Working(on='it'))") as process:
+    with start("import os; print('100 %'); os.system('echo and more'); channel.tell(Working(on='it'))") as process:
         output, log = process.communicate("")
     assert [parse_event(line) for line in output.splitlines()] == [Working(on="it")]
     assert "100 %" in log

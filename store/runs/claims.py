@@ -1,0 +1,138 @@
+"""Claiming: the queued run whose turn it is becomes running, for one worker, with a lease and a new fencing token."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from ganlib.spec.run import ComparisonSpec, RunSpec
+from store.core.db import after, now
+from store.core.models import Attempt, Kind, Run
+from store.runs.endings import finish, is_out_of_time, time_out
+from store.runs.leases import update_run
+from store.scheduling import fair_share, quotas, workers
+from store.scheduling.accounts import EQUAL, Sharing
+from store.scheduling.fair_share import QueueHead
+from store.scheduling.requirements import Place, requests_of, suits
+
+SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
+"""What the spec of a run of each kind has to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run that is ours until its lease expires."""
+
+    run_id: str
+    token: int
+    attempt: int
+    spec: RunSpec | ComparisonSpec
+    traceparent: str | None = None
+    """The trace that it belongs to."""
+
+
+def claim(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL, place: Place | None = None
+) -> Claim | None:
+    """The queued run whose turn it is (see `share`), for this worker alone; None without one that may run.
+
+    A drained worker is given none. A run whose stored spec no longer validates, or whose time is used up, is failed on
+    the way. A run that the place could never take is left to others; for one that it has no room for now nothing else
+    is claimed either, or those that need much would never be trained.
+    """
+    while (run := _claim_with_room(session, worker, lease, sharing, place)) is not None:
+        session.add(
+            Attempt(
+                run_id=run.id,
+                number=run.attempt,
+                token=run.token,
+                worker=worker,
+                started_at=now(),
+                outcome="running",
+            )
+        )
+        session.flush()
+        try:
+            spec = SPECS[run.kind].model_validate(run.spec)
+        except ValidationError as error:  # stored by another version of this code: it must not block the queue
+            finish(session, run.id, run.token, "failed", error=str(error), error_kind="InvalidSpec")
+            continue
+        if is_out_of_time(session, run):
+            time_out(session, run.id, run.token)
+            continue
+        return Claim(run_id=run.id, token=run.token, attempt=run.attempt, spec=spec, traceparent=run.traceparent)
+    return None
+
+
+def _claim_with_room(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing, place: Place | None
+) -> Run | None:
+    if place is None:
+        return _claim_next(session, worker, lease, sharing)
+    with session.begin_nested() as savepoint:
+        suitable = suits(most_gpus=place.most_gpus, largest_gpu=place.largest_gpu, labels=place.labels)
+        run = _claim_next(session, worker, lease, sharing, *suitable)
+        if run is None or place.takes(requests_of(run.spec)):
+            return run
+        savepoint.rollback()
+    return None
+
+
+def _claim_next(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+) -> Run | None:
+    if workers.is_drained(session, worker):
+        return None
+    waiting = fair_share.heads(session, sharing)
+    while waiting:
+        head, *waiting = waiting
+        run = _claim_within_quota(session, head, worker, lease, sharing, *guards)
+        if run is not None:
+            return run
+        # Held back by a quota, not for this worker, or claimed by somebody else since.
+        lower = fair_share.below(session, head)
+        waiting = waiting if lower is None else fair_share.merged(waiting, lower)
+    return None
+
+
+def _claim_within_quota(
+    session: Session, head: QueueHead, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+) -> Run | None:
+    owner = head.use.owner
+    if not quotas.holds_back(owner, sharing):
+        return _claim_of(session, head, worker, lease, *guards)
+    if quotas.reached(session, owner, sharing) is not None:
+        return None
+    with session.begin_nested() as savepoint:
+        quotas.lock(session, owner, sharing)  # of two claims at once, the second counts what the first has taken
+        if quotas.reached(session, owner, sharing) is None:
+            run = _claim_of(session, head, worker, lease, *guards)
+            if run is not None:
+                return run
+        savepoint.rollback()  # lets the owners go: held while others are locked, two claims could wait in a circle
+    return None
+
+
+def _claim_of(
+    session: Session, head: QueueHead, worker: str, lease: timedelta, *guards: ColumnElement[bool]
+) -> Run | None:
+    next_run = (
+        select(Run.id)
+        .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority, *guards)
+        .order_by(Run.created_at, Run.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # PostgreSQL only; on SQLite the transaction holds the one write lock
+    )
+    return update_run(
+        session,
+        Run.id == next_run.scalar_subquery(),
+        Run.status == "queued",
+        status="running",
+        attempt=Run.attempt + 1,
+        token=Run.token + 1,
+        started_at=func.coalesce(Run.started_at, now()),
+        lease_worker=worker,
+        lease_expires_at=after(lease),
+    )
