@@ -41,6 +41,10 @@ SIGNALS: dict[str, tuple[str, Callable[[Signals], float]]] = {
     "memorisation": ("memorisation", lambda s: s.outcome.memorisation if s.outcome else NOTHING),
     "copies": ("memorisation", lambda s: s.outcome.copies if s.outcome else NOTHING),
     "g_loss": ("convergence failure: no equilibrium", lambda s: s.dynamics.g_loss),
+    "d_loss over that of guesses": (
+        "convergence failure: discriminator inert",
+        lambda s: min(s.dynamics.d_loss, s.dynamics.d_loss_before) / s.chance,
+    ),
     "d_auc": ("convergence failure: discriminator wins", lambda s: s.dynamics.d_auc),
     "weakest gradient": ("vanishing gradients", lambda s: s.weakest.ratio if s.weakest else NOTHING),
     "strongest gradient": ("exploding gradients", lambda s: s.strongest.ratio if s.strongest else NOTHING),

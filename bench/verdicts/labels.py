@@ -226,6 +226,14 @@ def _losses_look_healthy(recording: Recording) -> bool:
 
 WON_UPDATES = 100
 VANISHED, EXPLODED = 1e-3, 1e3
+CHANCE = {
+    "bce": 0.693,
+    "clamped-bce": 0.693,
+    "saturating-bce": 0.693,
+    "relativistic": 0.693,
+    "lsgan": 0.25,
+    "hinge": 1.0,
+}
 JOINED = "joined batches"  # the published cause of both losses vanishing
 
 
@@ -241,7 +249,7 @@ def _dynamics(run: Planned, recording: Recording) -> set[FindingName]:
     joined = run.configuration.variant.startswith(JOINED)
     if bce and min(real, fake) > 0.98 and g_loss < (2 if joined else 0.1):
         found.add("convergence failure: both losses vanish")
-    elif abs(real - fake) > 0.95 and not recording.spec.objective.name.startswith("wgan"):
+    elif _calls_all_alike(recording, real, fake) or _worse_than_guessing(recording.spec.objective.name, steps):
         found.add("convergence failure: discriminator inert")
     elif area > 0.995 and min(real, fake) > 0.98 and poor:
         found.add("convergence failure: discriminator wins")
@@ -253,6 +261,23 @@ def _dynamics(run: Planned, recording: Recording) -> set[FindingName]:
     if pulled > EXPLODED:
         found.add("exploding gradients")
     return found
+
+
+def _calls_all_alike(recording: Recording, real: float, fake: float) -> bool:
+    return abs(real - fake) > 0.95 and not recording.spec.objective.name.startswith("wgan")
+
+
+def _worse_than_guessing(objective: str, steps: dict[str, NDArray[np.float64]]) -> bool:
+    """Whether the discriminator's loss and accuracy are both worse than guesses' for all of a fifth of the budget.
+
+    To say the same of every sample costs a cross-entropy of log 2 a side.
+    """
+    chance = CHANCE.get(objective)
+    if chance is None:
+        return False
+    loss = np.array([np.median(part) for part in np.array_split((steps["d_loss_real"] + steps["d_loss_fake"]) / 2, 3)])
+    right = (steps["d_acc_real"].mean() + steps["d_acc_fake"].mean()) / 2
+    return bool((loss > 1.25 * chance).all() and right < 0.5)
 
 
 def _won_since(recording: Recording) -> int | None:

@@ -92,7 +92,11 @@ def _wins_by_ranks(signals: Signals) -> Finding | None:
 
 
 def discriminator_inert(signals: Signals) -> Finding | None:
-    """Everything is called real, or everything fake."""
+    """Everything is called real, or everything fake, or loss and accuracies stay worse than those of guesses."""
+    return _calls_all_alike(signals) or _worse_than_guessing(signals)
+
+
+def _calls_all_alike(signals: Signals) -> Finding | None:
     window = signals.dynamics
     all_real = window.d_acc_real >= at.CERTAIN.value and window.d_acc_fake <= at.NEVER.value
     all_fake = window.d_acc_fake >= at.CERTAIN.value and window.d_acc_real <= at.NEVER.value
@@ -106,6 +110,30 @@ def discriminator_inert(signals: Signals) -> Finding | None:
         f"The discriminator calls everything {called}: it has stopped telling reals from fakes, and no longer learns.",
         of_window(window, "d_acc_real", window.d_acc_real, ">=" if all_real else "<=", real_rule),
         of_window(window, "d_acc_fake", window.d_acc_fake, "<=" if all_real else ">=", fake_rule),
+    )
+
+
+def _worse_than_guessing(signals: Signals) -> Finding | None:
+    """To say the same of every sample would cost it less, and it does not learn even that.
+
+    A loss may be high for a while, or of a discriminator that is mostly right and at times far wrong.
+    """
+    window = signals.dynamics
+    share, before = window.d_loss / signals.chance, window.d_loss_before / signals.chance
+    accuracy = (window.d_acc_real + window.d_acc_fake) / 2
+    is_right = signals.accuracies and accuracy > at.GUESSED_ACCURACY.value
+    if not signals.is_full or is_right or not min(share, before) >= at.WORSE_THAN_CHANCE.value:
+        return None
+    if share < at.STILL_LEARNING.value * before:
+        return None
+    evidence = [of_window(window, "d_loss over that of guesses", share, ">=", at.WORSE_THAN_CHANCE)]
+    if signals.accuracies:
+        evidence.append(of_window(window, "d_acc", accuracy, "<=", at.GUESSED_ACCURACY))
+    return finding(
+        "convergence failure: discriminator inert",
+        "severe",
+        "The discriminator has been worse than guessing for a long time and does not get better: it does not learn.",
+        *evidence,
     )
 
 

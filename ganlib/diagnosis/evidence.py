@@ -13,7 +13,8 @@ CHECKS: dict[FindingName, str] = {
         "Look at the loss curves: d_loss lies at 0 and g_loss climbs; the samples stop improving."
     ),
     "convergence failure: discriminator inert": (
-        "Look at the accuracies: one is 100 % and the other 0 %, whatever the samples look like."
+        "Look at the accuracies: one is 100 % and the other 0 %, or at d_loss: it lies far above that of guesses and "
+        "does not fall; whatever the samples look like."
     ),
     "exploding gradients": "Look at the gradient norms of the named layer: they grow by orders of magnitude.",
     "vanishing gradients": "Look at the gradient norms of the named layer: they shrink by orders of magnitude.",

@@ -1,5 +1,6 @@
 """From a history to the numbers that rules compare with thresholds."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,12 @@ FIRST_UPDATES = 10
 COLUMN = {name: i for i, name in enumerate(STEP_COLUMNS)}
 LOSS_LEVELS_COUNT = ("bce", "clamped-bce")
 """Objectives whose losses have the levels that rules know."""
+CHANCE_D_LOSS = {
+    **dict.fromkeys(("bce", "saturating-bce", "clamped-bce", "relativistic"), math.log(2)),
+    "lsgan": 0.25,
+    "hinge": 1.0,
+}
+"""By objective: the least d_loss, the mean of both parts, of a discriminator that says the same of every sample."""
 NO_ZERO_POINT = ("wgan", "wgan-gp")
 """Objectives whose logits are scores: their sign calls nothing real or fake."""
 
@@ -41,10 +48,12 @@ class Dynamics:
     d_acc_fake: float
     d_auc: float
     d_loss: float
+    d_loss_before: float
+    """Median of the window before this one; NaN where there is none."""
     d_loss_fake: float
     g_loss: float
     g_loss_before: float
-    """Median of the window before this one; NaN where there is none."""
+    """As of d_loss."""
     largest_loss: float
     finite: bool
 
@@ -116,6 +125,8 @@ class Signals:
     """Whether loss levels have their usual meaning."""
     accuracies: bool
     """Whether the sign of a logit calls a sample real or fake."""
+    chance: float
+    """What d_loss is of a discriminator that guesses; NaN under objectives whose losses have no such level."""
     dynamics: Dynamics
     """Of the last WINDOW_UPDATES updates."""
     last_third: Dynamics
@@ -176,6 +187,7 @@ def signals_of(history: History) -> Signals:
         epochs_total=history.epochs_total,
         bce=history.objective in LOSS_LEVELS_COUNT,
         accuracies=history.objective not in NO_ZERO_POINT and set(ACCURACIES) <= set(history.columns),
+        chance=CHANCE_D_LOSS.get(history.objective, float("nan")),
         dynamics=dynamics(history, WINDOW_UPDATES),
         last_third=dynamics(history, third),
         outcomes=tuple(outcome(e, untrained) for e in evaluations if e.epoch > 0),
@@ -192,7 +204,6 @@ def dynamics(history: History, updates: int) -> Dynamics:
     before = history.steps[-2 * updates : -updates]
     recorded = window[:, [COLUMN[name] for name in history.columns]]
     losses = window[:, [COLUMN[name] for name in LOSSES if name in history.columns]]
-    d_losses = (window[:, COLUMN["d_loss_real"]] + window[:, COLUMN["d_loss_fake"]]) / 2
     return Dynamics(
         updates=len(window),
         first_epoch=(len(history.steps) - len(window)) // history.steps_per_epoch + 1,
@@ -200,13 +211,18 @@ def dynamics(history: History, updates: int) -> Dynamics:
         d_acc_real=_mean(window[:, COLUMN["d_acc_real"]]),
         d_acc_fake=_mean(window[:, COLUMN["d_acc_fake"]]),
         d_auc=_mean(window[:, COLUMN["d_auc"]]),
-        d_loss=_median(d_losses),
+        d_loss=_median(_d_losses(window)),
+        d_loss_before=_median(_d_losses(before)) if len(before) == updates else float("nan"),
         d_loss_fake=_median(window[:, COLUMN["d_loss_fake"]]),
         g_loss=_median(window[:, COLUMN["g_loss"]]),
         g_loss_before=_median(before[:, COLUMN["g_loss"]]) if len(before) == updates else float("nan"),
         largest_loss=float(np.abs(losses).max(initial=0)),
         finite=bool(np.isfinite(recorded).all()),
     )
+
+
+def _d_losses(window: NDArray[np.float32]) -> NDArray[np.floating]:
+    return (window[:, COLUMN["d_loss_real"]] + window[:, COLUMN["d_loss_fake"]]) / 2
 
 
 def judged(history: History) -> list[EpochEvaluation]:

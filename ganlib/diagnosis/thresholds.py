@@ -7,7 +7,7 @@ suite's runs that thresholds may be set on (`bench.verdicts.fit`). `docs/finding
 
 from dataclasses import dataclass
 
-RULESET = "4"
+RULESET = "5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,13 @@ CERTAIN = Threshold(value=0.99, source=PUBLISHED)
 """Accuracy from which the discriminator is never wrong."""
 NEVER = Threshold(value=0.01, source="the complement of .99")
 """Accuracy up to which the discriminator is always wrong."""
+WORSE_THAN_CHANCE = Threshold(
+    value=1.5,
+    source="d_loss over two windows, against that of a discriminator that says the same of every sample; "
+    "healthy at most 1.0, untrained ones 1.9 and 3.0; " + SUITE,
+)
+GUESSED_ACCURACY = Threshold(value=0.5, source="guesses are right of every second sample")
+STILL_LEARNING = Threshold(value=0.8, source="a loss that falls by a fifth in a window may come down yet")
 VANISHED_D_LOSS = Threshold(value=0.05, source=PUBLISHED)
 IMPOSSIBLE_G_LOSS = Threshold(
     value=0.75,
@@ -119,7 +126,7 @@ CONFIDENCE: dict[str, float] = {
     "divergence": 0.83,
     "convergence failure: both losses vanish": 0.82,
     "convergence failure: discriminator wins": 0.83,
-    "convergence failure: discriminator inert": 0.8,
+    "convergence failure: discriminator inert": 0.89,
     "exploding gradients": 0.8,
     "vanishing gradients": 0.71,
     "convergence failure: no equilibrium": 0.67,

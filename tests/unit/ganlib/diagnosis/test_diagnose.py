@@ -104,6 +104,15 @@ def grown(factor: float) -> History:
     return replace(past, steps=steps)
 
 
+def improving_discriminator() -> History:
+    """A history whose discriminator begins far above chance, and halves its loss every hundred updates."""
+    past = history(dynamics={"d_acc_real": 0.2, "d_acc_fake": 0.3})
+    steps = past.steps.copy()
+    for name in ("d_loss_real", "d_loss_fake"):
+        steps[:, STEP_COLUMNS.index(name)] = 12 * 0.5 ** (np.arange(len(steps)) / 100)
+    return replace(past, steps=steps)
+
+
 def swinging(period: float) -> History:
     """A history whose g_loss swings about 1 under the noise of batches."""
     past = history(epochs=40)
@@ -212,6 +221,33 @@ GOLDEN = {
         "convergence failure",
         "convergence failure: discriminator inert",
     ),
+    "worse than guessing": (
+        history(
+            dynamics={"d_loss_real": 1.1, "d_loss_fake": 6.9, "g_loss": 0.001, "d_acc_real": 0.65, "d_acc_fake": 0.0},
+            outcome=POOR,
+        ),
+        "convergence failure",
+        "convergence failure: discriminator inert",
+    ),
+    "a critic that is worse than guessing": (
+        history(
+            dynamics={"d_loss_real": 1.5, "d_loss_fake": 1.6, "g_loss": 0.3, "d_acc_real": 0.2, "d_acc_fake": 0.3},
+            objective="hinge",
+        ),
+        "convergence failure",
+        "convergence failure: discriminator inert",
+    ),
+    "at chance": (
+        history(dynamics={"d_loss_real": 0.7, "d_loss_fake": 0.7, "d_acc_real": 0.2, "d_acc_fake": 0.3}),
+        "healthy",
+        None,
+    ),
+    "mostly right, and at times far wrong": (
+        history(dynamics={"d_loss_real": 4.0, "d_loss_fake": 6.9, "d_acc_real": 0.7, "d_acc_fake": 0.6}),
+        "healthy",
+        None,
+    ),
+    "worse than guessing, and learning": (improving_discriminator(), "healthy", None),
     "Adam defaults": (
         history(
             dynamics={"d_loss_real": 0.13, "d_loss_fake": 0.11, "g_loss": 4.6, "d_acc_real": 0.96, "d_acc_fake": 0.96},
