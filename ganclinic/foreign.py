@@ -15,8 +15,8 @@ from typing import Any
 
 from ganclinic.errors import InvalidInput
 from ganlib.foreign_logs.column_names import InvalidHistory
-from ganlib.foreign_logs.files import read_table
 from ganlib.foreign_logs.history import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
+from ganlib.foreign_logs.reading.files import read_table
 from ganlib.records import EpochEvaluation
 
 EVALUATOR = "ganlib.evaluation.for_files"

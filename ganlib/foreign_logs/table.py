@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.foreign_logs.column_names import EPOCH, STEP, InvalidHistory, assign
+from ganlib.foreign_logs.column_names import EPOCH, KIMG, ORDERS, STEP, InvalidHistory, assign
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -148,7 +148,7 @@ def _with_values(table: Table, notes: list[str]) -> Table:
     """Without the rows that hold no signal."""
     given = np.zeros(len(table), dtype=np.bool_)
     for signal, column in table.columns.items():
-        if signal not in (STEP, EPOCH):
+        if signal not in ORDERS:
             given |= column.given
     if not given.any():
         raise InvalidHistory(f"{table.source} holds names of columns and no values; log at least one step")
@@ -187,7 +187,7 @@ def _check_whole(table: Table, column: Column, *, allow_parts: bool) -> None:
 
 def _keys(table: Table) -> list[Floats]:
     """What rows are ordered by: the last key counts most."""
-    keys = [table.columns[STEP].values] if STEP in table.columns else []
+    keys = [table.columns[signal].values for signal in (STEP, KIMG) if signal in table.columns][:1]
     return [*keys, np.floor(table.columns[EPOCH].values)] if EPOCH in table.columns else keys
 
 
@@ -198,7 +198,7 @@ def _sorted(table: Table, notes: list[str]) -> Table:
     order = np.lexsort(keys)
     if (order == np.arange(len(order))).all():
         return table
-    by = " and ".join(f"'{table.columns[signal].name}'" for signal in (EPOCH, STEP) if signal in table.columns)
+    by = " and ".join(f"'{table.columns[signal].name}'" for signal in ORDERS if signal in table.columns)
     notes.append(f"rows were put in the order of {by}")
     return table.take(order)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlib.foreign_logs import files as history_files
 from ganlib.foreign_logs.column_names import InvalidHistory
-from ganlib.foreign_logs.files import read_table
+from ganlib.foreign_logs.reading import sheet
+from ganlib.foreign_logs.reading.files import read_table
+from ganlib.foreign_logs.reading.text import MAX_BYTES
 from ganlib.foreign_logs.table import Table, arranged
 
 EXPECTED = [[1, 2, 3], [0.5, 0.25, 1.5], [1.0, 2.0, 4.0]]
@@ -127,7 +128,8 @@ def test_a_column_that_ends_early_may_have_been_no_number_and_is_refused(tmp_pat
         ('{"g_loss": true}\n', "line 1, column 'g_loss': 'True' is no number"),
         ('{"g_loss": [1, 2]', "is no JSON"),
         ("[1, 2]", "line 1 is no object"),
-        (b"\xff\xfes\0t\0e\0p\0", "is no text in UTF-8; save it as CSV"),
+        (b"\xff\xfes\0t\0e\0p\0", "its lines look like `step`"),
+        (b"\0\1\2\3\4\5\6\7" * 20, "is no text; give what the trainer prints"),
         (b"PK\3\4 no archive", "holds no arrays that can be read"),
         ("g_loss," + "x" * 131_073 + "\n1,2\n", "line 1 is no CSV: field larger than field limit"),
         ("step,g_loss\n1,2\n2," + "1" * 131_073 + "\n", "line 3 is no CSV: field larger than field limit"),
@@ -151,16 +153,16 @@ def test_files_that_are_not_there_or_too_large_are_not_read(tmp_path: Path, monk
         read_table(tmp_path)
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
-        file.truncate(history_files.MAX_BYTES + 1)  # sparse
+        file.truncate(MAX_BYTES + 1)  # sparse
     with pytest.raises(InvalidHistory, match="209,715,201 bytes; allowed: 209,715,200"):
         read_table(path)
-    monkeypatch.setattr(history_files, "MAX_ROWS", 2)
+    monkeypatch.setattr(sheet, "MAX_ROWS", 2)
     with pytest.raises(InvalidHistory, match="more than 2 rows"):
         read_table(written(tmp_path, "g_loss\n1\n2\n3\n"))
 
 
 def test_arrays_that_unpack_to_too_much_or_hold_objects_are_refused(tmp_path: Path) -> None:
-    np.savez_compressed(tmp_path / "bomb.npz", g_loss=np.zeros(history_files.MAX_BYTES // 8 + 1))
+    np.savez_compressed(tmp_path / "bomb.npz", g_loss=np.zeros(MAX_BYTES // 8 + 1))
     with pytest.raises(InvalidHistory, match="unpacks to"):
         read_table(tmp_path / "bomb.npz")
     np.savez(tmp_path / "objects.npz", g_loss=np.array([{}], dtype=object))

@@ -1,0 +1,292 @@
+"""Lines that a trainer prints: names and numbers among words, bars, dates and warnings.
+
+The first line of a shape is looked at closely, and made a pattern; lines that fit a pattern cost one match each. So a
+log may change its shape, hold lines of other programs, or have several shapes in turn.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from ganlib.foreign_logs.column_names import EPOCH, ORDERS, STEP, signal_of
+from ganlib.foreign_logs.formats.registry import KNOWN_KEYS
+from ganlib.foreign_logs.reading.numbers import NUMBER
+from ganlib.foreign_logs.reading.sheet import Sheet, SheetBuilder, joined_words
+
+TOKEN = re.compile(rf"(?<![\w.])({NUMBER})")
+CLOCK = re.compile(r"(?<![\w.])\d+[:-]$|\dT$")
+"""What comes before a number that is part of a time or a date."""
+ASSIGNED = re.compile(r"""([^\[\]|,;{}<>=:\t]*?)["']?\s*(?::|=|->|:=)+\s*[\[({"']*\s*$""")
+COUNTED = re.compile(r"\b(epochs?|ep|steps?|iters?|iterations?|batch|it|n_iter|global[ _]step)\b[\s\[(#:=.]*$", re.I)
+BEFORE_WORDS = re.compile(r".*(?:\s\s|\s-+\s|--|>|…|\.\.\.)", re.DOTALL)
+NOT_TRAINING = re.compile(r"(?<![a-z])(?:val|valid|validation|test|eval|evaluation|std|min|max|best)(?![a-z])", re.I)
+FRACTION = re.compile(r"\s*(?:/|\bof\b)\s*")
+BAR = re.compile(r"(?<=%)\s?\|[^|]*\||\[[=>.\-#\s]{5,}\]|[━╸╺─█▉▊▋▌▍▎▏░▒]+")
+ARGUMENTS = r"(?:,[^()]*(?:\([^()]*\))?[^()]*)?"
+TENSOR = re.compile(rf"(?:tensor|array|(?:np|numpy)\.float\d+)\(\[?\s*({NUMBER})\s*\]?{ARGUMENTS}\)")
+TF_TENSOR = re.compile(r"<tf\.Tensor:[^>]*numpy=\[?(" + NUMBER + r")\]?[^>]*>")
+RANK = re.compile(r"^\s*\[?(?:rank|default|gpu|worker|proc|process)[ _=:]?(\d+)\]?\s*[:|>]?\s*", re.I)
+MAX_PATTERNS = 24
+MAX_LINE = 20_000
+MAX_SEEN = 5
+
+
+@dataclass(slots=True)
+class _Pattern:
+    """Lines of one shape, and where their numbers go."""
+
+    expression: re.Pattern[str]
+    names: tuple[str, ...]
+    percent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A number of a line, and what is known of it."""
+
+    text: str
+    start: int
+    end: int
+    name: str | None = None
+    percent: bool = False
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What lines there were."""
+
+    rows: int = 0
+    others: int = 0
+    of_ranks: int = 0
+    shapes: dict[str, int] = field(default_factory=dict[str, int])
+
+
+def read_printed(source: str, text: str) -> Sheet:
+    """A row for each line that holds a number under a name; all else is counted and left out."""
+    builder, counts = SheetBuilder(source), _Counts()
+    patterns: list[_Pattern] = []
+    for number, line in _lines(text, counts):
+        for at, pattern in enumerate(patterns):
+            found = pattern.expression.fullmatch(line)
+            if found is not None:
+                if at:
+                    patterns.insert(0, patterns.pop(at))
+                break
+        else:
+            made = _learnt(line)
+            if made is None:
+                _count_other(line, counts)
+                continue
+            pattern = made
+            found = pattern.expression.fullmatch(line)
+            if found is None:  # cannot be: the pattern was made of this line
+                continue
+            patterns.insert(0, pattern)
+            del patterns[MAX_PATTERNS:]
+            builder.percent |= pattern.percent
+        builder.add_to(builder.part(pattern.names), number, found.groups())
+        counts.rows += 1
+    columns, lines = builder.columns()
+    return Sheet(
+        source=source,
+        columns=columns,
+        lines=lines,
+        form="printed lines",
+        seen=tuple(counts.shapes),
+        notes=tuple(_notes(counts)),
+        printed=True,
+    )
+
+
+def _notes(counts: _Counts) -> Iterator[str]:
+    if counts.others:
+        yield f"{counts.others:,} lines hold no number under a name and were left out"
+    if counts.of_ranks:
+        yield f"{counts.of_ranks:,} lines of other ranks were left out; those of the first were read"
+
+
+def _count_other(line: str, counts: _Counts) -> None:
+    counts.others += 1
+    if len(counts.shapes) < MAX_SEEN:
+        counts.shapes.setdefault(shape_of(line), 0)
+
+
+def shape_of(line: str) -> str:
+    """The line with # in place of each number: what is told of lines that nobody knows."""
+    return TOKEN.sub("#", joined_words(line))[:100]
+
+
+# --- lines ------------------------------------------------------------------------------------------------------
+
+
+def _lines(text: str, counts: _Counts) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, bars and what a carriage return overwrites as lines of their own."""
+    has_bars = any(mark in text for mark in ("%|", "[=", "...]", "━", "█", "░"))
+    has_tensors = (
+        "tensor(" in text or "array(" in text or "tf.Tensor" in text or "float32(" in text or "float64(" in text
+    )
+    ranks = _ranks(text)
+    for number, whole in enumerate(text.split("\n"), 1):
+        parts = re.split(r"[\r\x08]+", whole) if "\r" in whole or "\x08" in whole else (whole,)
+        for part in parts:
+            line = part.rstrip()[:MAX_LINE]
+            if not line.strip():
+                continue
+            if ranks and (found := RANK.match(line)):
+                if int(found[1]) != min(ranks):
+                    counts.of_ranks += 1
+                    continue
+                line = line[found.end() :]
+            if has_bars:
+                line = BAR.sub(" ", line)
+            if has_tensors:
+                line = TF_TENSOR.sub(r"\1", TENSOR.sub(r"\1", line))
+            yield number, line
+
+
+def _ranks(text: str) -> set[int]:
+    """Numbers of processes that lines begin with."""
+    if not re.search("rank|default|gpu|worker|proc", text[:200_000], re.I):
+        return set()
+    starts = (RANK.match(line) for line in text[:2_000_000].split("\n"))
+    return {int(found[1]) for found in starts if found}
+
+
+# --- patterns ---------------------------------------------------------------------------------------------------
+
+
+def _learnt(line: str) -> _Pattern | None:
+    """The pattern of lines as this one; None where it has no number under a name."""
+    tokens = _named(line)
+    if not any(token.name for token in tokens):
+        return None
+    parts: list[str] = []
+    names: list[str] = []
+    at = 0
+    for token in tokens:
+        parts.append(_literal(line[at : token.start]))
+        parts.append(f"({NUMBER})" if token.name else f"(?:{NUMBER})")
+        if token.name:
+            names.append(token.name)
+        at = token.end
+    parts.append(_literal(line[at:]))
+    percent = frozenset(token.name for token in tokens if token.percent and token.name)
+    return _Pattern(re.compile("".join(parts)), tuple(names), percent)
+
+
+def _literal(text: str) -> str:
+    """A pattern of the text, with as much white space as there happens to be."""
+    return r"\s*".join(re.escape(part) for part in re.split(r"\s+", text)) if text else ""
+
+
+def _named(line: str) -> list[_Token]:
+    """The numbers of a line, those under a name with it."""
+    tokens: list[_Token] = []
+    last: _Token | None = None
+    unnamed_fractions: list[int] = []
+    for found in TOKEN.finditer(line):
+        between = line[last.end if last else 0 : found.start()]
+        name = None
+        if last is not None and FRACTION.fullmatch(between):
+            name = _second_name(last)
+        elif not _is_of_clock(line, found.start(), found.end()):
+            name = _name_before(between, at_start=last is None)
+            if name is None and _begins_fraction(line, found.end()):
+                unnamed_fractions.append(len(tokens))
+        percent = line[found.end() :].lstrip().startswith("%")
+        last = _Token(found[1], found.start(), found.end(), name, percent and name is not None)
+        tokens.append(last)
+    _name_fractions(tokens, unnamed_fractions, line)
+    return _numbered(tokens)
+
+
+def _numbered(tokens: Sequence[_Token]) -> list[_Token]:
+    """A name that comes again in a line with its number: `acc` of the discriminator, and `acc (2)` of the generator."""
+    counts: dict[str, int] = {}
+    found: list[_Token] = []
+    for token in tokens:
+        if token.name is not None:
+            counts[token.name] = counts.get(token.name, 0) + 1
+            if counts[token.name] > 1:
+                token = replace(token, name=f"{token.name} ({counts[token.name]})")
+        found.append(token)
+    return found
+
+
+def _is_of_clock(line: str, start: int, end: int) -> bool:
+    """Whether the number is an hour, a day, or another part of a time or a date."""
+    after = line[end : end + 2]
+    if len(after) == 2 and after[0] in ":-" and after[1].isdigit():
+        return True
+    return CLOCK.search(line[max(0, start - 20) : start]) is not None
+
+
+def _begins_fraction(line: str, end: int) -> bool:
+    return re.match(r"\s*/\s*\d+(?![\d./])", line[end:]) is not None and "%" not in line[end : end + 12]
+
+
+def _second_name(first: _Token) -> str | None:
+    """What comes behind a slash: the whole that is counted to, or a second number of the same thing."""
+    if first.name is None or signal_of(first.name) in ORDERS:
+        return None
+    return f"{first.name} / 2"
+
+
+def _name_fractions(tokens: list[_Token], fractions: Sequence[int], line: str) -> None:
+    """`[3/25][100/782]` counts epochs and steps; one of them alone what no other name counts."""
+    counted = {signal_of(token.name) for token in tokens if token.name}
+    free = [name for name, signal in (("epoch", EPOCH), ("batch", STEP)) if signal not in counted]
+    if len(fractions) == 1 and EPOCH not in counted:
+        free = [name for name in free if name != "epoch"]
+    for at, name in zip(fractions, free, strict=False):
+        token = tokens[at]
+        tokens[at] = replace(token, name=name)
+    if not fractions and tokens and STEP not in counted:
+        _name_first(tokens, line)
+
+
+def _name_first(tokens: list[_Token], line: str) -> None:
+    """`0 [D loss: …` and `[100] d_loss: …`: a whole number that a line begins with counts steps."""
+    first = tokens[0]
+    behind = line[first.end :]
+    if (
+        first.name is None
+        and first.text.isdecimal()
+        and re.fullmatch(r"\s*[\[(#]?\s*", line[: first.start])
+        and re.match(r"\s*(?:[\]):|,\[]|\s[A-Za-z\[(])", behind)
+        and not re.match(r"[:\-/]\d", behind)
+        and any(token.name for token in tokens)
+    ):
+        tokens[0] = replace(first, name="step")
+
+
+def _name_before(text: str, *, at_start: bool) -> str | None:
+    """The name that a number after this text has."""
+    assigned = ASSIGNED.search(text)
+    if assigned is not None:
+        return _key(assigned[1])
+    counted = COUNTED.search(text)
+    if counted is not None:
+        return counted[1]
+    words = _key(re.split(r"[\[\]|,;{}<>=:\t]", text)[-1])
+    return words if words is not None and _is_known(words) else None
+
+
+def _key(text: str) -> str | None:
+    """The name that the text ends in: of several words the longest end that is known, else all of them."""
+    text = BEFORE_WORDS.sub("", text).strip(" '\"*-")
+    while text.startswith(")") or text.count(")") > text.count("("):
+        text = text.partition(")")[2].lstrip()
+    if text.count("(") > text.count(")"):
+        text = text[text.rindex("(") + 1 :].strip()
+    if NOT_TRAINING.search(text) and not _is_known(text):
+        return text or None
+    words = text.split()
+    for at in range(len(words)):
+        if _is_known(end := " ".join(words[at:])):
+            return end
+    return text[-60:] or None if any(letter.isalpha() for letter in text) else None
+
+
+def _is_known(name: str) -> bool:
+    return name in KNOWN_KEYS or signal_of(name) is not None

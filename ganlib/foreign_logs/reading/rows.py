@@ -1,0 +1,189 @@
+"""Rows made whole: what a trainer prints over several lines, what is cut off, and what an earlier start left."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ganlib.foreign_logs.column_names import EPOCH, KIMG, ORDERS, STEP
+from ganlib.foreign_logs.table import Column, Flags, Floats, Rows, Table
+
+MOST_STARTS = 50
+"""More places where the count goes back are no restarts, but rows out of order."""
+COUNTS_IN_EPOCH = re.compile(r"batch|^it$|^iters?$|^i$", re.I)
+ALIKE = 1.05
+"""How much longer the longest of epochs may be than the shortest."""
+TAIL = 0.05
+"""Share of rows at the end that may lack a column, and are left out for it."""
+
+
+def complete_rows(table: Table, *, printed: bool) -> Table:
+    """Rows that hold a value and all that puts them in order.
+
+    Of printed lines those that belong together become one row: `Step 100` and below it a line for each network.
+    """
+    if printed and not _all_given(table):
+        table = _without_early_ends(_with_orders(_joined(table)))
+    return table
+
+
+def _all_given(table: Table) -> bool:
+    return all(column.given.all() for column in table.columns.values())
+
+
+def _values(table: Table) -> list[str]:
+    return [signal for signal in table.columns if signal not in ORDERS]
+
+
+# --- lines that are one row ------------------------------------------------------------------------------------
+
+
+def _joined(table: Table) -> Table:
+    """Lines in a row that have no column in common as one row."""
+    given = np.stack([column.given for column in table.columns.values()])
+    masks = (given * (1 << np.arange(len(given)))[:, None]).sum(axis=0)
+    table, masks = table.take(masks > 0), masks[masks > 0]
+    starts: list[int] = []
+    held = -1
+    for row, mask in enumerate(masks.tolist()):
+        if held & mask:
+            starts.append(row)
+            held = mask
+        else:
+            held |= mask
+    if len(starts) == len(table) or not starts:
+        return table
+    at = np.array(starts)
+    columns = {signal: _first_of_each(column, at) for signal, column in table.columns.items()}
+    return replace(table, columns=columns, lines=table.lines[at])
+
+
+def _first_of_each(column: Column, starts: Rows) -> Column:
+    """The one value that is given in each group of rows."""
+    rows = np.where(column.given, np.arange(len(column.given)), -1)
+    last = np.maximum.reduceat(rows, starts)
+    return replace(column, values=column.values[last], given=last >= 0)
+
+
+def _with_orders(table: Table) -> Table:
+    """With the counts of lines of their own in the rows after them; rows without a value or a count are left out."""
+    values = _values(table)
+    has_value = np.any([table.columns[signal].given for signal in values], axis=0)
+    columns, notes = dict(table.columns), list(table.notes)
+    for signal in ORDERS:
+        column = columns.get(signal)
+        if column is None or column.given.all():
+            continue
+        column = _carried(column, has_value)
+        share = column.given[has_value].mean() if has_value.any() else 0.0
+        if share > 0.5:
+            columns[signal] = column
+        else:  # most rows are not counted by it
+            del columns[signal]
+            notes.append(f"'{column.name}' counts few of the rows and was left out")
+    keep = has_value.copy()
+    for signal in ORDERS:
+        if signal in columns:
+            keep &= columns[signal].given
+    missing = int(np.sum(has_value & ~keep))
+    if missing:
+        notes.append(f"{missing:,} rows say not which step they are of, where others do, and were left out")
+    return replace(table, columns=columns, notes=tuple(notes)).take(keep)
+
+
+def _carried(column: Column, has_value: Flags) -> Column:
+    """With the count of the last line in the rows after it, where counts stand on lines without values."""
+    rows = np.maximum.accumulate(np.where(column.given, np.arange(len(has_value)), -1))
+    alone = column.given & ~has_value
+    distinct = len(np.unique(column.values[column.given]))
+    first_of_groups = column.given.sum() < 0.5 * has_value.sum()  # one line counts for several rows
+    if distinct < 2 or not (alone.any() or first_of_groups):
+        return column
+    return replace(column, values=column.values[rows], given=rows >= 0)
+
+
+def _without_early_ends(table: Table) -> Table:
+    """Without rows that are cut off at the end, and without columns that end long before it."""
+    notes = list(table.notes)
+    columns = dict(table.columns)
+    end = len(table)
+    for signal in _values(table):
+        given = np.flatnonzero(columns[signal].given)
+        if not len(given):
+            continue
+        longest = int(np.diff(given, prepend=-1).max())
+        tail = len(table) - 1 - int(given[-1])
+        if tail <= longest - 1:
+            continue
+        if tail <= max(1, TAIL * len(table)):
+            end = min(end, int(given[-1]) + 1)
+        elif len(_values(replace(table, columns=columns))) > 1:
+            notes.append(f"'{columns[signal].name}' ends at {table.place} {table.lines[given[-1]]} and was left out")
+            del columns[signal]
+    if end < len(table):
+        notes.append(f"{len(table) - end} rows at the end are not whole and were left out")
+    return replace(table, columns=columns, notes=tuple(notes)).take(np.arange(end))
+
+
+# --- starts ----------------------------------------------------------------------------------------------------
+
+
+def one_start(table: Table) -> Table:
+    """Without what an earlier start trained and a later one trained again.
+
+    A training that was begun anew in the same log counts from the beginning again, one that was resumed from where it
+    was saved last: rows before, of steps that come again, are left out.
+    """
+    position = _position(table)
+    if position is None or len(position) < 3:
+        return table
+    back = np.flatnonzero(np.diff(position) < 0) + 1
+    if not len(back) or len(back) > MOST_STARTS or not _are_starts(position, back):
+        return table
+    keep = np.ones(len(table), dtype=np.bool_)
+    for start in back:
+        keep[:start] &= position[:start] < position[start]
+    dropped = int(np.sum(~keep))
+    last = int(back[-1])
+    count = "once" if len(back) == 1 else f"{len(back)} times"
+    note = (
+        f"the count goes back {count}, last in {table.place} {table.lines[last]}: "
+        f"{dropped:,} rows of earlier starts, of steps that come again, were left out"
+    )
+    return replace(table, notes=(*table.notes, note)).take(keep)
+
+
+def _position(table: Table) -> Floats | None:
+    """[n] what grows along a training; None where nothing does, or steps are counted anew in each epoch."""
+    orders = {signal: table.columns[signal] for signal in ORDERS if signal in table.columns}
+    if any(not column.given.all() or not np.isfinite(column.values).all() for column in orders.values()):
+        return None
+    if EPOCH in orders and STEP in orders:
+        epochs, steps = orders[EPOCH].values, orders[STEP].values
+        if (np.diff(steps)[np.diff(epochs) > 0] <= 0).any():  # counted anew in each
+            return epochs * (steps.max() + 1) + steps
+        return steps
+    if EPOCH in orders:
+        return orders[EPOCH].values
+    if STEP in orders:
+        return None if _counts_in_epochs(orders[STEP]) else orders[STEP].values
+    return orders[KIMG].values if KIMG in orders else None
+
+
+def _counts_in_epochs(column: Column) -> bool:
+    """Whether a count that begins anew does so with each epoch, and not with another start."""
+    starts = np.flatnonzero(np.diff(column.values) < 0) + 1
+    if not len(starts) or COUNTS_IN_EPOCH.search(column.name):
+        return True
+    lengths = np.diff(np.concatenate([[0], starts, [len(column.values)]]))
+    whole: Sequence[int] = lengths[:-1].tolist()
+    if len(whole) == 1:
+        return bool(lengths[1] == lengths[0])
+    return max(whole) <= ALIKE * min(whole)
+
+
+def _are_starts(position: Floats, back: Rows) -> bool:
+    """Whether after each place rows go on in order, as after a restart, and not as rows that were shuffled."""
+    lengths = np.diff(np.concatenate([[0], back, [len(position)]]))
+    return bool(np.median(lengths) >= 2 and len(back) <= max(1, len(position) // 4))

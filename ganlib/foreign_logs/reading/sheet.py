@@ -1,0 +1,155 @@
+"""What a file holds before its names are understood: columns of numbers under the names that the trainer wrote."""
+
+import re
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.reading.numbers import Digits, Parsed, parse_cells
+from ganlib.foreign_logs.table import MAX_ROWS, Flags, Floats, Rows
+
+BLOCK_ROWS = 20_000
+"""Rows that are kept as text before they become numbers."""
+MAX_COLUMNS = 2_000
+Cell = str | float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawColumn:
+    """Numbers under one name of the trainer's."""
+
+    numbers: Floats
+    """[n]"""
+    given: Flags
+    """[n] whether a number was there."""
+    digits: Digits | None
+    """How they were printed; None of those that never were text."""
+    percent: bool = False
+    """Whether a percent sign follows them."""
+    bad: tuple[int, str] | None = None
+    """Line and text of the first cell that is no number; it counts as not given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One file's columns of equal length."""
+
+    source: str
+    columns: dict[str, RawColumn]
+    lines: Rows
+    """[n] where each row lies, from 1."""
+    place: str = "line"
+    form: str = "a table"
+    """What the file looked like, for messages."""
+    labels: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """[n] texts, of columns that name runs, tags or keys."""
+    notes: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    """What lines looked like, where no names were found."""
+    printed: bool = False
+    """Whether rows were found among other lines: one without a signal is noise, and a cell that is no number, too."""
+    batch_size: int | None = None
+    unread: tuple[str, ...] = ()
+    """Names of what is no column of numbers of this length."""
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def take(self, chosen: Rows | Flags) -> "Sheet":
+        """The chosen rows."""
+        columns = {
+            name: replace(column, numbers=column.numbers[chosen], given=column.given[chosen])
+            for name, column in self.columns.items()
+        }
+        rows: list[int] = np.arange(len(self))[chosen].tolist()
+        labels: dict[str, list[str]] = {name: [held[row] for row in rows] for name, held in self.labels.items()}
+        return replace(self, columns=columns, lines=self.lines[chosen], labels=labels)
+
+
+class _Part:
+    """Rows that have the same names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.lines = array("q")
+        self.rows: list[Sequence[Cell]] = []
+        self.new_lines: list[int] = []
+        self.parsed: list[list[Parsed]] = [[] for _ in names]
+
+    def flush(self, decimal_comma: bool) -> None:
+        if not self.rows:
+            return
+        for parsed, cells in zip(self.parsed, zip(*self.rows, strict=True), strict=True):
+            parsed.append(parse_cells(cells, self.new_lines, decimal_comma=decimal_comma))
+        self.lines.extend(self.new_lines)
+        self.rows, self.new_lines = [], []
+
+
+class SheetBuilder:
+    """Takes rows as they come, and puts them together in the order of their lines."""
+
+    def __init__(self, source: str, *, decimal_comma: bool = False) -> None:
+        self.source = source
+        self.decimal_comma = decimal_comma
+        self._parts: dict[tuple[str, ...], _Part] = {}
+        self._count = 0
+        self.percent: set[str] = set()
+
+    def part(self, names: Sequence[str]) -> _Part:
+        """Where rows of these names go: for `add_to`."""
+        key = tuple(names)
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = _Part(key)
+            if sum(len(part.names) for part in self._parts.values()) > 50 * MAX_COLUMNS:
+                raise InvalidHistory(f"{self.source} has too many names of columns; write the same ones in every row")
+        return found
+
+    def add_to(self, part: _Part, line: int, cells: Sequence[Cell]) -> None:
+        """One more row, a cell for each name of the part; None or empty text where there is nothing."""
+        part.rows.append(cells)
+        part.new_lines.append(line)
+        if len(part.rows) >= BLOCK_ROWS:
+            part.flush(self.decimal_comma)
+        self._count += 1
+        if self._count > MAX_ROWS:
+            raise InvalidHistory(f"{self.source} has more than {MAX_ROWS:,} rows; keep every tenth step, say")
+
+    def columns(self) -> tuple[dict[str, RawColumn], Rows]:
+        """Every column that was seen, and the lines of the rows."""
+        parts = list(self._parts.values())
+        for part in parts:
+            part.flush(self.decimal_comma)
+        lines = np.concatenate([np.array(part.lines, dtype=np.int64) for part in parts] or [np.zeros(0, np.int64)])
+        order = np.argsort(lines, kind="stable")
+        columns: dict[str, RawColumn] = {}
+        for name in dict.fromkeys(name for part in parts for name in part.names):
+            columns[name] = self._column(name, parts, len(lines), order)
+        return columns, lines[order]
+
+    def _column(self, name: str, parts: Iterable[_Part], length: int, order: Rows) -> RawColumn:
+        numbers, given = np.full(length, np.nan), np.zeros(length, dtype=np.bool_)
+        digits: Digits | None = None
+        bad: tuple[int, str] | None = None
+        at = 0
+        for part in parts:
+            if name in part.names:
+                start = at
+                for block in part.parsed[part.names.index(name)]:
+                    numbers[start : start + len(block.numbers)] = block.numbers
+                    given[start : start + len(block.numbers)] = block.given
+                    start += len(block.numbers)
+                    digits = block.digits if digits is None else digits.widest(block.digits)
+                    bad = min((b for b in (bad, block.bad) if b is not None), default=None)
+            at += len(part.lines)
+        return RawColumn(
+            numbers=numbers[order], given=given[order], digits=digits, percent=name in self.percent, bad=bad
+        )
+
+
+def joined_words(text: str) -> str:
+    """The text on one line, each run of white space as a space."""
+    return re.sub(r"\s+", " ", text).strip()
