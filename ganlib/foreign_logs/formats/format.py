@@ -61,6 +61,12 @@ class Format:
     """Names that are all there in a log of this trainer."""
     keys: Mapping[str, str | Key] = field(default_factory=dict[str, "str | Key"])
     """What each name holds, where the name alone does not say it, or says something else."""
+    patterns: tuple[str, ...] = ()
+    """Regular expressions, each of which fits a name in a log of this trainer."""
+    unused: str = ""
+    """A regular expression of names that hold nothing to be read."""
+    forms: tuple[str, ...] = ()
+    """Forms of files, where the names alone are everybody's."""
     games: str = ""
     """A regular expression that finds in a name which of several games it belongs to; what is left is looked up."""
     d_loss: DLoss | None = None
@@ -71,18 +77,30 @@ class Format:
     notes: tuple[str, ...] = ()
     """What somebody who reads the diagnosis has to know of the format, a sentence each."""
 
-    def recognises(self, names: Iterable[str]) -> bool:
-        """Whether a log with these names may be this trainer's."""
-        return set(self.needs) <= set(names)
+    def recognises(self, names: Iterable[str], form: str) -> bool:
+        """Whether a log with these names may be this trainer's; of tags with a path its last part is enough."""
+        found = set(names)
+        found |= {_last_part(name) for name in found}
+        return (
+            set(self.needs) <= found
+            and all(any(re.search(pattern, name) for name in found) for pattern in self.patterns)
+            and (not self.forms or form in self.forms)
+        )
 
     def key_of(self, name: str) -> Key | None:
         """What the name holds; None where it holds no signal."""
-        found = self.keys.get(name)
+        if self.unused and re.search(self.unused, name):
+            return None
+        found = self.listed(name)
         if found is None:
             found = signal_of(name) or UNUSED
         if isinstance(found, Key):
             return found
         return Key(signal=found) if found else None
+
+    def listed(self, name: str) -> "str | Key | None":
+        """What the format says of the name; None where it says nothing."""
+        return self.keys.get(name, self.keys.get(_last_part(name)))
 
     def game_of(self, name: str) -> tuple[str, str]:
         """The game that a name belongs to, or the empty name of none, and the name without it."""
@@ -90,6 +108,10 @@ class Format:
         if found is None:
             return "", name
         return found[1], name[: found.start()] + name[found.end() :]
+
+
+def _last_part(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
 
 
 ANY = Format(

@@ -2,20 +2,63 @@
 
 from collections.abc import Iterable
 
-from ganlib.foreign_logs.formats import dcgan, stylegan
+from ganlib.foreign_logs.formats import (
+    biggan,
+    chainer,
+    dcgan,
+    esrgan,
+    event_tags,
+    keras_gan,
+    lucidrains,
+    mmagic,
+    pix2pix,
+    pytorch_gan,
+    rosinality,
+    stargan,
+    studiogan,
+    stylegan,
+    tutorials,
+    wandb,
+)
 from ganlib.foreign_logs.formats.format import Format
 
 FORMATS: tuple[Format, ...] = (
     dcgan.FORMAT,
+    tutorials.YUNJEY,
+    pytorch_gan.FORMAT,
+    pytorch_gan.TRANSLATION,
+    keras_gan.FORMAT,
+    keras_gan.WITH_ADVERSARIAL_ACCURACY,
+    keras_gan.ADVERSARIAL_MODEL,
+    pix2pix.FORMAT,
+    pix2pix.CYCLEGAN,
+    pix2pix.SPADE,
     stylegan.FORMAT,
+    rosinality.FORMAT,
+    lucidrains.FORMAT,
+    studiogan.FORMAT,
+    studiogan.SIGNS,
+    biggan.FORMAT,
+    stargan.FORMAT,
+    stargan.V2,
+    mmagic.FORMAT,
+    esrgan.FORMAT,
+    esrgan.BASICSR,
+    chainer.FORMAT,
+    chainer.EXAMPLE,
+    event_tags.MIMICRY,
+    event_tags.TORCHGAN,
+    event_tags.IMAGINAIRE,
+    event_tags.TF_GAN,
+    wandb.CHART,
 )
 
-KNOWN_KEYS = frozenset(name for form in FORMATS for name in form.keys)
+KNOWN_KEYS = frozenset(name for form in FORMATS for name in form.keys if len(name) > 1)
 """Names that hold a signal in some format."""
 
 
-def recognised(names: Iterable[str]) -> Format | None:
+def recognised(names: Iterable[str], form: str) -> Format | None:
     """The format whose log has such names: of several the one that needs most of them."""
     found = set(names)
-    fits = [form for form in FORMATS if form.recognises(found)]
-    return max(fits, key=lambda form: len(form.needs), default=None)
+    fits = [candidate for candidate in FORMATS if candidate.recognises(found, form)]
+    return max(fits, key=lambda fit: len(fit.needs), default=None)

@@ -1,6 +1,7 @@
 """JSON: a line an object, one array of objects, or one object with lists."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
@@ -76,7 +77,7 @@ def _read_document(source: str, text: str) -> Sheet:
         held = cast("dict[str, Any]", document)
         rows = next((held[key] for key in LISTS_OF_ROWS if _is_rows(held.get(key))), None)
         if rows is None:
-            return sheet_of_arrays(source, flat_names(held))
+            return replace(sheet_of_arrays(source, flat_names(held)), form="lists")
         document = rows
     objects = _Objects(source)
     for number, item in enumerate(cast("list[Any]", document), 1):

@@ -3,6 +3,7 @@
 A file is taken for what it holds, whatever its name.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,7 +70,12 @@ def sheet_of(source: str, data: bytes) -> Sheet:
 
 
 def _is_json(text: str, first: str) -> bool:
-    stripped = first.lstrip()
-    if stripped.startswith("{"):
-        return stripped[1:].lstrip()[:1] in ('"', "}", "")
-    return stripped[1:].lstrip()[:1] in ("{", "]", "") or stripped.rstrip().endswith("]")
+    """Whether the text is JSON and not a line that only begins as JSON does."""
+    stripped = first.strip()
+    if stripped[1:].lstrip()[:1] in ('"', "") or (stripped[0] == "[" and stripped[1:].lstrip()[:1] == "{"):
+        return True
+    try:
+        json.loads(stripped if len(stripped) < len(text) else text)
+    except ValueError:
+        return False
+    return True

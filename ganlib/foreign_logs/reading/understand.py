@@ -17,6 +17,7 @@ from ganlib.foreign_logs.column_names import (
     D_G_Z_AFTER,
     D_LOSS,
     D_X,
+    EPOCH,
     G_ACC,
     KIMG,
     LOGIT_FAKE,
@@ -41,6 +42,8 @@ RUN_LABELS = ("run", "run_id", "run_name", "run_uuid", "experiment", "name")
 TAG_LABELS = ("tag", "key", "metric", "metric_name")
 PREFIX = re.compile(r"^(?P<game>.+?)(?: - |: |/|\.|\|)(?=[^/|.:]+$)")
 SHOWN = 10
+FEW_VALUES = 300
+"""Of lists without a count; as `history.history` of Keras has them, a value an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def _check_asked(sheet: Sheet, asked: Mapping[str, str]) -> None:
 
 
 def _tables(sheet: Sheet, run: str, asked: Mapping[str, str]) -> list[Table]:
-    form = recognised([*sheet.columns, *asked]) or ANY
+    form = recognised([*sheet.columns, *asked], sheet.form) or ANY
     games = _games(sheet, form, asked)
     shared = games.pop("", [])
     if not any(use.key.signal not in ORDERS for uses in games.values() for use in uses):
@@ -103,7 +106,7 @@ def _games(sheet: Sheet, form: Format, asked: Mapping[str, str]) -> dict[str, li
         if name in said:
             games.setdefault(game, []).append(_Use(name, said[name], listed=True))
         elif (key := form.key_of(base)) is not None and key.signal not in asked:
-            games.setdefault(game, []).append(_Use(name, key, listed=base in form.keys))
+            games.setdefault(game, []).append(_Use(name, key, listed=form.listed(base) is not None))
     if not any(use.key.signal not in ORDERS for uses in games.values() for use in uses):
         games.setdefault("", []).extend(_bare(sheet))
     if set(games) == {""}:
@@ -167,6 +170,19 @@ def _table(sheet: Sheet, form: Format, run: str, uses: Sequence[_Use]) -> Table:
     table = _counted_in_updates(one_start(complete_rows(table, printed=sheet.printed)))
     if not len(table):
         raise InvalidHistory(f"{sheet.source} holds names of columns and no values; log at least one step")
+    return _of_epochs(table, lists=sheet.form == "lists")
+
+
+def _of_epochs(table: Table, *, lists: bool) -> Table:
+    """With what a row is of, where there is one row an epoch, or as few values as only epochs have."""
+    if table.row_span != "update" or STEP in table.columns or KIMG in table.columns or len(table) < 2:
+        return table
+    if EPOCH in table.columns:
+        epochs = np.floor(table.columns[EPOCH].values)
+        return replace(table, row_span="epoch") if len(np.unique(epochs)) == len(epochs) else table
+    if lists and len(table) <= FEW_VALUES:
+        note = f"nothing says what its {len(table)} values are of; so few are taken for means of epochs"
+        return replace(table, row_span="epoch", notes=(*table.notes, note))
     return table
 
 
