@@ -1,5 +1,5 @@
 # The API, and the migration step. No torch.
-FROM python:3.11-slim
+FROM python:3.11.15-slim-trixie
 
 WORKDIR /srv/ganclinic
 ENV PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp/matplotlib

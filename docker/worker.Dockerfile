@@ -1,5 +1,5 @@
 # A worker and the training processes that it starts.
-FROM python:3.11-slim
+FROM python:3.11.15-slim-trixie
 
 WORKDIR /srv/ganclinic
 ENV PYTHONUNBUFFERED=1
