@@ -1,0 +1,119 @@
+"""In what units are the numbers? Percents and shares, sums and means, natural and binary logarithms, turned signs.
+
+They are told apart by the ranges that numbers keep to. What is done is said in a sentence.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ganlib.foreign_logs.column_names import D_ACC, D_LOSS, G_ACC
+from ganlib.foreign_logs.implied.numbers import Interval, Numbers, share
+from ganlib.foreign_logs.implied.objectives import D_LOSSES, LOG2, TOLERATED
+
+SHARES = ("d_acc_real", "d_acc_fake", D_ACC, G_ACC, "d_auc")
+MOST_PERCENT = 100.0
+AT_CHANCE = 0.03
+"""How near a loss lies to its value at chance where it is said to be there."""
+NEAR_SUM = 0.97
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescaled:
+    """The numbers in our units, and what was done."""
+
+    numbers: Numbers
+    said: tuple[str, ...]
+
+
+def rescaled(numbers: Numbers) -> Rescaled:
+    """Accuracies as shares, losses in nats, and whether `d_loss` is a mean or a sum where its numbers tell it."""
+    said: list[str] = []
+    columns = dict(numbers.columns)
+    for signal in SHARES:
+        if (column := numbers.get(signal)) is not None:
+            columns[signal] = _as_share(signal, column, said)
+            if not columns[signal].finite.any():
+                del columns[signal]
+    found = replace(numbers, columns=columns)
+    found = _in_nats(found, said)
+    if found.d_loss is None and (told := _mean_or_sum(found)):
+        found = replace(found, d_loss=told[0])
+        said.append(told[1])
+    return Rescaled(numbers=found, said=tuple(said))
+
+
+def negated(numbers: Numbers) -> Numbers:
+    """The discriminator's losses with their signs turned back; the generator's where it is never above 0 either."""
+    columns = dict(numbers.columns)
+    signals = [*D_LOSSES]
+    g_loss = numbers.get("g_loss")
+    if g_loss is not None and not (g_loss.finite & (g_loss.low > 0)).any():
+        signals.append("g_loss")
+    columns |= {s: columns[s].scaled(-1.0) for s in signals if s in columns}
+    return replace(numbers, columns=columns)
+
+
+def _as_share(signal: str, column: Interval, said: list[str]) -> Interval:
+    """Percents over 100; nothing where numbers can be neither."""
+    least, most = np.nanmin(column.middle[column.finite]), np.nanmax(column.middle[column.finite])
+    if least >= 0 and most <= 1:
+        return column
+    if least >= 0 and 1 < most <= MOST_PERCENT:
+        said.append(f"{signal} goes up to {most:g}: it was read as percents")
+        return column.scaled(0.01)
+    said.append(f"{signal} goes from {least:.4g} to {most:.4g}, which is neither a share nor a percentage; not used")
+    nothing = np.full(len(column), np.nan)
+    return Interval(low=nothing, high=nothing)
+
+
+def _in_nats(numbers: Numbers, said: list[str]) -> Numbers:
+    """Binary logarithms are seen where the discriminator is at chance: they cost 1 where natural ones cost log 2."""
+    both, g_loss, d_loss = numbers.probabilities, numbers.get("g_loss"), numbers.get(D_LOSS)
+    if both is None or g_loss is None or d_loss is None:
+        return numbers
+    undecided = np.logical_and.reduce([abs(p.middle - 0.5) < AT_CHANCE for p in both])
+    among = g_loss.finite & d_loss.finite
+    if share(undecided, among) < 1 - TOLERATED:
+        return numbers
+    level, of_d = np.median(g_loss.middle[among]), np.median(d_loss.middle[among])
+    if abs(level - 1) > AT_CHANCE or min(abs(of_d - 1), abs(of_d - 2)) > AT_CHANCE:
+        return numbers
+    said.append("losses are in bits: they are 1 a side where D(x) and D(G(z)) are .5; read as log 2 each")
+    return replace(numbers, columns={s: _to_nats(s, column) for s, column in numbers.columns.items()})
+
+
+def _to_nats(signal: str, column: Interval) -> Interval:
+    return column.scaled(LOG2) if signal in (*D_LOSSES, "g_loss") else column
+
+
+def _mean_or_sum(numbers: Numbers) -> tuple[str, str] | None:
+    """By Jensen's inequality the sum is at least -log D(x) - log(1 - D(G(z))), and near it where outputs are alike."""
+    d_loss, both = numbers.get(D_LOSS), numbers.probabilities
+    if d_loss is None:
+        return None
+    if both is not None:
+        real, fake = both
+        with np.errstate(divide="ignore", invalid="ignore"):
+            least = -np.log(real.high) - np.log1p(-fake.low)
+            ratio = d_loss.high / least
+        among = d_loss.finite & np.isfinite(least) & (least > 0.2)
+        if share(ratio < 0.9, among) > TOLERATED:
+            return "mean", "d_loss is the mean of its parts: it is less than the sum for D(x) and D(G(z)) can be"
+        if among.any() and np.median(ratio[among]) >= NEAR_SUM:
+            return "sum", "d_loss is the sum of its parts: a mean would be lower beside such D(x) and D(G(z))"
+    return _by_level(numbers, d_loss)
+
+
+def _by_level(numbers: Numbers, d_loss: Interval) -> tuple[str, str] | None:
+    g_loss = numbers.get("g_loss")
+    if g_loss is None or not (among := g_loss.finite & d_loss.finite).any():
+        return None
+    if abs(np.median(g_loss.middle[among]) / LOG2 - 1) > AT_CHANCE:
+        return None
+    level = float(np.median(d_loss.middle[among]))
+    for factor, name in ((2.0, "sum"), (1.0, "mean")):
+        if math.isclose(level, factor * LOG2, rel_tol=AT_CHANCE):
+            return name, f"d_loss is the {name} of its parts: it lies at {level:.3g} where g_loss lies at log 2"
+    return None
