@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from api.views import View, fields_of
 from ganlib.diagnosis.annotation import Labelled
-from ganlib.diagnosis.verdict import Verdict
+from ganlib.findings import Verdict
 from store.core.models import Annotation, Run
 
 

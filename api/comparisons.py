@@ -25,7 +25,7 @@ from api.requests import ComparisonQuery
 from api.runs.figures import MEDIA_TYPES, RESPONSES
 from api.runs.record_schemas import EvaluationView
 from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
-from ganlib.data.archives import InvalidUpload, Limits, SampleSet, read_samples
+from ganlib.data.archives import InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
@@ -109,11 +109,11 @@ def _create(form: Form, services: Services, owner: Owner, key: str | None, reque
         return made
 
 
-def _read(form: Form, services: Services) -> tuple[SampleSet, SampleSet]:
+def _read(form: Form, services: Services) -> tuple[ReadSamples, ReadSamples]:
     """The real and the fake samples, which fit together."""
     settings = services.settings
     limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
-    sets: dict[str, SampleSet] = {}
+    sets: dict[str, ReadSamples] = {}
     problems: dict[str, str] = {}
     for field, file in form.files.items():
         try:
@@ -127,12 +127,12 @@ def _read(form: Form, services: Services) -> tuple[SampleSet, SampleSet]:
     return sets["real"], sets["fake"]
 
 
-def _words(samples: SampleSet) -> str:
+def _words(samples: ReadSamples) -> str:
     kind = "images" if samples.array.dtype == "uint8" else "floats"
     return f"{kind} of the shape {list(samples.shape)}"
 
 
-def _described(samples: SampleSet, file: BinaryIO) -> StoredSamples:
+def _described(samples: ReadSamples, file: BinaryIO) -> StoredSamples:
     return StoredSamples(sha256=hash_file(file), count=len(samples.array), shape=samples.shape)
 
 

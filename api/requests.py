@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganlib.diagnosis.verdict import Verdict
+from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
 from ganlib.spec.request import InvalidRequest, Name, RunRequest, problems_of
 from store.core.models import Status

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from api.views import View, fields_of
-from ganlib.diagnosis.verdict import Severity, Verdict
+from ganlib.findings import Severity, Verdict
 from ganlib.spec.catalog import DatasetInfo
 from ganlib.spec.preset import Preset
 from ganlib.spec.run import RunSpec

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from api.schemas import RunView, run_path
 from api.views import View, fields_of
-from ganlib.diagnosis.verdict import FindingName, Severity, Verdict
+from ganlib.findings import FindingName, Severity, Verdict
 from store.core.models import Run, Status, Treatment, TreatmentStatus
 from store.runs.lineage import Member
 

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 from api.runs.record_schemas import EvaluationView
 from api.views import View, fields_of
+from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.request import ComparisonOptions
-from ganlib.spec.run import ComparisonSpec
 from store.core.models import Run, Status, Upload, UploadKind
 
 

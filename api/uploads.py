@@ -13,7 +13,7 @@ from api.http.arrays import FILE, as_npy
 from api.http.multipart import Form, receive_form
 from api.requests import UploadOptions
 from api.upload_schemas import UploadList, UploadView, upload_path
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, SampleSet, read_samples
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.data.samples import blocks
 from ganlib.spec.data import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
 from ganlib.spec.request import InvalidRequest
@@ -102,7 +102,7 @@ def _create(form: Form, services: Services, owner: Owner) -> Upload:
             return upload
 
 
-def _read(form: Form, options: UploadOptions, services: Services) -> SampleSet:
+def _read(form: Form, options: UploadOptions, services: Services) -> ReadSamples:
     settings = services.settings
     limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
     try:
@@ -116,13 +116,13 @@ def _read(form: Form, options: UploadOptions, services: Services) -> SampleSet:
     return samples
 
 
-def _kind(samples: SampleSet, options: UploadOptions) -> UploadKind:
+def _kind(samples: ReadSamples, options: UploadOptions) -> UploadKind:
     if options.pairs:
         return "pairs"
     return "images" if samples.array.dtype == np.uint8 else "points"
 
 
-def _check(samples: SampleSet) -> None:
+def _check(samples: ReadSamples) -> None:
     """Returns where a run can be trained on the samples.
 
     Raises:

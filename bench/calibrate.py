@@ -22,8 +22,8 @@ from ganlib.data.load import load_dataset, load_test_split, scaled
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures import ndb
 from ganlib.evaluation.reference import embedding, flat
+from ganlib.spec.data import ImageDataset
 from ganlib.spec.request import RunRequest
-from ganlib.spec.run import ImageDataset
 from ganlib.training.loop import TrainingLoop
 
 CACHE = Cache(Path(".ganclinic/cache"))

@@ -29,8 +29,8 @@ from ganlib.evaluation.kmeans import fit_clusters
 from ganlib.evaluation.measures import ndb
 from ganlib.evaluation.measures.neighbours import prdc
 from ganlib.evaluation.reference import evaluate, flat
+from ganlib.spec.data import ImageDataset
 from ganlib.spec.preset import get_preset
-from ganlib.spec.run import ImageDataset
 from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 CPU = torch.device("cpu")

@@ -26,8 +26,10 @@ from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.modes import mode_counter
 from ganlib.evaluation.measures.neighbours import prdc
 from ganlib.evaluation.reference import flat
+from ganlib.spec.data import ImageDataset
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import RunRequest
-from ganlib.spec.run import ImageDataset, RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingLoop
 
 RUNS = Path(".ganclinic/bench/remedies")

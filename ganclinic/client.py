@@ -36,7 +36,8 @@ from ganclinic.views import (
     WorkerView,
 )
 from ganlib.diagnosis.annotation import Labelled
-from ganlib.diagnosis.verdict import Diagnosis, FindingName
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.findings import FindingName
 from ganlib.records import EpochEvaluation
 from ganlib.spec.request import RunRequest
 

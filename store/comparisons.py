@@ -6,7 +6,8 @@ Each is a row of `runs` of its own kind, with one epoch of one step: a worker cl
 from sqlalchemy.orm import Session
 
 from ganlib.records import EpochEvaluation
-from ganlib.spec.run import ComparisonSpec, spec_hash
+from ganlib.spec.comparison import ComparisonSpec
+from ganlib.spec.hashing import spec_hash
 from store.core.db import clock
 from store.core.errors import ComparisonNotFound
 from store.core.models import Run, Status

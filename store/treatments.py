@@ -24,10 +24,12 @@ from ganlib.diagnosis.treatment import (
     harmful,
     is_harmless,
 )
-from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, FindingName
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.findings import SEVERITIES, FindingName
 from ganlib.records import EpochEvaluation
+from ganlib.spec.data import UploadChoice
 from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
-from ganlib.spec.run import RunSpec, UploadChoice
+from ganlib.spec.run import RunSpec
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound

@@ -4,7 +4,8 @@ from typing import Any, Literal, Self
 
 from api.schemas import run_path
 from api.views import View
-from ganlib.diagnosis.verdict import Diagnosis, FindingName, Picture, Severity, Verdict
+from ganlib.diagnosis.verdict import Diagnosis, Picture
+from ganlib.findings import FindingName, Severity, Verdict
 from ganlib.records import ALPHA, NDB_FIGURES, EpochEvaluation
 from store.core.models import Artifact
 

@@ -25,7 +25,8 @@ from bench import results
 from bench.foreign.plain_loop import KINDS, train
 from bench.foreign.truth import NOTHING_WRONG, Known, known
 from ganlib.diagnosis.thresholds import RULESET
-from ganlib.diagnosis.verdict import Diagnosis, FindingName
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.findings import FindingName
 
 SEEDS = range(4)
 STEPS = {"ring8": 2000, "eights": 1200}

@@ -22,7 +22,7 @@ from bench.verdicts.recording import Recording
 from bench.verdicts.suite import BASES, Configuration, Planned
 from ganlib.data.load import load_dataset
 from ganlib.diagnosis.history import History
-from ganlib.diagnosis.verdict import FINDING_NAMES, FindingName
+from ganlib.findings import FINDING_NAMES, FindingName
 from ganlib.records import EpochEvaluation
 
 NOTHING_WRONG = "nothing wrong"

@@ -17,9 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ganlib.diagnosis.verdict import FINDING_NAMES
+from ganlib.findings import FINDING_NAMES
+from ganlib.spec.data import MixtureDataset
 from ganlib.spec.request import InvalidRequest, RunRequest
-from ganlib.spec.run import MixtureDataset, RunSpec
+from ganlib.spec.run import RunSpec
 
 ADOPTED = Path(__file__).parent / "adopted.jsonl"
 JUDGED = ("mnist-5k", "fashion-mnist")

@@ -8,7 +8,7 @@ import numpy as np
 from ganlib.data.archives import read_samples
 from ganlib.data.load import DataArrays, UploadedFiles, load_dataset
 from ganlib.data.samples import Limits
-from ganlib.spec.run import Dataset, ImageDataset, UploadDataset
+from ganlib.spec.data import Dataset, ImageDataset, UploadDataset
 
 COLOUR_FILES = UploadedFiles(
     samples=Path(".ganclinic/bench/colour-samples.npy"), labels=Path(".ganclinic/bench/colour-labels.npy")

@@ -21,9 +21,9 @@ from scipy.stats import kendalltau  # pyright: ignore[reportUnknownVariableType]
 from bench.verdicts.adopt import reviews
 from bench.verdicts.recording import Recording
 from bench.verdicts.suite import Planned
-from ganlib.diagnosis.verdict import FindingName
+from ganlib.findings import FindingName
 from ganlib.records import STEP_COLUMNS
-from ganlib.spec.run import MixtureDataset
+from ganlib.spec.data import MixtureDataset
 
 REVIEWED = Path(__file__).parent / "reviewed.toml"
 

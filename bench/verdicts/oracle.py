@@ -20,7 +20,8 @@ from ganlib.data.mixtures import MIXTURES
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.classifier import Classifier, ClassifierNet, load_classifier
 from ganlib.evaluation.kmeans import fit_clusters
-from ganlib.spec.run import MixtureDataset, RunSpec
+from ganlib.spec.data import MixtureDataset
+from ganlib.spec.run import RunSpec
 
 LEFT_OUT = 0.25
 ENOUGH = 30  # fakes that show a class: fewer say nothing of which classes are made

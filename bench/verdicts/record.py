@@ -31,8 +31,9 @@ from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_run import run_reference
 from ganlib.evaluation.reference import evaluate
 from ganlib.records import STEP_COLUMNS, EpochReport
+from ganlib.spec.data import MixtureDataset
 from ganlib.spec.request import RunRequest
-from ganlib.spec.run import MixtureDataset, RunSpec
+from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingLoop, untrained_fakes
 
 PICTURED = 36  # images kept of the last epoch: as many as a sheet shows

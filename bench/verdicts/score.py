@@ -23,8 +23,9 @@ from bench.verdicts.suite import Part, Planned, planned
 from ganlib.diagnosis.halt import should_halt
 from ganlib.diagnosis.replay import replay
 from ganlib.diagnosis.thresholds import RULESET
-from ganlib.diagnosis.verdict import FINDING_NAMES, Diagnosis, FindingName
+from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.diagnosis.words import evidence_words
+from ganlib.findings import FINDING_NAMES, FindingName
 from ganlib.spec.diagnosis import Watch
 
 RECORDED_ON = (

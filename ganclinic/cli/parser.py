@@ -6,7 +6,7 @@ import re
 from typing import Protocol
 
 from ganlib.diagnosis.annotation import LABELLED
-from ganlib.diagnosis.verdict import FINDING_NAMES, VERDICTS
+from ganlib.findings import FINDING_NAMES, VERDICTS
 from ganlib.foreign_logs.history import OBJECTIVES
 from ganlib.spec.request import MAX_PRIORITY
 

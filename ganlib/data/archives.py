@@ -32,9 +32,9 @@ from PIL import Image
 from ganlib.data.array_files import MAGIC, read_npy, read_npz
 from ganlib.data.pairs import Picture, arrays_in_pairs, in_colours, pictures_in_pairs
 from ganlib.data.resize import cut
-from ganlib.data.samples import InvalidUpload, Limits, SampleSet, as_samples, blocks, save_npy
+from ganlib.data.samples import InvalidUpload, Limits, ReadSamples, as_samples, blocks, save_npy
 
-__all__ = ["DifferentSizes", "InvalidUpload", "Limits", "SampleSet", "read_samples", "save_npy"]
+__all__ = ["DifferentSizes", "InvalidUpload", "Limits", "ReadSamples", "read_samples", "save_npy"]
 
 ACCEPTED = ".npy, .npz, .zip, .tar and .tar.gz"
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
@@ -75,7 +75,7 @@ class _Wanted:
 
 def read_samples(
     source: Path | BinaryIO, limits: Limits, image_size: int | None = None, *, pairs: bool = False
-) -> SampleSet:
+) -> ReadSamples:
     """The samples in a file, or in an open one.
 
     Pictures of an archive need to be all grey or all coloured, and of the same size; with an `image_size` they may have
@@ -108,7 +108,7 @@ def read_samples(
             raise InvalidUpload("is damaged; make it again") from None
 
 
-def _fitted(samples: SampleSet, limits: Limits, side: int | None) -> SampleSet:
+def _fitted(samples: ReadSamples, limits: Limits, side: int | None) -> ReadSamples:
     """An array's samples, where there is a `side` resized to it; they then lie in a scratch file."""
     if side is None:
         return samples
@@ -120,13 +120,13 @@ def _fitted(samples: SampleSet, limits: Limits, side: int | None) -> SampleSet:
         for block in blocks(samples.array):
             file.write(cut(block, crop=True, side=side).tobytes())
         file.flush()
-        return SampleSet(array=np.memmap(file, dtype=np.uint8, mode="r", shape=shape))
+        return ReadSamples(array=np.memmap(file, dtype=np.uint8, mode="r", shape=shape))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
-def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, wanted: _Wanted) -> SampleSet:
+def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, wanted: _Wanted) -> ReadSamples:
     """The pictures of an archive of `packed` bytes, as they come."""
     limits = wanted.limits
     with tempfile.TemporaryFile(dir=limits.scratch) as file:
@@ -136,7 +136,7 @@ def _pictures(entries: Iterable[tuple[str, bytes]], packed: int, wanted: _Wanted
     if wanted.pairs:
         return pictures_in_pairs(array, pictures, limits)
     labels, class_names = _classes([picture.name for picture in pictures])
-    return SampleSet(array=as_samples(array, limits).array, labels=labels, class_names=class_names)
+    return ReadSamples(array=as_samples(array, limits).array, labels=labels, class_names=class_names)
 
 
 def _unpack(
@@ -240,13 +240,13 @@ def _check_entry(name: str, size: int) -> None:
         raise InvalidUpload(f"{name!r:.100} has {size:,} bytes; a picture may have {ENTRY_BYTES:,}")
 
 
-def _read_npy(file: BinaryIO, wanted: _Wanted) -> SampleSet:
+def _read_npy(file: BinaryIO, wanted: _Wanted) -> ReadSamples:
     if wanted.pairs:
         raise InvalidUpload("is one array; pairs need two, in an .npz file, or two folders in an archive")
     return _fitted(as_samples(read_npy(file, wanted.limits), wanted.limits), wanted.limits, wanted.side)
 
 
-def _read_zip(file: BinaryIO, wanted: _Wanted) -> SampleSet:
+def _read_zip(file: BinaryIO, wanted: _Wanted) -> ReadSamples:
     limits = wanted.limits
     packed = file.seek(0, os.SEEK_END)
     _check_count(_count_of_zip(file, limits.entries), limits)
@@ -260,7 +260,7 @@ def _read_zip(file: BinaryIO, wanted: _Wanted) -> SampleSet:
         return _pictures(_contents_of_zip(archive, entries), packed, wanted)
 
 
-def _arrays_of_zip(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], wanted: _Wanted) -> SampleSet:
+def _arrays_of_zip(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], wanted: _Wanted) -> ReadSamples:
     limits = wanted.limits
     if not wanted.pairs:
         return _fitted(as_samples(read_npz(archive, entries, limits), limits), limits, wanted.side)
@@ -317,13 +317,13 @@ def _count_headers(file: BinaryIO, start: int, end: int, most: int) -> int:
     return count
 
 
-def _read_tar(file: BinaryIO, wanted: _Wanted) -> SampleSet:
+def _read_tar(file: BinaryIO, wanted: _Wanted) -> ReadSamples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
     return _pictures(_contents_of_tar(file, packed, wanted.limits), packed, wanted)
 
 
-def _read_tar_gz(file: BinaryIO, wanted: _Wanted) -> SampleSet:
+def _read_tar_gz(file: BinaryIO, wanted: _Wanted) -> ReadSamples:
     packed = file.seek(0, os.SEEK_END)
     file.seek(0)
     with gzip.GzipFile(fileobj=file) as unpacked:
@@ -373,7 +373,7 @@ SIGNS: dict[str, Callable[[bytes], bool]] = {
     "tar.gz": lambda start: start.startswith(b"\x1f\x8b"),
     "tar": lambda start: start[257:262] == b"ustar",
 }
-READERS: dict[str, Callable[[BinaryIO, _Wanted], SampleSet]] = {
+READERS: dict[str, Callable[[BinaryIO, _Wanted], ReadSamples]] = {
     "npy": _read_npy,
     "zip": _read_zip,
     "tar.gz": _read_tar_gz,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.data.resize import cut
-from ganlib.data.samples import BLOCK_BYTES, InvalidUpload, Limits, SampleSet, as_samples, blocks
+from ganlib.data.samples import BLOCK_BYTES, InvalidUpload, Limits, ReadSamples, as_samples, blocks
 
 COLOURS = 3
 HOW = "pack two folders whose pictures have the same names, as A/1.png and B/1.png"
@@ -93,7 +93,7 @@ def _check_partners(names: Sequence[str], *folders: tuple[str, Mapping[str, int]
             raise InvalidUpload(f"{which}{count}; add one of the same name, or leave it out")
 
 
-def pictures_in_pairs(pixels: Pixels, pictures: Sequence[Picture], limits: Limits) -> SampleSet:
+def pictures_in_pairs(pixels: Pixels, pictures: Sequence[Picture], limits: Limits) -> ReadSamples:
     """Pictures [n, 3, height, width] as pairs; of one channel where all are grey.
 
     Raises:
@@ -114,7 +114,7 @@ def pictures_in_pairs(pixels: Pixels, pictures: Sequence[Picture], limits: Limit
     return _samples(found.folders, parts, (len(order), channels, *pixels.shape[2:]), limits)
 
 
-def arrays_in_pairs(arrays: Mapping[str, NDArray[Any]], limits: Limits, side: int | None) -> SampleSet:
+def arrays_in_pairs(arrays: Mapping[str, NDArray[Any]], limits: Limits, side: int | None) -> ReadSamples:
     """Two arrays of images as pairs, row by row; cut to `side` where it is given.
 
     Raises:
@@ -150,7 +150,7 @@ def _words(images: Pixels) -> str:
     return f"{len(images)} images of {images.shape[3]} x {images.shape[2]} pixels"
 
 
-def _samples(folders: tuple[str, str], parts: Iterable[Pixels], shape: tuple[int, ...], limits: Limits) -> SampleSet:
+def _samples(folders: tuple[str, str], parts: Iterable[Pixels], shape: tuple[int, ...], limits: Limits) -> ReadSamples:
     """Pairs in a scratch file."""
     count, fewest = shape[0] // 2, limits.min_samples
     if count < 2 * fewest:
@@ -164,4 +164,4 @@ def _samples(folders: tuple[str, str], parts: Iterable[Pixels], shape: tuple[int
         file.flush()
         array: Pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
     labels = np.repeat(np.arange(2, dtype=np.int64), count)
-    return SampleSet(array=as_samples(array, limits).array, labels=labels, class_names=folders)
+    return ReadSamples(array=as_samples(array, limits).array, labels=labels, class_names=folders)

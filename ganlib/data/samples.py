@@ -50,7 +50,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSet:
+class ReadSamples:
     """A set of samples that was read and checked."""
 
     array: NDArray[Any]
@@ -86,7 +86,7 @@ def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], limits: Limits) -
     limits.check_unpacked(size, size)
 
 
-def as_samples(array: NDArray[Any], limits: Limits) -> SampleSet:
+def as_samples(array: NDArray[Any], limits: Limits) -> ReadSamples:
     """An array of a checked header as samples.
 
     Floats stay as they are: [n, ...]. Bytes are images: [n, h, w] is grey; with four axes the channels are the last
@@ -97,7 +97,7 @@ def as_samples(array: NDArray[Any], limits: Limits) -> SampleSet:
     """
     if len(array) < limits.min_samples:
         raise InvalidUpload(f"holds {len(array)} samples; at least {limits.min_samples} are needed")
-    samples = SampleSet(array=_channels_first(array) if array.dtype == np.uint8 else array)
+    samples = ReadSamples(array=_channels_first(array) if array.dtype == np.uint8 else array)
     check_values(samples.array)
     return samples
 

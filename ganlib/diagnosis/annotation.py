@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ganlib.diagnosis.verdict import FindingName
+from ganlib.findings import FindingName
 from ganlib.spec.request import Name
 
 Labelled = Literal["healthy", FindingName]

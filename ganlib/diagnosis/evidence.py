@@ -2,7 +2,8 @@
 
 from ganlib.diagnosis.signals import Dynamics, RelativeEvaluation
 from ganlib.diagnosis.thresholds import CONFIDENCE, CONFIDENCE_UNKNOWN, Threshold
-from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, FindingName, Picture, Severity
+from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, Picture
+from ganlib.findings import FindingName, Severity
 
 CHECKS: dict[FindingName, str] = {
     "divergence": "Look at the loss curves: they leave the plot, or stop where numbers ended.",

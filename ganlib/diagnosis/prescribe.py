@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ganlib.diagnosis.effects import EFFECTS
-from ganlib.diagnosis.verdict import Diagnosis, FindingName, Remedy
+from ganlib.diagnosis.verdict import Diagnosis, Remedy
+from ganlib.findings import FindingName
 from ganlib.spec.optimizer import Adam
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec

@@ -12,8 +12,9 @@ from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.signals import Signals, signals_of
 from ganlib.diagnosis.thresholds import RULESET, WINDOW_UPDATES
-from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, Episode, Finding, Severity, Verdict
+from ganlib.diagnosis.verdict import Diagnosis, Episode, Finding
 from ganlib.diagnosis.words import bare, evidence_words
+from ganlib.findings import SEVERITIES, Severity, Verdict
 from ganlib.records import STEP_COLUMNS
 
 RULES: tuple[Callable[[Signals], Finding | None], ...] = (

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganlib.diagnosis.prescribe import prescribe
-from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Remedy, Severity
+from ganlib.diagnosis.verdict import Diagnosis, Finding, Remedy
+from ganlib.findings import SEVERITIES, FindingName, Severity
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 

@@ -1,49 +1,16 @@
 """Findings, evidence and the verdict that sums them up. Pure values; JSON in and out."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from ganlib.findings import FindingName, Severity, Verdict
 from ganlib.records import JsonFloat, finite_json
 
-Verdict = Literal[
-    "healthy",
-    "divergence",
-    "convergence failure",
-    "exploding gradients",
-    "vanishing gradients",
-    "mode collapse",
-    "memorisation",
-    "oscillation",
-    "deceptive loss",
-    "stalled",
-    "undetermined",
-]
-FindingName = Literal[
-    "divergence",
-    "convergence failure: both losses vanish",
-    "convergence failure: discriminator wins",
-    "convergence failure: discriminator inert",
-    "exploding gradients",
-    "vanishing gradients",
-    "convergence failure: no equilibrium",
-    "mode collapse",
-    "memorisation",
-    "oscillation",
-    "deceptive loss",
-    "stalled",
-    "slow convergence",
-]
-"""In the order of findings: a cause before its symptoms."""
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
-Severity = Literal["none", "mild", "moderate", "severe"]
-"""`mild` is information: it goes with a healthy verdict."""
 Picture = Literal["losses", "samples", "ndb"]
 """Where to see it: the loss curves, the samples of the epoch, the bins of the epoch."""
 Comparison = Literal["<", "<=", ">", ">="]
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

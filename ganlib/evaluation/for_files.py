@@ -29,8 +29,8 @@ from ganlib.evaluation.measures.table import Context
 from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
 from ganlib.seeding import Stream, numpy_generator
-from ganlib.spec.run import Comparison
-from ganlib.spec.run import Evaluation as EvaluationSpec
+from ganlib.spec.evaluation import Comparison
+from ganlib.spec.evaluation import Evaluation as EvaluationSpec
 
 USED_FAKES: int = EvaluationSpec.model_fields["num_samples"].default
 """As many fakes as a run's evaluation takes: thresholds were set at that number."""

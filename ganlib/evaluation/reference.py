@@ -31,7 +31,7 @@ from ganlib.evaluation.measures.table import Context, SampleSet, measure_subset
 from ganlib.records import EpochEvaluation, Null
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.checks.pairs import SSIM_WINDOW
-from ganlib.spec.run import IMAGE_SPACES, Comparison, Space
+from ganlib.spec.evaluation import IMAGE_SPACES, Comparison, Space
 
 NULL_SPLITS = 20  # pairs of disjoint real sets behind each null
 MAX_SUBSET = 5000  # reals, and as many fakes, in measures whose cost grows with the square

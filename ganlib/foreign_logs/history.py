@@ -19,7 +19,8 @@ from ganlib.diagnosis.prescribe import PRESCRIPTIONS, REMEDIES
 from ganlib.diagnosis.replay import replay
 from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.thresholds import WINDOW_UPDATES
-from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Remedy
+from ganlib.diagnosis.verdict import Diagnosis, Finding, Remedy
+from ganlib.findings import FindingName
 from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_LOSS, D_X, EPOCH, STEP, InvalidHistory
 from ganlib.foreign_logs.table import (
     Arrays,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.spec.remedies import FeatureMatching
-from ganlib.training.step import Minibatch
+from ganlib.training.step import StepBatch
 
 
 def squared_distance(reals: Tensor, fakes: Tensor) -> Tensor:
@@ -39,6 +39,6 @@ class FeatureMatchingRemedy(ActingRemedy):
         assert move.reals is not None, "needs_reals"
         return self.weight * self.distance(self._features(move.reals), self._features(move.fakes))
 
-    def _features(self, batch: Minibatch) -> Tensor:
+    def _features(self, batch: StepBatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)
         return self.embed(*given)

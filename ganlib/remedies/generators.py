@@ -15,7 +15,7 @@ from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
 from ganlib.training.optimizer import NetworkOptimizer
-from ganlib.training.step import DiscriminatorOutcome, Minibatch, Term
+from ganlib.training.step import DiscriminatorOutcome, StepBatch, Term
 
 
 class MixtureRemedy(ActingRemedy):
@@ -27,7 +27,7 @@ class MixtureRemedy(ActingRemedy):
         self.head = _head(part.count, setting)
         self.descent = NetworkOptimizer(self.head, setting.discriminator_descent.spec, spec.total_steps)
 
-    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
         """The classifier's cross-entropy, which trains its own layer and the discriminator's features."""
         return (partial(self._confusion, fakes, self.head.weight, self.head.bias),)
 
@@ -50,7 +50,7 @@ class MixtureRemedy(ActingRemedy):
         self.head.load_state_dict(state["head"])
         self.descent.load_state_dict(state["optimizer"])
 
-    def _confusion(self, fakes: Minibatch, weight: Tensor, bias: Tensor) -> Tensor:
+    def _confusion(self, fakes: StepBatch, weight: Tensor, bias: Tensor) -> Tensor:
         given = (fakes.samples,) if fakes.labels is None else (fakes.samples, fakes.labels)
         logits = functional.linear(self.embed(*given), weight, bias)
         return functional.cross_entropy(logits, owners(len(fakes), self.part.count, logits.device))

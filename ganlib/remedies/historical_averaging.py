@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganlib.remedies.remedy import ActingRemedy, Move, Setting
 from ganlib.spec.remedies import HistoricalAveraging
-from ganlib.training.step import Minibatch, Term
+from ganlib.training.step import StepBatch, Term
 
 
 class PastWeights:
@@ -42,7 +42,7 @@ class HistoricalAveragingRemedy(ActingRemedy):
         }
         self.count = 0
 
-    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
         """The weighted distance, once there is a past."""
         return (partial(self._distance, "discriminator"),) if self.count else ()
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ganlib.objectives.loss import GanLoss
 from ganlib.spec.run import RunSpec
 from ganlib.training.optimizer import NetworkOptimizer
-from ganlib.training.step import DiscriminatorOutcome, Minibatch, Term
+from ganlib.training.step import DiscriminatorOutcome, StepBatch, Term
 
-Judge = Callable[[Minibatch], Tensor]
+Judge = Callable[[StepBatch], Tensor]
 """From a batch to logits."""
 
 
@@ -42,9 +42,9 @@ class Move:
     """The generator's update number `step`, as the discriminator will see it."""
 
     step: int
-    fakes: Minibatch
+    fakes: StepBatch
     """With a graph to the generator."""
-    reals: Minibatch | None
+    reals: StepBatch | None
     """As many; None where nobody needs them."""
     outputs: Tensor | None = None
     """[n, *shape] what the generator made, where it was made from images; with a graph, and before any view of it."""
@@ -73,7 +73,7 @@ class ActingRemedy:
         """What the discriminator sees of samples [n, *shape] in update number `index` of the seeing network."""
         return samples
 
-    def discriminator_terms(self, fakes: Minibatch) -> tuple[Term, ...]:
+    def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
         """What the discriminator minimises, too, in an update on these fakes."""
         return ()
 

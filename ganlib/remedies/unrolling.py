@@ -11,7 +11,7 @@ from torch.func import functional_call
 from ganlib.remedies.remedy import ActingRemedy, Judge, Move, Setting
 from ganlib.spec.optimizer import Adam
 from ganlib.spec.remedies import Unrolling
-from ganlib.training.step import Minibatch
+from ganlib.training.step import StepBatch
 
 Weights = dict[str, Tensor]
 
@@ -68,11 +68,11 @@ class UnrollingRemedy(ActingRemedy):
             )
         return partial(self._logits, weights | buffers)
 
-    def _logits(self, weights_and_buffers: Weights, batch: Minibatch) -> Tensor:
+    def _logits(self, weights_and_buffers: Weights, batch: StepBatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)
         return functional_call(self.discriminator, weights_and_buffers, given)
 
-    def _discriminator_loss(self, judge: Judge, reals: Minibatch, fakes: Minibatch) -> Tensor:
+    def _discriminator_loss(self, judge: Judge, reals: StepBatch, fakes: StepBatch) -> Tensor:
         real, fake = self.loss.compare(judge(reals), judge(fakes))
         return (self.loss.real(real) + self.loss.fake(fake)) / 2
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from ganlib.diagnosis.verdict import FindingName
+from ganlib.findings import FindingName
 from ganlib.spec.part import Part
 
 

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from ganlib.diagnosis.verdict import FindingName
+from ganlib.findings import FindingName
+from ganlib.spec.comparison import ComparisonSpec
+from ganlib.spec.evaluation import UNPAIRED_MEASURES, Comparison, MeasureName
 from ganlib.spec.network_plugins import NetworkNotInstalled, NetworkUnavailable, Role, find_network, options_of
 from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, PluginGenerator
+from ganlib.spec.patching import with_settings
 from ganlib.spec.preset import get_preset
-from ganlib.spec.run import UNPAIRED_MEASURES, Comparison, ComparisonSpec, MeasureName, RunSpec, with_settings
+from ganlib.spec.run import RunSpec
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """A name for people: no control characters, which would reach their terminals."""

@@ -29,15 +29,16 @@ from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGra
 from ganlib.remedies.remedy import ActingRemedy, Move, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.objective import WassersteinObjective
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from ganlib.training.gradient_norms import GradientTrace
 from ganlib.training.optimizer import NetworkOptimizer
 from ganlib.training.ranks import ALONE, Ranks
 from ganlib.training.step import (
     DiscriminatorOutcome,
     GeneratorOutcome,
-    Minibatch,
+    StepBatch,
     Term,
     Terms,
     beside,
@@ -226,7 +227,7 @@ class TrainingLoop:
         for remedy in self.remedies.values():
             fakes = remedy.shown(fakes, draw)
         seen_reals = self._view(reals, Seen.REALS, draw)
-        seen_fakes = self._view(Minibatch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
+        seen_fakes = self._view(StepBatch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
         outcome = update_discriminator(
             self.spec.training.discriminator_update,
             self.discriminator_descent,
@@ -242,7 +243,7 @@ class TrainingLoop:
             remedy.after_discriminator(outcome, count=len(reals), step=self.step)
         return outcome
 
-    def _terms(self, reals: Minibatch, fakes: Minibatch, draw: int) -> Terms:
+    def _terms(self, reals: StepBatch, fakes: StepBatch, draw: int) -> Terms:
         """The penalties and the remedies' terms of discriminator update number `draw`."""
         penalties, on_reals, on_fakes, both = self.penalties, [], [], list[Term]()
         if penalties.r1 is not None:
@@ -254,16 +255,16 @@ class TrainingLoop:
         both += [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
         return Terms(reals=tuple(on_reals), fakes=tuple(on_fakes), both=tuple(both))
 
-    def _zero_centred(self, gamma: float, batch: Minibatch) -> Tensor:
+    def _zero_centred(self, gamma: float, batch: StepBatch) -> Tensor:
         return gamma * zero_centred(self._judge(batch.labels), batch.samples)
 
-    def _one_centred(self, weight: float, reals: Minibatch, fakes: Minibatch, draw: int) -> Tensor:
+    def _one_centred(self, weight: float, reals: StepBatch, fakes: StepBatch, draw: int) -> Tensor:
         generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
         shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
         return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
 
     def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
-        return lambda samples: logits_of(self.discriminator, Minibatch(samples=samples, labels=labels))
+        return lambda samples: logits_of(self.discriminator, StepBatch(samples=samples, labels=labels))
 
     def _generator_losses(self) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss, and what it minimises."""
@@ -289,20 +290,20 @@ class TrainingLoop:
             targets = None if inputs is None else chosen.samples
             reals = self._view(chosen, Seen.GENERATORS_REALS, step) if needed else None
         fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
-        seen = self._view(Minibatch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
+        seen = self._view(StepBatch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
         return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
 
-    def _view(self, batch: Minibatch, seen: Seen, index: int) -> Minibatch:
+    def _view(self, batch: StepBatch, seen: Seen, index: int) -> StepBatch:
         """What the discriminator sees of a batch."""
         samples = beside(batch.inputs, batch.samples)
         for remedy in self.remedies.values():
             samples = remedy.view(samples, seen, index)
-        return Minibatch(samples=samples, labels=batch.labels)
+        return StepBatch(samples=samples, labels=batch.labels)
 
-    def _reals(self, indices: NDArray[np.int64]) -> Minibatch:
+    def _reals(self, indices: NDArray[np.int64]) -> StepBatch:
         """The training samples of these numbers, or this process's part of them."""
         chosen = torch.from_numpy(self.ranks.part(indices)).to(self.device)
-        return Minibatch(
+        return StepBatch(
             samples=scale(self.data[chosen]),
             labels=None if self.labels is None else self.labels[chosen],
             inputs=None if self.inputs is None else scale(self.inputs[chosen]),

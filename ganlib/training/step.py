@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.objectives.loss import GanLoss
-from ganlib.spec.run import DiscriminatorUpdate
+from ganlib.spec.training import DiscriminatorUpdate
 from ganlib.training.optimizer import NetworkOptimizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Minibatch:
+class StepBatch:
     """Samples on the device, with their classes where the networks are told them."""
 
     samples: Tensor
@@ -69,7 +69,7 @@ def beside(inputs: Tensor | None, samples: Tensor) -> Tensor:
     return samples if inputs is None else torch.cat([inputs, samples], 1)
 
 
-def logits_of(network: nn.Module, batch: Minibatch) -> Tensor:
+def logits_of(network: nn.Module, batch: StepBatch) -> Tensor:
     """The discriminator's logits of a batch."""
     return network(batch.samples) if batch.labels is None else network(batch.samples, batch.labels)
 
@@ -78,8 +78,8 @@ def update_discriminator(
     kind: DiscriminatorUpdate,
     descent: NetworkOptimizer,
     loss: GanLoss,
-    reals: Minibatch,
-    fakes: Minibatch,
+    reals: StepBatch,
+    fakes: StepBatch,
     *,
     step: int = 0,
     terms: Terms = Terms(),
@@ -119,11 +119,11 @@ def update_generator(
     return GeneratorOutcome(loss=reported.detach(), grad_norm=norm)
 
 
-def _joined(reals: Minibatch, fakes: Minibatch) -> Minibatch:
+def _joined(reals: StepBatch, fakes: StepBatch) -> StepBatch:
     labels = None
     if reals.labels is not None and fakes.labels is not None:
         labels = torch.cat([reals.labels, fakes.labels])
-    return Minibatch(samples=torch.cat([reals.samples, fakes.samples]), labels=labels)
+    return StepBatch(samples=torch.cat([reals.samples, fakes.samples]), labels=labels)
 
 
 def _plus(value: Tensor, weight: float, terms: tuple[Term, ...]) -> Tensor:

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from ganlib.spec.run import ComparisonSpec, RunSpec
+from ganlib.spec.comparison import ComparisonSpec
+from ganlib.spec.run import RunSpec
 from store.core.db import after, now
 from store.core.models import Attempt, Kind, Run
 from store.runs.endings import finish, is_out_of_time, time_out

@@ -6,8 +6,10 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ganlib.spec.data import UploadChoice
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest
-from ganlib.spec.run import RunSpec, UploadChoice, spec_hash
+from ganlib.spec.run import RunSpec
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound

@@ -15,8 +15,9 @@ from sqlalchemy import case, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import Document, RunRequest
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from store.core.db import clock, now
 from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import FINAL_STATUSES, Attempt, Kind, Run, Status, Treatment

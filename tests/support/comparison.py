@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ganlib.spec.run import ComparisonSpec
+from ganlib.spec.comparison import ComparisonSpec
 from store.comparisons import create
 from store.core.models import Run
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.findings import FindingName, Severity
 from ganlib.spec.request import TreatmentRequest
 from store import treatments
 from store.core.models import Run, Treatment

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.reference import compare
-from ganlib.spec.run import ComparisonSpec
+from ganlib.spec.comparison import ComparisonSpec
 from store import comparisons
 from store.core.models import Attempt
 from store.core.settings import Settings

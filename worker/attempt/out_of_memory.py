@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from ganlib.data.load import DataArrays
-from ganlib.spec.run import RunSpec, with_settings
+from ganlib.spec.patching import with_settings
+from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingLoop
 
 CONTEXT_BYTES = 768 * 1024**2

@@ -24,8 +24,9 @@ from ganlib.diagnosis.history import History
 from ganlib.diagnosis.treatment import WarmStart
 from ganlib.evaluation.extractors import ExtractorUnavailable
 from ganlib.evaluation.reference import InvalidComparison
+from ganlib.spec.data import Dataset, UploadChoice
 from ganlib.spec.network_plugins import NetworkUnavailable
-from ganlib.spec.run import Dataset, RunSpec, UploadChoice
+from ganlib.spec.run import RunSpec
 from ganlib.training.checkpoint import CheckpointUnreadable
 from ganlib.training.loop import TrainingLoop, TrainingState
 from store import treatments, uploads

@@ -22,7 +22,7 @@ from ganlib.data.polygons import SMALLEST_DISTANCE, all_polygons
 from ganlib.data.stacked import CHANNELS, mode_of
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.classifier import Classifier, load_classifier
-from ganlib.spec.run import (
+from ganlib.spec.data import (
     Dataset,
     EdgesDataset,
     ImageDataset,

@@ -20,7 +20,7 @@ from ganlib.evaluation.blocks import map_blocks
 from ganlib.evaluation.kmeans import fit_clusters
 from ganlib.evaluation.measures.neighbours import squared_distances
 from ganlib.records import ALPHA, Bin, Null
-from ganlib.spec.run import SAMPLES_PER_BIN
+from ganlib.spec.evaluation import SAMPLES_PER_BIN
 
 MAX_BINS = 100  # the paper's K for MNIST-sized data
 NULL_DRAWS = 500  # the standard error of a 5 % quantile's level is then 1 %

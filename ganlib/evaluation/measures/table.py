@@ -22,7 +22,7 @@ from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplica
 from ganlib.evaluation.measures.vendi import vendi_score
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.checks.pairs import SSIM_WINDOW
-from ganlib.spec.run import Comparison, MeasureName
+from ganlib.spec.evaluation import Comparison, MeasureName
 
 DIVERSITY_PAIRS = 100  # the standard error of a mean is then a tenth of the spread between pairs
 

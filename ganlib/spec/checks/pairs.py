@@ -1,16 +1,12 @@
 """What fits data of pairs, inputs and targets, and what needs them. Imports no torch."""
 
-from typing import TYPE_CHECKING
-
 from ganlib.spec.data import PairChoice
-
-if TYPE_CHECKING:
-    from ganlib.spec.run import RunSpec
+from ganlib.spec.fields import RunFields
 
 SSIM_WINDOW = 11  # pixels: side of the Gaussian window of SSIM (Wang et al. 2004), and of the smallest image for it
 
 
-def check_pairs(spec: "RunSpec") -> None:
+def check_pairs(spec: RunFields) -> None:
     """Returns where the spec's data are pairs and the rest fits them, or where nothing needs pairs.
 
     Raises:
@@ -38,7 +34,7 @@ def check_pairs(spec: "RunSpec") -> None:
             )
 
 
-def _check_without(spec: "RunSpec") -> None:
+def _check_without(spec: RunFields) -> None:
     if "paired" in spec.evaluation.measures:
         raise ValueError(
             f"evaluation.measures: 'paired' needs data whose samples have a target each, {spec.dataset.name} has none; "
@@ -48,7 +44,7 @@ def _check_without(spec: "RunSpec") -> None:
         raise ValueError(f"remedies.l1: needs a target for every input, {spec.dataset.name} has none; allowed: null")
 
 
-def _check_held_out(spec: "RunSpec", dataset: PairChoice) -> None:
+def _check_held_out(spec: RunFields, dataset: PairChoice) -> None:
     fields = {"evaluation.num_samples": spec.evaluation.num_samples, "samples.count": spec.samples.count}
     for field, count in fields.items():
         if count > dataset.held_out:

@@ -1,18 +1,14 @@
 """What can be trained by several processes at once, each with its part of every batch. Imports no torch."""
 
-from typing import TYPE_CHECKING
-
+from ganlib.spec.fields import RunFields
 from ganlib.spec.layers import BatchNorm
 from ganlib.spec.networks import PluginDiscriminator, PluginGenerator
-
-if TYPE_CHECKING:
-    from ganlib.spec.run import RunSpec
 
 SEPARABLE_REMEDIES = ("label_smoothing", "historical_averaging", "ema")
 """They look at one sample at a time, or at the weights."""
 
 
-def check_ranks(spec: "RunSpec") -> None:
+def check_ranks(spec: RunFields) -> None:
     """Returns where a run on several GPUs computes what it would on one.
 
     Raises:
@@ -34,7 +30,7 @@ def check_ranks(spec: "RunSpec") -> None:
             )
 
 
-def _check_batches(spec: "RunSpec") -> None:
+def _check_batches(spec: RunFields) -> None:
     gpus, training = spec.resources.gpus, spec.training
     field = "batch_size" if training.discriminator_batch_size is None else "discriminator_batch_size"
     for name, size in (("batch_size", training.batch_size), (field, spec.discriminator_batch_size)):

@@ -1,15 +1,11 @@
 """Which remedies fit a spec. Imports no torch."""
 
-from typing import TYPE_CHECKING
-
+from ganlib.spec.fields import RunFields
 from ganlib.spec.objective import BCE_OBJECTIVES
 from ganlib.spec.remedies import GeneratorPerClass
 
-if TYPE_CHECKING:
-    from ganlib.spec.run import RunSpec
 
-
-def check_remedies(spec: "RunSpec") -> None:
+def check_remedies(spec: RunFields) -> None:
     """Returns where every remedy of the spec fits it.
 
     Raises:
@@ -23,7 +19,7 @@ def check_remedies(spec: "RunSpec") -> None:
     _check_generators(spec)
 
 
-def _check_objective(spec: "RunSpec") -> None:
+def _check_objective(spec: RunFields) -> None:
     if spec.remedies.label_smoothing is not None and spec.objective.name not in BCE_OBJECTIVES:
         allowed = ", ".join(f"'{name}'" for name in BCE_OBJECTIVES)
         raise ValueError(
@@ -32,7 +28,7 @@ def _check_objective(spec: "RunSpec") -> None:
         )
 
 
-def _check_images(spec: "RunSpec") -> None:
+def _check_images(spec: RunFields) -> None:
     for name in ("diff_augment", "adaptive_augment"):
         part = getattr(spec.remedies, name)
         if part is None:
@@ -45,7 +41,7 @@ def _check_images(spec: "RunSpec") -> None:
         raise ValueError("remedies.adaptive_augment: 'diff_augment' does the same already; allowed: one of the two")
 
 
-def _check_packs(spec: "RunSpec") -> None:
+def _check_packs(spec: RunFields) -> None:
     if spec.packing == 1:
         return
     smallest = min(spec.training.batch_size, _smallest_discriminator_batch(spec))
@@ -60,20 +56,20 @@ def _check_packs(spec: "RunSpec") -> None:
         raise ValueError("remedies.packing: a pack has no single class; allowed: null where networks are conditional")
 
 
-def _check_unrolling(spec: "RunSpec") -> None:
+def _check_unrolling(spec: RunFields) -> None:
     optimizer = spec.discriminator_optimizer or spec.optimizer
     if spec.remedies.unrolling is not None and optimizer.name != "adam":
         raise ValueError(f"remedies.unrolling: cannot follow '{optimizer.name}'; allowed: a discriminator under 'adam'")
 
 
-def _check_replay(spec: "RunSpec") -> None:
+def _check_replay(spec: RunFields) -> None:
     if spec.remedies.replay is not None and spec.discriminator.condition != "none":
         raise ValueError(
             "remedies.replay: earlier fakes are of other classes; allowed: null where networks are conditional"
         )
 
 
-def _check_generators(spec: "RunSpec") -> None:
+def _check_generators(spec: RunFields) -> None:
     several = spec.remedies.generators
     if several is None:
         return
@@ -102,6 +98,6 @@ def _check_generators(spec: "RunSpec") -> None:
         )
 
 
-def _smallest_discriminator_batch(spec: "RunSpec") -> int:
+def _smallest_discriminator_batch(spec: RunFields) -> int:
     batch = spec.discriminator_batch_size
     return batch if spec.training.sampling == "with_replacement" else spec.dataset.size % batch or batch

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import Engine, select, update
 
-from ganlib.spec.run import ComparisonSpec
+from ganlib.spec.comparison import ComparisonSpec
 from store import comparisons
 from store.core.db import reading, transaction
 from store.core.errors import ComparisonNotFound, IdempotencyConflict, LeaseLost, RunNotFound

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest, TreatmentRequest
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from store.core.db import transaction
 from store.core.errors import NotExtendable, RunNotFound
 from store.core.models import Epoch

@@ -4,7 +4,8 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, func, select
 
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.hashing import spec_hash
+from ganlib.spec.run import RunSpec
 from store.core.db import now, reading, transaction
 from store.core.errors import IdempotencyConflict, InvalidCursor, RunNotFound
 from store.core.models import Run

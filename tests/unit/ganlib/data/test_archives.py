@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, SampleSet, read_samples, save_npy
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples, save_npy
 from ganlib.data.resize import cut
 
 LIMITS = Limits(min_samples=2)
@@ -68,7 +68,7 @@ def tar_gz(entries: dict[str, bytes]) -> bytes:
     return tarred(entries, "w:gz")
 
 
-def read_all(content: bytes, limits: Limits = LIMITS, image_size: int | None = None) -> SampleSet:
+def read_all(content: bytes, limits: Limits = LIMITS, image_size: int | None = None) -> ReadSamples:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         return read_samples(file, limits, image_size)

@@ -19,7 +19,7 @@ from ganlib.data.load import DatasetUnavailable, load_dataset, load_test_split, 
 from ganlib.data.mixtures import MIXTURES
 from ganlib.data.torchvision_sets import MNIST, load_torchvision
 from ganlib.spec.catalog import DATASETS
-from ganlib.spec.run import ImageDataset, MixtureDataset, PolygonDataset
+from ganlib.spec.data import ImageDataset, MixtureDataset, PolygonDataset
 
 
 def test_mnist_5k_has_five_hundred_real_digits_a_class():

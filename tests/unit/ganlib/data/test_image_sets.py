@@ -18,7 +18,7 @@ from torchvision.datasets import CIFAR10, CelebA
 from ganlib.data.load import DatasetUnavailable, load_dataset, load_test_split
 from ganlib.data.resize import centre_square, cut, resized
 from ganlib.data.torchvision_sets import KMNIST, SETS, FashionMNIST, load_torchvision
-from ganlib.spec.run import ImageDataset
+from ganlib.spec.data import ImageDataset
 
 NOWHERE = ["http://127.0.0.1:9/"]
 

@@ -16,7 +16,8 @@ from ganlib.evaluation.measures import modes as modes_module
 from ganlib.evaluation.measures.modes import ClassModes, StackedModes, count_modes, mode_counter, mode_oracle
 from ganlib.evaluation.reference import evaluate
 from ganlib.plots.image_grids import sample_grid
-from ganlib.spec.run import MixtureDataset, RunSpec, StackedDataset
+from ganlib.spec.data import MixtureDataset, StackedDataset
+from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingLoop
 
 CPU = torch.device("cpu")

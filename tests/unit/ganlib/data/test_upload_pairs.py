@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, SampleSet, read_samples
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.data.edges import edges_of
 from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.data.pairs import matched
 from ganlib.data.resize import cut
-from ganlib.spec.run import UploadEdgesDataset, UploadPairsDataset
+from ganlib.spec.data import UploadEdgesDataset, UploadPairsDataset
 from tests.unit.ganlib.data.test_archives import bytes_of, npy, picture, tar_gz, tarred, zipped
 
 LIMITS = Limits(min_samples=2)
 ID = "0123456789abcdef"
 
 
-def read(content: bytes, image_size: int | None = None, limits: Limits = LIMITS) -> SampleSet:
+def read(content: bytes, image_size: int | None = None, limits: Limits = LIMITS) -> ReadSamples:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         return read_samples(file, limits, image_size, pairs=True)

@@ -13,7 +13,8 @@ from ganlib.diagnosis.history import History
 from ganlib.diagnosis.prescribe import prescribe, with_remedies
 from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.signals import quality_of
-from ganlib.diagnosis.verdict import FINDING_NAMES, Diagnosis
+from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.findings import FINDING_NAMES
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
 from ganlib.spec.preset import get_preset
 from ganlib.spec.request import RunRequest

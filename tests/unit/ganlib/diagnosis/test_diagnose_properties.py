@@ -19,8 +19,8 @@ from ganlib.evaluation.measures.ndb import missing_mass
 from ganlib.evaluation.measures.table import Context
 from ganlib.evaluation.reference import evaluate, flat, prepare_reference
 from ganlib.records import STEP_COLUMNS
+from ganlib.spec.evaluation import Comparison
 from ganlib.spec.objective import USUAL
-from ganlib.spec.run import Comparison
 
 N = 120
 EPOCHS = 4

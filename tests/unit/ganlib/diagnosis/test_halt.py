@@ -3,7 +3,8 @@
 import pytest
 
 from ganlib.diagnosis.halt import should_halt
-from ganlib.diagnosis.verdict import Diagnosis, Finding, FindingName, Severity
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.findings import FindingName, Severity
 from ganlib.spec.diagnosis import Watch
 
 

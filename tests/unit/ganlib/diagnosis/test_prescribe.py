@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ganlib.diagnosis.prescribe import PRESCRIPTIONS, REMEDIES, prescribe
-from ganlib.diagnosis.verdict import FINDING_NAMES, FindingName, Remedy
+from ganlib.diagnosis.verdict import Remedy
+from ganlib.findings import FINDING_NAMES, FindingName
 from ganlib.spec.preset import get_preset, preset_names
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec

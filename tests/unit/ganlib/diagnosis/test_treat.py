@@ -18,7 +18,8 @@ from ganlib.diagnosis.treatment import (
     is_cured,
     may_warm_start,
 )
-from ganlib.diagnosis.verdict import SEVERITIES, Diagnosis, Finding, FindingName, Severity
+from ganlib.diagnosis.verdict import Diagnosis, Finding
+from ganlib.findings import SEVERITIES, FindingName, Severity
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from tests.support.store import SPEC

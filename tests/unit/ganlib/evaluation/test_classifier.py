@@ -11,7 +11,7 @@ from ganlib.data.load import DataArrays, load_dataset, scaled
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.classifier import load_classifier
 from ganlib.evaluation.measures.modes import CONFIDENCE, mode_counter
-from ganlib.spec.run import ImageDataset
+from ganlib.spec.data import ImageDataset
 
 CPU = torch.device("cpu")
 STEPS = 60

@@ -11,7 +11,7 @@ from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_files import InvalidFiles, evaluate_files
 from ganlib.evaluation.measures.table import Context
 from ganlib.evaluation.reference import evaluate, flat, prepare_reference
-from ganlib.spec.run import Comparison
+from ganlib.spec.evaluation import Comparison
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(400, 2)).astype(np.float32)

@@ -14,7 +14,8 @@ from ganlib.evaluation.measures.modes import mode_counter
 from ganlib.evaluation.measures.table import SUBSET_MEASURES, Context
 from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
-from ganlib.spec.run import Comparison, MixtureDataset
+from ganlib.spec.data import MixtureDataset
+from ganlib.spec.evaluation import Comparison
 
 CPU = torch.device("cpu")
 

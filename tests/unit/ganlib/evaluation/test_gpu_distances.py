@@ -9,7 +9,7 @@ from ganlib.evaluation.measures.memorisation import leave_one_out_distances, nea
 from ganlib.evaluation.measures.neighbours import median_nearest_distance, prdc, squared_distances
 from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.evaluation.measures.table import Context
-from ganlib.spec.run import Comparison
+from ganlib.spec.evaluation import Comparison
 
 ON_DEVICE = squared_distances_on(torch.device("cpu"))
 

@@ -21,7 +21,7 @@ from ganlib.evaluation.measures.modes import (
     mode_oracle,
     precision_recall,
 )
-from ganlib.spec.run import Dataset, ImageDataset, MixtureDataset, PolygonDataset
+from ganlib.spec.data import Dataset, ImageDataset, MixtureDataset, PolygonDataset
 
 CPU = torch.device("cpu")
 

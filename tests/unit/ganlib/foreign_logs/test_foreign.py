@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ganlib.diagnosis.prescribe import PRESCRIPTIONS
-from ganlib.diagnosis.verdict import FINDING_NAMES
+from ganlib.findings import FINDING_NAMES
 from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
 from ganlib.foreign_logs.history import NEEDS, OBJECTIVES, diagnose_history, read_history
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, Null

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset, load_test_split
 from ganlib.data.resize import cut
-from ganlib.spec.run import Dataset, RunSpec
+from ganlib.spec.data import Dataset
+from ganlib.spec.run import RunSpec
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Dataset)
 UPLOAD = {"name": "upload", "upload": "0123456789abcdef", "shape": [3, 48, 64], "class_counts": [30, 50]}

@@ -10,9 +10,10 @@ import torch
 
 from ganlib.data.load import load_dataset
 from ganlib.networks.build import build_discriminator, build_generator
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.network_plugins import NetworkUnavailable
 from ganlib.spec.request import InvalidRequest, RunRequest
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
 from ganlib.training.loop import TrainingLoop
 

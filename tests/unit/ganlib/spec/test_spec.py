@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ganlib.spec.hashing import canonical_json, spec_hash
 from ganlib.spec.preset import UnknownPreset, get_preset, preset_names
 from ganlib.spec.request import InvalidRequest, RunRequest
-from ganlib.spec.run import RunSpec, canonical_json, spec_hash
+from ganlib.spec.run import RunSpec
 
 PUBLISHED = {
     # preset: (latent, learning rate, beta1, epochs, batch, generator width, last kernel, discriminator width)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ganlib.data.load import load_dataset
 from ganlib.records import STEP_COLUMNS, EpochReport
+from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest, RunRequest
-from ganlib.spec.run import RunSpec, spec_hash
+from ganlib.spec.run import RunSpec
 from ganlib.training.loop import TrainingLoop
 from ganlib.training.ranks import Ranks
 

@@ -1,0 +1,3 @@
+"""The version of what specs can say."""
+
+SPEC_VERSION = 1
