@@ -28,6 +28,9 @@ from store.files.backends import artifact_files, checkpoint_files, uploaded_file
 from store.files.local import Files, LocalFiles, room_in
 
 SQLITE_COPY, POSTGRES_COPY = "ganclinic.db", "database.dump"
+ADDED = ("-wal", "-journal")
+"""What SQLite adds to a database that lies beside files so named: changes to make, or to undo."""
+COMPANIONS = (*ADDED, "-shm")
 MOST_PASSES = 4  # over checkpoints and database; the first has the most to copy, and so takes longest
 AREAS = {"checkpoints": checkpoint_files, "artifacts": artifact_files, "uploaded": uploaded_files}
 """In the order in which they are copied: what a training deletes first."""
@@ -147,15 +150,22 @@ def _part_of(target: Path) -> Iterator[Path]:
         DiskFull: there is no room.
     """
     part = target.with_name(f".{target.name}.part")
+    ours = [part, *_companions(part)]
     with room_in(target.parent):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
+        _delete(ours)  # a backup that was killed may have left a journal, too, which SQLite would replay
         part.touch(mode=0o600)
         try:
             yield part
+            _delete(_companions(target))  # of the copy before, which goes now
             part.replace(target)
         finally:
-            part.unlink(missing_ok=True)
+            _delete(ours)
+
+
+def _delete(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -187,9 +197,11 @@ def _restore_database(url: URL, directory: Path) -> None:
     if not copy.is_file():
         raise BackupFailed(f"there is no '{name}' in '{directory}', which a backup of such a database has")
     if url.get_backend_name() == "sqlite":
+        _require_alone(copy)
         target = Path(str(url.database))
         if target.exists():
             raise BackupFailed(f"the database '{target}' is there already; move it away first")
+        _require_no_companions(target)
         _copy_sqlite(copy, target)
         return
     engine = make_engine(url.render_as_string(hide_password=False))
@@ -205,6 +217,38 @@ def _require_empty(engine: Engine) -> None:
         raise BackupFailed(f"the database does not answer: {error}") from None
     if tables:
         raise BackupFailed("the database has tables already; give an empty one")
+
+
+def _require_no_companions(target: Path) -> None:
+    """Returns where nothing is left of a database that was at `target` before.
+
+    SQLite would replay what such files hold into the one that is restored beside them, and find it in order.
+    """
+    left = [str(path) for path in _companions(target) if path.exists()]
+    if left:
+        raise BackupFailed(
+            f"there is no database '{target}', and still {_listed(left)} of the one that was there; SQLite would add "
+            "what is in them to the restored one. Move them away first, to where that database is now: they may hold "
+            "its last changes"
+        )
+
+
+def _require_alone(copy: Path) -> None:
+    """Returns where nothing beside the copy would be added to it: a backup is one file."""
+    added = [str(path) for path in _companions(copy, ADDED) if path.exists() and path.stat().st_size > 0]
+    if added:
+        raise BackupFailed(
+            f"beside '{copy}' there is {_listed(added)}, which no backup has: somebody has opened the copy and written "
+            "to it, or copied a database that was in use. Move it away to restore what was backed up"
+        )
+
+
+def _companions(database: Path, endings: Sequence[str] = COMPANIONS) -> list[Path]:
+    return [database.with_name(f"{database.name}{ending}") for ending in endings]
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(f"'{path}'" for path in paths)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

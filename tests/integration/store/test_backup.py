@@ -2,9 +2,11 @@
 
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,6 +241,72 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
         restore(settings, tmp_path)
     with pytest.raises(BackupFailed, match="there is no database"):
         back_up(settings, tmp_path / "backup")
+
+
+def write_and_crash(database: Path, rows: int) -> None:
+    """A process adds rows to the table `kept` of a database, and is killed before SQLite tidies up."""
+    script = (
+        "import os, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1])\n"
+        "db.execute('PRAGMA journal_mode=WAL')\n"
+        "db.execute('CREATE TABLE IF NOT EXISTS kept (x)')\n"
+        "db.executemany('INSERT INTO kept VALUES (?)', [(i,) for i in range(int(sys.argv[2]))])\n"
+        "db.commit()\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(database), str(rows)], check=True)
+
+
+def count_kept(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT count(*) FROM kept").fetchone()[0]
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_no_database_is_restored_beside_what_is_left_of_another(tmp_path: Path, ending: str) -> None:
+    """SQLite would replay the log of the old database into the restored one, and call it intact."""
+    database = tmp_path / "home" / "ganclinic.db"
+    settings = Settings(home=database.parent)
+    database.parent.mkdir()
+    write_and_crash(database, 2)
+    back_up(settings, tmp_path / "backup")
+    write_and_crash(database, 200)
+    database.unlink()
+    left = database.with_name(f"{database.name}{ending}")
+    left.touch()
+    for other in set(database.parent.glob("ganclinic.db-*")) - {left}:
+        other.unlink()
+    with pytest.raises(BackupFailed, match=rf"still '.*ganclinic\.db{ending}' of the one that was there; .* Move them"):
+        restore(settings, tmp_path / "backup")
+    assert not database.exists()
+    left.unlink()
+    restore(settings, tmp_path / "backup")
+    assert count_kept(database) == 2
+
+
+def test_a_backup_that_somebody_has_written_to_is_not_restored_but_replaced(tmp_path: Path) -> None:
+    database, copy = tmp_path / "home" / "ganclinic.db", tmp_path / "backup" / "ganclinic.db"
+    settings, new = Settings(home=database.parent), Settings(home=tmp_path / "new")
+    database.parent.mkdir()
+    write_and_crash(database, 2)
+    back_up(settings, copy.parent)
+    write_and_crash(copy, 200)
+    with pytest.raises(BackupFailed, match=r"beside '.*ganclinic.db' there is '.*-wal', which no backup has"):
+        restore(new, copy.parent)
+    back_up(settings, copy.parent)
+    restore(new, copy.parent)
+    assert count_kept(new.home / "ganclinic.db") == 2
+
+
+def test_what_a_killed_backup_has_left_is_not_added_to_the_next(tmp_path: Path) -> None:
+    database, part = tmp_path / "home" / "ganclinic.db", tmp_path / "backup" / ".ganclinic.db.part"
+    for each, rows in ((database, 2), (part, 200)):
+        each.parent.mkdir()
+        write_and_crash(each, rows)
+    assert part.with_name(f"{part.name}-wal").stat().st_size > 0
+    back_up(Settings(home=database.parent), part.parent)
+    assert [path.name for path in part.parent.iterdir()] == ["ganclinic.db"]
+    assert count_kept(part.parent / "ganclinic.db") == 2
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut off"])
