@@ -1,11 +1,13 @@
 """Data sets through torchvision: found in the data directory, else downloaded into it."""
 
 import fcntl
-import shutil
+import logging
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import cast
 from urllib.error import URLError
@@ -16,6 +18,8 @@ from torchvision.datasets import CIFAR10, KMNIST, MNIST, FashionMNIST
 
 from ganlib.data.downloads import network_timeout
 from ganlib.spec.catalog import DatasetUnavailable
+
+logger = logging.getLogger(__name__)
 
 NETWORK_TIMEOUT_S = 5  # torchvision tries two mirrors of MNIST one after the other: 10 s until the run fails
 
@@ -55,7 +59,8 @@ def load_torchvision(
     """Images [n, channels, height, width] and labels [n] of the training split, or of the test split beside it.
 
     Files are checked against their MD5 sums. Several processes may ask at once: one downloads, the others wait.
-    `mirrors` replaces torchvision's own addresses.
+    A folder that has the set's name and not the set is kept under another name. `mirrors` replaces torchvision's own
+    addresses.
 
     Raises:
         DatasetUnavailable: naming what to do instead.
@@ -91,8 +96,23 @@ def _download(name: str, wanted: _Set, data_dir: Path, mirrors: Sequence[str] | 
                 f"there, set GANCLINIC_DATA_DIR to a directory that has {wanted.place}, or use digits that need "
                 f"no network: --set dataset.name=mnist-5k"
             ) from None
-        shutil.rmtree(data_dir / wanted.folder, ignore_errors=True)  # an incomplete one, else it had been found
-        (Path(incoming) / wanted.folder).rename(data_dir / wanted.folder)
+        _put(name, Path(incoming) / wanted.folder, data_dir / wanted.folder)
+
+
+def _put(name: str, downloaded: Path, place: Path) -> None:
+    """Moves the download to its place; what is there, half a set or something else, is somebody's, and kept beside."""
+    try:
+        if os.path.lexists(place):
+            asides = (place.with_name(f"{place.name}.kept-{number}") for number in count(1))
+            aside = next(path for path in asides if not os.path.lexists(path))
+            place.rename(aside)
+            logger.warning("%s does not hold all of '%s': it is kept as %s", place, name, aside)
+        downloaded.rename(place)
+    except OSError as error:
+        raise DatasetUnavailable(
+            f"dataset.name: '{name}' is downloaded, but cannot be put at {place.absolute()} ({error.strerror}): move "
+            f"away what is there, or set GANCLINIC_DATA_DIR to another directory"
+        ) from None
 
 
 @contextmanager

@@ -121,6 +121,51 @@ def test_the_test_split_comes_with_the_training_data_and_has_the_same_classes(mi
     assert nines.samples.tobytes() == test.samples[[1, 3]].tobytes()
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_folder_of_somebody_elses_is_kept_beside_the_download(twice, mirror, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(MNIST, "resources", [(name, None) for name, _ in MNIST.resources])
+    theirs = tmp_path / "data" / "MNIST" / "thesis.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("three years of work")
+    earlier = tmp_path / "data" / "MNIST.kept-1"
+    if twice:
+        earlier.symlink_to("/nowhere")  # also a name that leads nowhere is taken
+    images, _ = load_torchvision("mnist", tmp_path / "data", [mirror])
+    kept = tmp_path / "data" / f"MNIST.kept-{2 if twice else 1}"
+    assert images.shape == (4, 1, 28, 28)
+    assert (kept / "thesis.txt").read_text() == "three years of work"
+    assert earlier.is_symlink() == twice
+    assert f"it is kept as {kept}" in caplog.text
+
+
+def test_a_linked_folder_keeps_its_link_and_its_files(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(MNIST, "resources", [(name, None) for name, _ in MNIST.resources])
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "notes.txt").write_text("mine")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "MNIST").symlink_to(tmp_path / "elsewhere")
+    load_torchvision("mnist", tmp_path / "data", [mirror])
+    assert (tmp_path / "data" / "MNIST.kept-1" / "notes.txt").read_text() == "mine"
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_moved_aside_is_said_and_left(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(MNIST, "resources", [(name, None) for name, _ in MNIST.resources])
+    theirs = tmp_path / "data" / "MNIST"
+    theirs.mkdir(parents=True)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path == theirs:
+            raise PermissionError(1, "Operation not permitted")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DatasetUnavailable, match=r"cannot be put at .*MNIST \(Operation not permitted\): move"):
+        load_torchvision("mnist", tmp_path / "data", [mirror])
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".mnist.lock", "MNIST"]
+
+
 def test_damaged_downloads_are_refused_and_leave_nothing(mirror, tmp_path):
     with pytest.raises(DatasetUnavailable, match="mnist-5k"):
         load_torchvision("mnist", tmp_path / "data", [mirror])  # its checksums are not MNIST's
