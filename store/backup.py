@@ -255,6 +255,8 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     """With SQLite's online backup, which sees one moment and lets others write; the target appears whole."""
     if not source.is_file():
         raise BackupFailed(f"there is no database '{source}'")
+    if target.exists() and target.samefile(source):  # its copy would take the place of what the service writes to
+        raise BackupFailed(f"'{source}' is the database itself; back up to another directory")
     with _part_of(target) as part:
         try:
             with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(part)) as written:

@@ -233,6 +233,16 @@ def test_passwords_are_not_among_the_arguments_of_a_program(tmp_path: Path, monk
         assert "sslmode=require" in " ".join(arguments)
 
 
+def test_a_backup_into_the_home_leaves_its_database_alone(tmp_path: Path) -> None:
+    database = tmp_path / "ganclinic.db"
+    clinic = make_clinic(tmp_path, f"sqlite:///{database}")
+    before = database.stat().st_ino
+    with pytest.raises(BackupFailed, match="is the database itself; back up to another directory"):
+        back_up(clinic.settings, tmp_path)
+    assert database.stat().st_ino == before  # whoever has it open still writes to it
+    clinic.engine.dispose()
+
+
 def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     with pytest.raises(
