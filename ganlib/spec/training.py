@@ -36,5 +36,5 @@ class Training(Part):
 class Samples(Part):
     """The picture stored each epoch, always from the same latents."""
 
-    count: int = Field(default=64, ge=1, le=1024)
-    """Samples in the picture."""
+    count: int = Field(default=64, ge=2, le=1024)
+    """Samples in the picture; one alone has no batch statistics."""

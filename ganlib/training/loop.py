@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -389,7 +390,7 @@ def made(generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
     return generator(latent) if labels is None else generator(latent, labels)
 
 
-SAMPLE_BATCH = 500  # fakes at a time when sampling for evaluation: bounds memory, not results of seeded draws
+SAMPLE_BATCH = 500  # the most fakes at a time when sampling for pictures and evaluation: bounds memory
 
 
 def sample(
@@ -408,13 +409,22 @@ def sample(
     device = next(generator.parameters()).device
     buffers = {name: b.clone() for name, b in generator.named_buffers()}
     parts: list[Tensor] = []
-    for first in range(0, count, SAMPLE_BATCH):
-        part = slice(first, first + SAMPLE_BATCH)
+    for part in even_parts(count):
         labels = None if classes is None else classes[part].to(device)
         parts.append(make_fakes(generator, given[part].to(device), spec.evaluation.fake_statistics, labels))
     for name, buffer in generator.named_buffers():
         buffer.copy_(buffers[name])
     return torch.cat(parts).float().cpu().numpy()
+
+
+def even_parts(count: int) -> list[slice]:
+    """The fewest parts of at most SAMPLE_BATCH samples; their sizes differ by one at most.
+
+    Batch norm takes its statistics from a part: a last one of a single sample has none, and one of a few poor ones.
+    """
+    number = math.ceil(count / SAMPLE_BATCH)
+    ends = [count * part // number for part in range(number + 1)]
+    return [slice(first, end) for first, end in pairwise(ends)]
 
 
 def _classes_shown(spec: RunSpec, count: int, held_out: HeldOut | None) -> Tensor | None:

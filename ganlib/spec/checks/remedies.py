@@ -96,6 +96,19 @@ def _check_generators(spec: RunFields) -> None:
             f"remedies.generators.count: {several.count} do not share the smallest batch, of {smallest}; "
             f"allowed: 2 to {most}"
         )
+    if needs_pairs and spec.evaluation.fake_statistics == "batch":
+        _check_sampled(spec, several.count)
+
+
+def _check_sampled(spec: RunFields, generators: int) -> None:
+    # More than 500 samples are made in parts of at least 250, in which 64 generators have two each.
+    counts = {"samples.count": spec.samples.count, "evaluation.num_samples": spec.evaluation.num_samples}
+    for field, count in counts.items():
+        if count < 2 * generators:
+            raise ValueError(
+                f"{field}: {count} samples are not two for each of the {generators} generators, whose batch norm needs "
+                f"them; allowed: at least {2 * generators}, or evaluation.fake_statistics = 'moving'"
+            )
 
 
 def _smallest_discriminator_batch(spec: RunFields) -> int:

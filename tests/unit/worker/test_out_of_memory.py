@@ -106,9 +106,9 @@ def test_a_worker_that_stops_ends_the_trials() -> None:
 
 
 def test_a_trial_makes_the_samples_too() -> None:
-    spec = make_spec(**{"samples.count": 600, "training.batch_size": 2})  # as 500 at a time
+    spec = make_spec(**{"samples.count": 600, "training.batch_size": 2})  # as 300 at a time
     data = load_dataset(spec.dataset, Path(), spec.seed)
-    with LittleMemory(499 * ROW_BYTES):
+    with LittleMemory(299 * ROW_BYTES):
         assert "Not even a batch size of 1" in str(advise("Full.", spec, data, CPU))
 
 
