@@ -203,6 +203,11 @@ def _sorted(table: Table, notes: list[str]) -> Table:
     return table.take(order)
 
 
+def by_step(table: Table) -> Table:
+    """One row for each step, in their order."""
+    return _merged(_sorted(table, []), [])
+
+
 def _merged(table: Table, notes: list[str]) -> Table:
     """Rows of the same step as one: of each column the last value that is given."""
     if STEP not in table.columns:

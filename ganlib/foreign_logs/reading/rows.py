@@ -24,7 +24,7 @@ def complete_rows(table: Table, *, printed: bool) -> Table:
     Of printed lines those that belong together become one row: `Step 100` and below it a line for each network.
     """
     if printed and not _all_given(table):
-        table = _without_early_ends(_with_orders(_joined(table)))
+        table = without_early_ends(_with_orders(_joined(table)))
     return table
 
 
@@ -103,7 +103,7 @@ def _carried(column: Column, has_value: Flags) -> Column:
     return replace(column, values=column.values[rows], given=rows >= 0)
 
 
-def _without_early_ends(table: Table) -> Table:
+def without_early_ends(table: Table) -> Table:
     """Without rows that are cut off at the end, and without columns that end long before it."""
     notes = list(table.notes)
     columns = dict(table.columns)
@@ -136,14 +136,10 @@ def one_start(table: Table) -> Table:
     was saved last: rows before, of steps that come again, are left out.
     """
     position = _position(table)
-    if position is None or len(position) < 3:
+    back = _starts(position) if position is not None else []
+    if position is None or not len(back):
         return table
-    back = np.flatnonzero(np.diff(position) < 0) + 1
-    if not len(back) or len(back) > MOST_STARTS or not _are_starts(position, back):
-        return table
-    keep = np.ones(len(table), dtype=np.bool_)
-    for start in back:
-        keep[:start] &= position[:start] < position[start]
+    keep = kept_of_starts(position)
     dropped = int(np.sum(~keep))
     last = int(back[-1])
     count = "once" if len(back) == 1 else f"{len(back)} times"
@@ -183,7 +179,19 @@ def _counts_in_epochs(column: Column) -> bool:
     return max(whole) <= ALIKE * min(whole)
 
 
-def _are_starts(position: Floats, back: Rows) -> bool:
-    """Whether after each place rows go on in order, as after a restart, and not as rows that were shuffled."""
+def kept_of_starts(position: Floats) -> Flags:
+    """[n] whether each row is of the last start that trained its step."""
+    keep = np.ones(len(position), dtype=np.bool_)
+    for start in _starts(position):
+        keep[:start] &= position[:start] < position[start]
+    return keep
+
+
+def _starts(position: Floats) -> list[int]:
+    """Rows at which a count goes back and then goes on in order, as after a restart; none where rows were shuffled."""
+    back = np.flatnonzero(np.diff(position) < 0) + 1
     lengths = np.diff(np.concatenate([[0], back, [len(position)]]))
-    return bool(np.median(lengths) >= 2 and len(back) <= max(1, len(position) // 4))
+    if not len(back) or len(back) > MOST_STARTS or len(position) < 3:
+        return []
+    found: list[int] = back.tolist()
+    return found if np.median(lengths) >= 2 and len(back) <= max(1, len(position) // 4) else []

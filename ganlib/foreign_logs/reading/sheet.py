@@ -51,7 +51,10 @@ class Sheet:
     """What lines looked like, where no names were found."""
     printed: bool = False
     """Whether rows were found among other lines: one without a signal is noise, and a cell that is no number, too."""
+    merged: bool = False
+    """Whether each value has a row of its own: those of one step belong together, whatever their order."""
     batch_size: int | None = None
+    """What `training_options.json` beside it says."""
     unread: tuple[str, ...] = ()
     """Names of what is no column of numbers of this length."""
 

@@ -28,9 +28,10 @@ from ganlib.foreign_logs.column_names import (
 )
 from ganlib.foreign_logs.formats.format import ANY, Format, Key
 from ganlib.foreign_logs.formats.registry import FORMATS, recognised
-from ganlib.foreign_logs.reading.rows import complete_rows, one_start
+from ganlib.foreign_logs.reading import series
+from ganlib.foreign_logs.reading.rows import complete_rows, one_start, without_early_ends
 from ganlib.foreign_logs.reading.sheet import RawColumn, Sheet
-from ganlib.foreign_logs.table import Column, Table
+from ganlib.foreign_logs.table import Column, Table, by_step
 from ganlib.records import STEP_COLUMNS
 
 KNOWN_SIGNALS = (*STEP_COLUMNS, D_LOSS, D_ACC, G_ACC, D_X, D_G_Z, D_G_Z_AFTER, LOGIT_REAL, LOGIT_FAKE, *ORDERS)
@@ -63,7 +64,7 @@ def tables_of(sheet: Sheet, asked: Mapping[str, str] | None = None) -> list[Tabl
         InvalidHistory: no name is known, or two columns hold one signal, or a cell is no number.
     """
     asked = asked or {}
-    _check_asked(sheet, asked)
+    check_asked(sheet, asked)
     sheets = _runs(_pivoted(sheet))
     tables = [table for name, part in sheets for table in _tables(part, name, asked)]
     if not tables:
@@ -71,7 +72,12 @@ def tables_of(sheet: Sheet, asked: Mapping[str, str] | None = None) -> list[Tabl
     return tables
 
 
-def _check_asked(sheet: Sheet, asked: Mapping[str, str]) -> None:
+def check_asked(sheet: Sheet, asked: Mapping[str, str]) -> None:
+    """Refuses what `--column` names and is not there.
+
+    Raises:
+        InvalidHistory: it names what there is.
+    """
     for signal, name in asked.items():
         if signal not in KNOWN_SIGNALS:
             near = difflib.get_close_matches(signal, KNOWN_SIGNALS, 1)
@@ -167,10 +173,18 @@ def _table(sheet: Sheet, form: Format, run: str, uses: Sequence[_Use]) -> Table:
         batch_size=sheet.batch_size,
         notes=(*notes, *form.notes),
     )
-    table = _counted_in_updates(one_start(complete_rows(table, printed=sheet.printed)))
+    if sheet.merged:
+        table = without_early_ends(by_step(table)) if _has_whole_steps(table) else table
+    else:
+        table = one_start(complete_rows(table, printed=sheet.printed))
+    table = _counted_in_updates(table)
     if not len(table):
         raise InvalidHistory(f"{sheet.source} holds names of columns and no values; log at least one step")
     return _of_epochs(table, lists=sheet.form == "lists")
+
+
+def _has_whole_steps(table: Table) -> bool:
+    return STEP in table.columns and bool(np.isfinite(table.columns[STEP].values).all())
 
 
 def _of_epochs(table: Table, *, lists: bool) -> Table:
@@ -277,6 +291,13 @@ def _runs(sheet: Sheet) -> list[tuple[str, Sheet]]:
 
 
 def _nothing_known(sheet: Sheet) -> str:
+    if series.is_single(sheet):
+        tag = next(name for name in sheet.columns if name != "step")
+        return (
+            f"{sheet.source} holds one metric, and the name '{tag}' says not which: is it the discriminator's loss or "
+            f"the generator's? Say --column d_loss='{tag}' or --column g_loss='{tag}', and give the file of the other "
+            "one beside it"
+        )
     if not sheet.columns:
         seen = "; ".join(f"`{shape}`" for shape in sheet.seen[:3]) or "none"
         said = f"{sheet.source} has no line with a number under a name that is known; its lines look like {seen}"

@@ -1,0 +1,100 @@
+"""Files of one metric each, whose name is the file's: TensorBoard's CSV, MLflow's metrics, BigGAN's logs.
+
+Several of them make one history.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePath
+
+import numpy as np
+
+from ganlib.foreign_logs.column_names import signal_of
+from ganlib.foreign_logs.reading.numbers import NUMBER, parse_cells
+from ganlib.foreign_logs.reading.rows import kept_of_starts
+from ganlib.foreign_logs.reading.sheet import RawColumn, Sheet
+
+FORM = "a metric a file"
+TENSORBOARD_HEADER = ["wall time", "step", "value"]
+SHAPES = (
+    re.compile(rf"\s*(?P<step>\d+)\s*[:,]\s*(?P<value>{NUMBER})\s*,?\s*"),  # BigGAN, FID scores
+    re.compile(rf"\s*\d{{9,}}(?:\.\d+)?[\s,](?P<value>{NUMBER})[\s,](?P<step>\d+)\s*"),  # MLflow
+    re.compile(rf"\s*\"?[\d.e+]+\"?,\"?(?P<step>\d+)\"?,\"?(?P<value>{NUMBER})\"?\s*"),  # TensorBoard
+)
+TAG = re.compile(r"(?:^|[-_])tag[-_](.+)$")
+
+
+def read_series(source: str, text: str, start: Sequence[str]) -> Sheet | None:
+    """The metric of a file; None where the first lines are no steps and values."""
+    header = [cell.strip(' "\r').lower() for cell in start[0].split(",")] == TENSORBOARD_HEADER
+    first = start[1:] if header else start
+    shapes = SHAPES[2:] if header else SHAPES[:2]
+    shape = next((shape for shape in shapes if first and all(shape.fullmatch(line) for line in first)), None)
+    if shape is None:
+        return None
+    found = [(number, shape.fullmatch(line)) for number, line in enumerate(text.split("\n"), 1)]
+    rows = [(number, match["step"], match["value"]) for number, match in found if match is not None]
+    lines, steps, values = zip(*rows, strict=True)
+    parsed = parse_cells(values, lines)
+    counts = parse_cells(steps, lines)
+    sheet = Sheet(
+        source=source,
+        columns={
+            "step": RawColumn(numbers=counts.numbers, given=counts.given, digits=counts.digits),
+            tag_of(source): RawColumn(numbers=parsed.numbers, given=parsed.given, digits=parsed.digits),
+        },
+        lines=np.array(lines, dtype=np.int64),
+        form=FORM,
+        merged=True,
+    )
+    return sheet.take(kept_of_starts(counts.numbers))
+
+
+def is_single(sheet: Sheet) -> bool:
+    """Whether it is one file's metric."""
+    return sheet.form == FORM and len(sheet.columns) == 2
+
+
+def tag_of(source: str) -> str:
+    """The metric that a file's name says: of `run-a-tag-Loss_D.csv` it is `Loss_D`."""
+    path = PurePath(source)
+    stem = path.name
+    while PurePath(stem).suffix.lower() in (".csv", ".log", ".txt", ".gz"):
+        stem = PurePath(stem).stem
+    found = TAG.search(stem)
+    name = found[1] if found else stem
+    if signal_of(name) is not None:
+        return name
+    parts = re.split(r"[-_ .]", name)
+    ends = ("_".join(parts[at:]) for at in range(1, len(parts)))
+    return next((end for end in ends if signal_of(end) is not None), name)
+
+
+def stacked(sheets: Sequence[Sheet], source: str) -> Sheet:
+    """Rows of several sheets below each other: those of one step become one row later."""
+    if len(sheets) == 1:
+        return replace(sheets[0], source=source)
+    total = sum(map(len, sheets))
+    columns: dict[str, RawColumn] = {}
+    at = 0
+    for sheet in sheets:
+        rows = slice(at, at + len(sheet))
+        for name, column in sheet.columns.items():
+            before = columns.get(name)
+            if before is None:
+                before = RawColumn(numbers=np.full(total, np.nan), given=np.zeros(total, np.bool_), digits=None)
+            before.numbers[rows], before.given[rows] = column.numbers, column.given
+            digits = column.digits if before.digits is None else before.digits.widest(column.digits)
+            columns[name] = replace(before, digits=digits, percent=column.percent, bad=before.bad or column.bad)
+        at = rows.stop
+    return replace(
+        sheets[0],
+        source=source,
+        columns=columns,
+        lines=np.concatenate([sheet.lines for sheet in sheets]),
+        labels={},
+        notes=tuple(dict.fromkeys(note for sheet in sheets for note in sheet.notes)),
+        unread=tuple(dict.fromkeys(name for sheet in sheets for name in sheet.unread)),
+        batch_size=next((sheet.batch_size for sheet in sheets if sheet.batch_size), None),
+    )
