@@ -6,18 +6,16 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGES := api bench ganclinic ganlib migrations store tests worker
 
-# Benches on full MNIST look in GANCLINIC_DATA_DIR, as the service does.
-BENCH_DATA := $(if $(GANCLINIC_DATA_DIR),--data-dir '$(GANCLINIC_DATA_DIR)')
-
 # The installed versions change only when one of these does.
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format compose-env clean bench-demo bench-published bench-full-size bench-gpu-sharing bench-verdicts bench-verdicts-record bench-verdicts-cure bench-foreign bench-remedies bench-thresholds bench-evaluate bench-overhead bench-calibrate bench-oscillation bench-scheduling bench-scaling bench-submission chaos
+.PHONY: help demo check-demo check-tutorial serve test check format chaos compose-env clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "make bench-NAME       measure something: 'make -C bench help' lists the names"
 
 demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
 	$(BIN)/ganclinic demo
@@ -34,69 +32,23 @@ serve: $(VENV)/installed ## run the service until Ctrl-C
 test: $(VENV)/installed-dev ## run all tests, against real PostgreSQL and Valkey servers of their own
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
-check: $(VENV)/installed-dev ## check format, lint, types and import contracts
+check: $(VENV)/installed-dev ## check format, lint, types, import contracts and names
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.support.names_check
 
 format: $(VENV)/installed-dev ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench-demo: $(VENV)/installed ## count how often the demo's verdicts are right: 10 seeds, about 25 minutes
-	$(BIN)/python -m bench.demo_verdicts
-
-bench-published: $(VENV)/installed ## compare the presets with what was published: about an hour
-	$(BIN)/python -m bench.published $(BENCH_DATA)
-
-bench-gpu-sharing: $(VENV)/installed ## what sharing a GPU costs, and its memory beside torch: minutes, needs a GPU
-	$(BIN)/python -m bench.gpu_sharing $(BENCH_DATA)
-
-bench-full-size: $(VENV)/installed ## judge the presets' runs at full size anew: seconds
-	$(BIN)/python -m bench.full_size
-
-bench-remedies: $(VENV)/installed ## whether each remedy helps against what it was published for: two hours, resumable
-	$(BIN)/python -m bench.remedies
-
-bench-thresholds: $(VENV)/installed ## between which values the signals lie that thresholds were set on: half an hour
-	$(BIN)/python -m bench.threshold_ranges
-
-bench-verdicts: $(VENV)/installed-dev ## judge every recorded run of the suite anew: a minute
-	$(BIN)/python -m bench.verdicts.score
-
-bench-verdicts-record: $(VENV)/installed-dev ## train what the suite has not recorded yet: hours, resumable (COLOUR=zip of class folders)
-	$(BIN)/python -m bench.verdicts.record $(BENCH_DATA) $(if $(COLOUR),--colour '$(COLOUR)')
-
-bench-verdicts-cure: $(VENV)/installed-dev ## treat the suite's sick runs with their first remedy: hours, resumable
-	$(BIN)/python -m bench.verdicts.cure $(BENCH_DATA)
-
-bench-foreign: $(VENV)/installed-dev ## judge trainings of loops that are not ours, by their logs alone and with fakes: 15 minutes, resumable
-	$(BIN)/python -m bench.foreign.score $(BENCH_DATA)
-
-bench-evaluate: $(VENV)/installed-dev ## what the evaluation costs: about 10 minutes
-	$(BIN)/python -m bench.evaluate $(BENCH_DATA)
-
-bench-overhead: $(VENV)/installed ## what watching a run costs, as a share of its training: minutes
-	$(BIN)/python -m bench.overhead $(BENCH_DATA)
-
-bench-submission: $(VENV)/installed-dev ## how long a submission takes while the broker is down: a minute
-	$(BIN)/python -m bench.submission
-
-bench-calibrate: $(VENV)/installed ## whether the evaluation is right where the truth is known: about 20 minutes
-	$(BIN)/python -m bench.calibrate $(BENCH_DATA)
-
-bench-oscillation: $(VENV)/installed-dev ## how often noise alarms as an oscillation or a trend: about 15 minutes
-	$(BIN)/python -m bench.oscillation_null
-
-bench-scheduling: $(VENV)/installed-dev ## how fairly devices are shared over a week, and what a claim costs: 10 minutes
-	$(BIN)/python -m bench.scheduling
+# Each benchmark is a target of bench/Makefile: `make bench-speed` is `make -C bench speed`.
+bench-%: $(VENV)/installed-dev
+	@$(MAKE) --no-print-directory -C bench $*
 
 chaos: $(VENV)/installed-dev ## kill, stop and starve the service 400 times, then count what was lost or doubled: 40 minutes
 	$(BIN)/python -m bench.chaos $(CHAOS_ARGS)
-
-bench-scaling: $(VENV)/installed-dev ## what runs cost with 1 to 1,000 workers, and how many clients may follow logs: 10 minutes
-	$(BIN)/python -m bench.scaling
 
 compose-env: .env ## make the passwords that docker compose asks for
 
