@@ -1,4 +1,4 @@
-"""Everything that a spec can choose, as a document: `python -m ganlib.spec.reference > docs/cabinet.md`.
+"""Everything that a spec can choose, as a document: `python -m ganlib.spec.reference > docs/spec-reference.md`.
 
 It is made of the docstrings of the spec's parts, so that it cannot disagree with the code.
 """
@@ -15,10 +15,10 @@ from pydantic.fields import FieldInfo
 from ganlib.spec.run import RunSpec
 
 TAGS = ("name", "family", "kind")
-HEAD = """# The cabinet
+HEAD = """# What a spec can say
 
 Everything that a spec can choose, with formulas, defaults and sources. Generated from the code by
-`python -m ganlib.spec.reference > docs/cabinet.md`.
+`python -m ganlib.spec.reference > docs/spec-reference.md`.
 
 A spec is a document (TOML, YAML or JSON) with these parts. In a preset or spec any field is changed by its dotted path:
 `ganclinic run digit8-stable --set training.epochs=3`. Where a part has several forms, its field `name`, `family` or
@@ -26,7 +26,7 @@ A spec is a document (TOML, YAML or JSON) with these parts. In a preset or spec 
 """
 
 
-def cabinet() -> str:
+def reference_document() -> str:
     """The whole document, in Markdown."""
     own = {name: field for name, field in RunSpec.model_fields.items() if not _parts(field)}
     shared = _shared()
@@ -175,4 +175,4 @@ UNIONS = (Union, type(int | str))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(cabinet())
+    sys.stdout.write(reference_document())

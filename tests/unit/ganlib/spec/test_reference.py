@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from ganlib.spec.reference import cabinet
+from ganlib.spec.reference import reference_document
 from ganlib.spec.remedies import Remedies
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "cabinet.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "spec-reference.md"
 
 
 def test_the_document_is_what_the_code_says():
-    assert DOCUMENT.read_text("utf-8") == cabinet(), "make it anew: python -m ganlib.spec.reference > docs/cabinet.md"
+    assert DOCUMENT.read_text("utf-8") == reference_document(), (
+        "make it anew: python -m ganlib.spec.reference > docs/spec-reference.md"
+    )
 
 
 def test_every_remedy_is_described_with_its_source():
-    text = cabinet()
+    text = reference_document()
     for name in Remedies.model_fields:
         forms = [line for line in text.splitlines() if line.startswith(f"**`{name}`")]
         assert forms, name
@@ -21,4 +23,4 @@ def test_every_remedy_is_described_with_its_source():
 
 
 def test_a_part_of_several_forms_is_described_once():
-    assert cabinet().count("**`init`: `normal`**") == 1
+    assert reference_document().count("**`init`: `normal`**") == 1
