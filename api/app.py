@@ -26,6 +26,7 @@ from api import (
 )
 from api.deps import Services
 from api.http.auth import LimitBody, RequireToken, bearer
+from api.http.hosts import KnownHosts, RequireHost
 from api.http.request_metrics import RequestMetrics
 from api.http.tracking import Tracking
 from api.runs import diagnosis, evaluations, figures, log, ndb, router, samples, series, waiting
@@ -129,6 +130,7 @@ def create_app(
     app.add_middleware(LimitBody, max_upload_bytes=settings.max_upload_bytes)
     token = settings.token or read_or_create_token(settings.home)
     app.add_middleware(RequireToken, token=token, metrics_token=settings.metrics_token, accounts=services.accounts)
+    app.add_middleware(RequireHost, hosts=KnownHosts.of(settings.host, settings.allowed_hosts))
     app.include_router(_router(), prefix="/v1")
     app.include_router(metrics.router)
     return app

@@ -34,6 +34,10 @@ Duration = Annotated[timedelta, BeforeValidator(_from_seconds), Field(gt=timedel
 Directory = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
+HostName = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,254}|\[?[0-9A-Fa-f:.]{2,45}\]?)$"), AfterValidator(str.lower)
+]
+"""A name or an address, without scheme and port."""
 LogFormat = Literal["text", "json"]
 
 SHORTEST_GRACE_IN_BUCKETS = timedelta(minutes=30)
@@ -84,6 +88,8 @@ class Settings(BaseSettings):
     """Address that the API listens on."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """Port that the API listens on; 0: any free one."""
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_from_list)] = ()
+    """Names that the service is reached by, as `clinic.example,gpu-server`, besides those of loopback and `host`."""
     retention_grace: Duration = timedelta(hours=1)
     """A stored file that no row names is not deleted before it is that old: its row may be about to be written."""
     retention_samples_days: float | None = Field(default=None, gt=0)

@@ -24,6 +24,8 @@ from tests.support import store
 from tests.support.comparison import create_comparison
 from tests.support.store import STEPS, claim_run, diagnosis, epoch_record, evaluation
 
+TEST_HOST = "testserver"
+"""What a `TestClient` calls the service."""
 TOKEN = "correct-horse-battery-staple"
 PICTURE = b"\x89PNG\r\n\x1a\n of epoch %d"
 STRIP = bin_strip(np.zeros((2, 1, 4, 4), np.float32), np.arange(2), 2)
@@ -57,7 +59,7 @@ def count_runs(engine: Engine) -> int:
 
 
 def make_service(engine: Engine, home: Path, **changes: Any) -> Service:
-    settings = Settings(home=home, token=SecretStr(TOKEN), **changes)
+    settings = Settings(home=home, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,), **changes)
     rung: list[int] = []
 
     def ring(_: Settings) -> bool:

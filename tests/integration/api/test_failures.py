@@ -12,7 +12,7 @@ from api.health import broker_answers
 from store.core.db import make_engine, upgrade
 from store.core.settings import Settings
 from store.operations.bell import ring
-from tests.support.api import TOKEN, Service, make_service
+from tests.support.api import TEST_HOST, TOKEN, Service, make_service
 from tests.support.servers import BrokerServer, PostgresServer
 from tests.support.store import SPEC
 
@@ -22,7 +22,7 @@ DEAD_DATABASES = ["postgresql://someone:secret@/db?host=/nowhere/at-all", "sqlit
 
 @pytest.fixture(params=DEAD_DATABASES, ids=["postgresql", "sqlite"])
 def without_database(request: pytest.FixtureRequest, tmp_path: Path) -> TestClient:
-    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), database_url=request.param)
+    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,), database_url=request.param)
     return TestClient(create_app(settings, bell=lambda _: True, broker_answers=lambda _: True), headers=HEADERS)
 
 
@@ -108,7 +108,9 @@ def test_a_broker_that_answers_is_recognised(broker_server: BrokerServer, tmp_pa
 
 @pytest.mark.parametrize("url", ["redis+socket:///nowhere/at-all.sock", "redis://127.0.0.1:1/0"])
 def test_without_a_broker_runs_are_taken_and_health_says_so(sqlite_url: str, tmp_path: Path, url: str) -> None:
-    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), database_url=sqlite_url, broker_url=url)
+    settings = Settings(
+        home=tmp_path, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,), database_url=sqlite_url, broker_url=url
+    )
     engine = make_engine(sqlite_url)
     upgrade(engine)
     client = TestClient(create_app(settings, engine, bell=ring), headers=HEADERS)

@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from api.app import create_app
 from store.core.db import make_engine
 from store.core.settings import Settings
-from tests.support.api import TOKEN, Service
+from tests.support.api import TEST_HOST, TOKEN, Service
 
 
 def anonymous(engine: Engine, home: Path, *, broker: bool = True) -> TestClient:
-    settings = Settings(home=home, token=SecretStr(TOKEN))
+    settings = Settings(home=home, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,))
     return TestClient(create_app(settings, engine, bell=lambda _: True, broker_answers=lambda _: broker))
 
 

@@ -19,7 +19,7 @@ from store.core.settings import Settings
 from store.runs import endings
 from store.scheduling import gpu_readings
 from store.scheduling.gpu_readings import Gpu
-from tests.support.api import TOKEN, Service, make_service, record
+from tests.support.api import TEST_HOST, TOKEN, Service, make_service, record
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
 from tests.support.metrics import complaints
@@ -165,7 +165,9 @@ def test_the_metrics_token_opens_nothing_else(sqlite_engine: Engine, tmp_path: P
 
 
 def test_without_a_database_the_rest_is_still_told(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), database_url="sqlite:////nowhere/at-all/x.db")
+    settings = Settings(
+        home=tmp_path, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,), database_url="sqlite:////nowhere/at-all/x.db"
+    )
     app = create_app(settings, bell=lambda _: True, broker_answers=lambda _: True)
     client = TestClient(app, headers={"Authorization": f"Bearer {TOKEN}"})
     client.get("/v1/presets")

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine
 from api.app import create_app
 from api.http.auth import LARGER_BODY_BYTES, MAX_BODY_BYTES, OPEN_PATHS, UPLOAD_PATHS
 from store.core.settings import Settings
+from tests.support.api import TEST_HOST
 
 TOKEN = "correct-horse"
 MAX_UPLOAD_BYTES = 2 * 1024**2
@@ -28,7 +29,9 @@ def unconnected_engine() -> Engine:
 
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
-    settings = Settings(home=tmp_path, token=SecretStr(TOKEN), max_upload_bytes=MAX_UPLOAD_BYTES)
+    settings = Settings(
+        home=tmp_path, token=SecretStr(TOKEN), allowed_hosts=(TEST_HOST,), max_upload_bytes=MAX_UPLOAD_BYTES
+    )
     return create_app(settings, unconnected_engine(), bell=lambda _: True, broker_answers=lambda _: True)
 
 
@@ -112,7 +115,7 @@ def test_the_token_is_asked_for_before_the_body_is_read(anonymous: TestClient) -
 
 
 def test_without_a_token_in_the_settings_one_is_made_that_only_its_owner_can_read(tmp_path: Path) -> None:
-    app = create_app(Settings(home=tmp_path / "home"), unconnected_engine())
+    app = create_app(Settings(home=tmp_path / "home", allowed_hosts=(TEST_HOST,)), unconnected_engine())
     file = tmp_path / "home" / "token"
     assert file.stat().st_mode & 0o777 == 0o600
     headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
