@@ -222,8 +222,8 @@ class ReasonView(View):
     """One thing that a run waits for."""
 
     kind: str
-    """paused, quota, drained, no worker, no label, too large, no room, gave way, gives way, priority, share, older or
-    busy."""
+    """paused, quota, drained, no worker, no label, no gpu, too large, no room, gave way, gives way, priority, share,
+    older or busy."""
     text: str
 
 

@@ -11,9 +11,10 @@ from api.views import View
 from store.core.models import Run, Status
 from store.files.usage import TOTALS
 from store.scheduling import quotas
-from store.scheduling.explain import ReasonKind, Waiting, why_waiting
+from store.scheduling.explain import Waiting, why_waiting
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import Limit, Reached, Scope
+from store.scheduling.reasons import ReasonKind
 
 router = APIRouter(prefix="/runs/{run_id}/waiting", tags=["runs"])
 

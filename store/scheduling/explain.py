@@ -20,32 +20,16 @@ from store.scheduling import quotas, workers
 from store.scheduling.accounts import Sharing
 from store.scheduling.fair_share import QueueHead, heads
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import GB, ResourceRequests, gpus_of_run, requests_of
+from store.scheduling.reasons import Reason, able_workers, which_workers
+from store.scheduling.requirements import ResourceRequests, gpus_of_run, requests_of
 from store.scheduling.workers import Worker
 
-ReasonKind = Literal[
-    "paused",
-    "quota",
-    "drained",
-    "no worker",
-    "no label",
-    "too large",
-    "no room",
-    "gave way",
-    "gives way",
-    "priority",
-    "share",
-    "older",
-    "busy",
-]
 Quartile = Literal["low", "median", "high"]
 QUARTILES: tuple[Quartile, ...] = get_args(Quartile)
 LOOK_AT = 2000
 """Queued runs that are looked at; whoever stands further back learns that there are more."""
 PAST_RUNS = 500
 """Finished runs whose paces are compared: those that ended last."""
-MOST_NAMED = 5
-"""Sets of labels that are named."""
 TYPICAL_S = 600.0
 """Of a run, where nothing is known of any: only its order among others follows from it, no estimate."""
 
@@ -61,14 +45,6 @@ class Spread:
     def of(self, quartile: Quartile) -> float:
         """One of them."""
         return {"low": self.low, "median": self.median, "high": self.high}[quartile]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One thing that a run waits for."""
-
-    kind: ReasonKind
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,15 +139,9 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
     if run.status != "queued":
         return about
     known, needs = workers.list_workers(session), requests_of(run.spec)
-    alive = [worker for worker in known if worker.is_alive]
-    able = [worker for worker in alive if set(needs.labels) <= set(worker.labels)]
-    obstacles = [
-        *_quota(session, run, sharing),
-        *_nobody(session, known, able, needs),
-        *_no_label(needs, alive, able),
-        *_too_large(needs, able),
-    ]
-    if any(reason.kind in ("quota", "no label", "too large") for reason in obstacles):
+    able, lack = able_workers([worker for worker in known if worker.is_alive], needs)
+    obstacles = [*_quota(session, run, sharing), *_nobody(session, known, able, needs), *lack]
+    if any(reason.kind == "quota" for reason in obstacles) or lack:
         return replace(about, reasons=tuple(obstacles))
     claiming = [worker for worker in able if not worker.is_drained]
     before, starts = _play_all(session, run, sharing, paces, claiming)
@@ -183,19 +153,10 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
 
 
 def _busy_words(workers_alive: int, needs: ResourceRequests) -> str:
-    which = _with_labels(needs)
+    which = which_workers(needs)
     if workers_alive == 1:
         return f"the one worker{which} is training"
     return f"all {workers_alive} workers{which} are training"
-
-
-def _with_labels(needs: ResourceRequests) -> str:
-    """Which workers the run is for: ` with the labels fast and h100`, or nothing where it is for any."""
-    return f" with {_named(needs)}" if needs.labels else ""
-
-
-def _named(needs: ResourceRequests) -> str:
-    return f"the label{'s' if len(needs.labels) > 1 else ''} {' and '.join(needs.labels)}"
 
 
 def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
@@ -221,42 +182,6 @@ def _queued(session: Session, *guards: ColumnElement[bool]) -> list[_Queued]:
 def _quota(session: Session, run: Run, sharing: Sharing) -> list[Reason]:
     reached = quotas.reached(session, Owner.of(run), sharing)
     return [] if reached is None else [Reason(kind="quota", text=f"{reached}; it waits until there is room")]
-
-
-def _no_label(needs: ResourceRequests, alive: Sequence[Worker], able: Sequence[Worker]) -> list[Reason]:
-    """Whether workers are alive and none of them has all of its labels."""
-    if able or not alive:
-        return []
-    known = [", ".join(labels) or "none" for labels in sorted({worker.labels for worker in alive})]
-    more = f"; and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    text = (
-        f"resources.labels: no worker that is alive has {_named(needs)}; those there are have: "
-        f"{'; '.join(known[:MOST_NAMED])}{more}; cancel it and ask for others, or start a worker with "
-        f"{' '.join(f'--label {label}' for label in needs.labels)}"
-    )
-    return [Reason(kind="no label", text=text)]
-
-
-def _too_large(needs: ResourceRequests, able: Sequence[Worker]) -> list[Reason]:
-    """Whether it wants more than any worker has; one without a GPU trains it on the CPU, whatever memory it wants."""
-    most, which = max((worker.gpus for worker in able), default=needs.gpus), _with_labels(needs)
-    if needs.gpus > most:
-        text = (
-            f"resources.gpus: it wants {needs.gpus} GPUs, and no worker{which} that is alive has more than {most}; "
-            "cancel it and ask for fewer, or start a worker that has as many (on the CPU: GANCLINIC_CPU_PROCESSES)"
-        )
-        return [Reason(kind="too large", text=text)]
-    gpus = [worker.gpu_memory for worker in able if worker.gpu_memory is not None]
-    if not needs.on_gpu or needs.gpu_memory is None or len(gpus) < len(able) or not gpus:
-        return []
-    if needs.gpu_memory <= max(gpus):
-        return []
-    text = (
-        f"resources.gpu_memory_gb: it wants {needs.gpu_memory / GB:g} GB of a GPU, and the largest of all workers"
-        f"{which} that are alive has {max(gpus) / GB:.1f} GB; cancel it and ask for less, or start a worker with a "
-        "larger one"
-    )
-    return [Reason(kind="too large", text=text)]
 
 
 def _no_room(claiming: Sequence[Worker]) -> list[Reason]:
@@ -289,7 +214,7 @@ def _nobody(session: Session, known: Sequence[Worker], able: Sequence[Worker], n
         text = f"no worker is alive; {len(known)} known, the last was heard of {ago:.0f} s ago; start one"
         return [Reason(kind="no worker", text=text)]
     if able and all(worker.is_drained for worker in able):
-        text = f"all workers{_with_labels(needs)} that are alive ({len(able)}) are drained: they claim nothing more"
+        text = f"all workers{which_workers(needs)} that are alive ({len(able)}) are drained: they claim nothing more"
         return [Reason(kind="drained", text=text)]
     return []
 

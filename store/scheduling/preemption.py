@@ -171,7 +171,8 @@ def _leaves_room_for(waiting: Run) -> ColumnElement[bool]:
         enough = has_all
     else:
         enough = and_(or_(has_all, budget >= needs.gpu_memory / GB), gpu >= needs.gpu_memory)
-    return and_(has_as_many, or_(gpu.is_(None), and_(or_(device.is_(None), device != "cpu"), enough)))
+    on_that_gpu = and_(gpu.is_not(None), or_(device.is_(None), device != "cpu"), enough)
+    return and_(has_as_many, on_that_gpu if needs.needs_gpu else or_(gpu.is_(None), on_that_gpu))
 
 
 def _has_labels_for(waiting: Run) -> "Iterator[ColumnElement[bool]]":

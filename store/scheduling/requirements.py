@@ -17,6 +17,8 @@ class ResourceRequests:
 
     on_gpu: bool
     """Whether on a GPU, where its worker has one."""
+    needs_gpu: bool = False
+    """Whether on a GPU and nowhere else: its worker must have one."""
     gpu_memory: int | None
     """Bytes of it; None: the whole GPU."""
     gpus: int = 1
@@ -54,6 +56,7 @@ def requests_of(spec: Mapping[str, Any]) -> ResourceRequests:
     budget = resources.get("gpu_memory_gb")
     return ResourceRequests(
         on_gpu=resources.get("device") != "cpu",
+        needs_gpu=resources.get("device") == "cuda",
         gpu_memory=None if budget is None else round(budget * GB),
         gpus=resources.get("gpus", 1),
         labels=tuple(resources.get("labels", ())),
@@ -68,9 +71,9 @@ def gpus_of_run() -> ColumnElement[int]:
 def suits(*, most_gpus: int, largest_gpu: int | None, labels: Collection[str]) -> tuple[ColumnElement[bool], ...]:
     """The guards of runs that a place with these could take if it were empty: see `Place`."""
     here = gpus_of_run() <= most_gpus, asks_only_for(labels)
-    if largest_gpu is None:
-        return here
     budget, device = Run.spec["resources"]["gpu_memory_gb"].as_float(), Run.spec["resources"]["device"].as_string()
+    if largest_gpu is None:
+        return *here, or_(device.is_(None), device != "cuda")
     return *here, or_(budget.is_(None), budget <= largest_gpu / GB, device == "cpu")
 
 

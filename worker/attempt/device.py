@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeviceUnavailable(ValueError):
-    """The spec wants a device that this worker does not have."""
+    """The device that a run is to be trained on is not there, on this worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], workers: str) -> torch
     """The device for a spec that wants `wanted`, on a worker whose device is `workers` (`auto`, `cpu`, `cuda:N`).
 
     Raises:
-        DeviceUnavailable: the spec wants a GPU and the worker has none.
+        DeviceUnavailable: the spec wants a GPU and the worker has none, or torch cannot use the worker's.
     """
     if workers == "auto":
         workers = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,7 +61,14 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], workers: str) -> torch
             "resources.device: 'cuda' is not available on this worker; "
             "use --set resources.device=auto, or start a worker that has a GPU"
         )
-    return torch.device("cpu" if wanted == "cpu" else workers)
+    device = torch.device("cpu" if wanted == "cpu" else workers)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceUnavailable(
+            f"resources.device: the worker's device is '{workers}', which torch {torch.__version__} cannot use here "
+            f"(it finds {torch.cuda.device_count()} GPUs); install a torch with CUDA that the driver takes, or start "
+            "the worker with --device cpu"
+        )
+    return device
 
 
 def set_threads(setting: int | None, earlier: Iterable[Attempt]) -> int:

@@ -56,7 +56,6 @@ FINAL_ERRORS = (
     ArtifactNotFound,
     CheckpointUnreadable,
     DatasetUnavailable,
-    DeviceUnavailable,
     ExtractorUnavailable,
     FileDamaged,
     InvalidComparison,
@@ -65,7 +64,7 @@ FINAL_ERRORS = (
     UploadNotFound,
 )
 """Another attempt would end the same way."""
-LOCAL_ERRORS = (DiskFull,)
+LOCAL_ERRORS = (DeviceUnavailable, DiskFull)
 """Another attempt, on another host or later, may not: this one is lost, and counts."""
 
 logger = logging.getLogger("worker.attempt.training")

@@ -170,6 +170,9 @@ def test_what_cannot_give_way_is_not_asked(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("gpu_gb", "running", "waiting", "gives_way"),
     [
+        (80, {}, {"device": "cuda"}, True),
+        (80, {"device": "cpu"}, {"device": "cuda"}, False),
+        (None, {}, {"device": "cuda"}, False),
         (None, {"device": "cpu"}, {}, True),  # without a GPU all is trained on the CPU
         (80, {}, {}, True),
         (80, {}, {"gpu_memory_gb": 60}, True),

@@ -75,7 +75,10 @@ def describe(session: Session, name: str, *, gpu_gb: float | None = None, obstac
             {"resources": {"device": "auto", "gpu_memory_gb": 1.5}},
             ResourceRequests(on_gpu=True, gpu_memory=1_500_000_000),
         ),
-        ({"resources": {"device": "cuda", "gpu_memory_gb": None}}, ResourceRequests(on_gpu=True, gpu_memory=None)),
+        (
+            {"resources": {"device": "cuda", "gpu_memory_gb": None}},
+            ResourceRequests(on_gpu=True, needs_gpu=True, gpu_memory=None),
+        ),
         ({"resources": {"device": "auto", "gpus": 4}}, ResourceRequests(on_gpu=True, gpu_memory=None, gpus=4)),
         ({"resources": {"device": "cpu"}}, ResourceRequests(on_gpu=False, gpu_memory=None)),
         ({"resources": {"labels": ["a", "b"]}}, ResourceRequests(on_gpu=True, gpu_memory=None, labels=("a", "b"))),
@@ -126,6 +129,16 @@ def test_memory_does_not_matter_without_a_gpu_nor_to_a_run_on_the_cpu(engine: En
         assert claimed(session, Gpu(free_gb=1000, largest_gpu=None)) == large
         on_cpu = submit(session, 100, settings={"resources.device": "cpu"})
         assert claimed(session, Gpu(free_gb=1000)) == on_cpu
+
+
+def test_a_run_for_a_gpu_is_left_to_workers_that_have_one(engine: Engine) -> None:
+    with transaction(engine) as session:
+        on_gpu = submit(session, None, priority=1, settings={"resources.device": "cuda"})
+        anywhere = submit(session, None)
+        without = Gpu(largest_gpu=None)
+        assert [claimed(session, without) for _ in range(2)] == [anywhere, None]
+        assert get(session, on_gpu).attempt == 0
+        assert claimed(session, Gpu()) == on_gpu
 
 
 def test_runs_of_a_version_that_knew_no_memory_are_claimed(engine: Engine) -> None:
@@ -187,6 +200,52 @@ def test_a_run_that_wants_more_than_any_gpu_has_says_so(engine: Engine) -> None:
         workers.end(session, "c")
         describe(session, "d")  # without a GPU it trains on the CPU
         assert why(session, run_id).reasons == ()
+
+
+def test_a_run_for_a_gpu_that_no_worker_has_says_so(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id = submit(session, None, settings={"resources.device": "cuda"})
+        describe(session, "a")
+        (reason,) = why(session, run_id).reasons
+        assert reason.kind == "no gpu"
+        assert reason.text.startswith("resources.device: it is for a GPU ('cuda'), and no worker that is alive has one")
+        assert "--set resources.device=auto" in reason.text
+        describe(session, "b", gpu_gb=24)
+        assert why(session, run_id).reasons == ()
+        workers.drain(session, "b")
+        (reason,) = why(session, run_id).reasons
+        assert reason.text == "all workers with a GPU that are alive (1) are drained: they claim nothing more"
+
+
+@pytest.mark.parametrize(
+    ("settings", "gb", "said"),
+    [
+        (
+            {"resources.labels": ["x"], "resources.device": "cuda"},
+            None,
+            "no worker with the label x that is alive has one",
+        ),
+        ({"resources.device": "cuda", "resources.gpus": 5}, None, "no worker with a GPU that is alive has more than 2"),
+        ({"resources.device": "cuda"}, 90, "the largest of all workers with a GPU that are alive has 80.0 GB"),
+        (
+            {"resources.labels": ["x"], "resources.gpus": 2},
+            None,
+            "no worker with the label x that is alive has more than 1",
+        ),
+    ],
+)
+def test_a_run_that_no_single_worker_could_train_says_what_is_missing(
+    engine: Engine, settings: dict[str, Any], gb: float | None, said: str
+) -> None:
+    """Each thing that it asks for is there, on one worker or another."""
+    with transaction(engine) as session:
+        run_id = submit(session, gb, settings=settings)
+        workers.describe(session, "cpu", labels=["x"])
+        workers.describe(session, "wide", gpus=2, gpu_memory=24 * GB)
+        workers.describe(session, "large", gpus=1, gpu_memory=80 * GB)
+        (reason,) = why(session, run_id).reasons
+        assert said in reason.text
+        assert why(session, run_id).ahead is None
 
 
 def test_a_run_on_several_gpus_is_for_workers_that_have_as_many(engine: Engine) -> None:

@@ -21,13 +21,25 @@ CPU = torch.device("cpu")
         ("cuda", "cuda:1", "cuda:1"),
     ],
 )
-def test_a_spec_and_a_worker_agree_on_a_device(wanted, workers: str, device: str) -> None:
+def test_a_spec_and_a_worker_agree_on_a_device(
+    wanted, workers: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device(wanted, workers) == torch.device(device)
 
 
 def test_a_gpu_that_is_wanted_and_missing_is_named_with_its_cure() -> None:
     with pytest.raises(DeviceUnavailable, match=r"--set resources\.device=auto"):
         choose_device("cuda", "cpu")
+
+
+@pytest.mark.parametrize(("workers", "count"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_gpu_that_torch_cannot_use_is_named_with_its_cure(
+    workers: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(DeviceUnavailable, match=rf"'{workers}', .* finds {count} GPUs.* --device cpu"):
+        choose_device("auto", workers)
 
 
 def test_machines_differ_where_their_numbers_may() -> None:
