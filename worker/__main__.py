@@ -26,7 +26,7 @@ from worker.host.app import make_app, serve_bell
 from worker.host.gpu_allocator import NoSuchGpu, make_allocator
 from worker.host.housekeeping import Housekeeping
 from worker.host.preemption import Preemption
-from worker.host.slot import Slot, Slots, slot_names
+from worker.host.slot import Slot, Slots, make_slots
 from worker.host.supervise import supervise
 
 logger = logging.getLogger("worker")
@@ -94,10 +94,8 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     housekeeping = Housekeeping(engine=engine, settings=settings)
     preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
     allocator = make_allocator(name, settings)
-    names = slot_names(name, max(1, settings.slots_per_gpu * allocator.gpus))
-    slots = Slots(
-        [Slot(n, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator) for n in names]
-    )
+    count = max(1, settings.slots_per_gpu * allocator.gpus)
+    slots = make_slots(name, count, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator)
     _take_signals(slots)
     setup_logging.connect(_keep_logging, weak=False)
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted

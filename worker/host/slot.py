@@ -35,6 +35,25 @@ def slot_names(worker: str, count: int) -> list[str]:
     return [worker] if count == 1 else [f"{worker}.{number}" for number in range(1, count + 1)]
 
 
+class Rest:
+    """Keeps every slot of a worker from claiming for a while. Slots of several threads use it."""
+
+    def __init__(self, worker: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.obstacle = (
+            f"worker {worker} rests for up to a minute: a run found no room on its disk, or no GPU that it can use"
+        )
+        """What is told to runs that wait for it."""
+        self._clock, self._ends_at = clock, 0.0
+
+    def begin(self, seconds: float) -> None:
+        """From now on, for so long."""
+        self._ends_at = self._clock() + seconds
+
+    def is_on(self) -> bool:
+        """Whether it lasts."""
+        return self._clock() < self._ends_at
+
+
 class Slot:
     """Trains one run at a time. Woken by the bell, and by itself every poll interval: a lost bell costs no more.
 
@@ -50,14 +69,15 @@ class Slot:
         settings: Settings,
         sharing: Sharing = EQUAL,
         allocator: GpuAllocator | None = None,
+        rest: Rest | None = None,
     ) -> None:
-        """`room` is shared by the slots of a worker; without one there are no GPUs that need looking after."""
+        """The slots of a worker share `allocator` and `rest`; without the first no GPUs need looking after."""
         self._allocator = allocator or GpuAllocator(
             worker, {}, read=lambda _: None, without_gpu=settings.device, labels=settings.worker_labels
         )
         self._worker, self._train, self._sharing = worker, train, sharing
         self._engine, self._settings = engine, settings
-        self._rests_until = 0.0
+        self._rest = rest or Rest(worker)  # the host's fault, a full disk, is every slot's
         self._calls: SimpleQueue[None] = SimpleQueue()
         self._stopping = self._is_drained = False
         self._obstacle: str | None = None
@@ -106,7 +126,7 @@ class Slot:
             with self._allocator.holding(share), log_context(run=claim.run_id, attempt=claim.attempt):
                 logger.info("begins")
                 if self._train(claim, self.is_stopping, share):
-                    self._rests_until = time.monotonic() + REST_S
+                    self._rest.begin(REST_S)
                     logger.warning("leaves it, and what else is queued, to other hosts for %.0f s", REST_S)
 
     def _traced_claim(self) -> tuple[Claim, GpuShare] | None:
@@ -129,8 +149,9 @@ class Slot:
         for run_id in lost:
             with log_context(run=run_id):
                 logger.warning("was lost by its worker")
-        is_drained = self._describe(self._obstacle)
-        if time.monotonic() < self._rests_until:
+        rests = self._rest.obstacle if self._rest.is_on() else None
+        is_drained = self._describe(rests or self._obstacle)
+        if rests is not None:
             return None
         with self._allocator.offer() as offer:
             with transaction(self._engine) as session:
@@ -188,3 +209,23 @@ class Slots:
     def is_stopping(self) -> bool:
         """Whether `stop` was called."""
         return all(slot.is_stopping() for slot in self.slots)
+
+
+def make_slots(
+    worker: str,
+    count: int,
+    train: Train,
+    *,
+    engine: Engine,
+    settings: Settings,
+    sharing: Sharing = EQUAL,
+    allocator: GpuAllocator | None = None,
+) -> Slots:
+    """So many slots of one worker, which share its GPUs and rest together."""
+    rest = Rest(worker)
+    return Slots(
+        [
+            Slot(name, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator, rest=rest)
+            for name in slot_names(worker, count)
+        ]
+    )

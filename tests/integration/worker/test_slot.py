@@ -17,7 +17,7 @@ from store.runs.claims import Claim
 from store.scheduling import workers
 from tests.support.store import claim_run, create_run, expire_lease
 from worker.host.gpu_allocator import GpuShare
-from worker.host.slot import Slot
+from worker.host.slot import Rest, Slot, make_slots
 
 FOREVER = timedelta(hours=1)
 
@@ -182,6 +182,37 @@ def test_a_slot_whose_host_has_no_room_leaves_the_run_to_another(
     later = create(engine)
     Slot("worker-2", find_the_disk_full, engine=engine, settings=Settings()).drain()
     assert full[1:] == [later] * 3  # until it has failed for good
+
+
+def test_all_slots_of_a_worker_whose_host_has_no_room_leave_the_run_to_another(engine: Engine) -> None:
+    """Three slots that each rest for themselves burn the three attempts of a run within a second."""
+    full: list[str] = []
+
+    def find_the_disk_full(claim: Claim, _is_stopping: Callable[[], bool], _share: GpuShare) -> bool:
+        with transaction(engine) as session:
+            endings.requeue(session, claim.run_id, claim.token, error="no room", error_kind="DiskFull", max_attempts=3)
+        full.append(claim.run_id)
+        return True
+
+    run_id = create(engine)
+    slots = make_slots("w", 3, find_the_disk_full, engine=engine, settings=Settings())
+    for slot in slots.slots:
+        slot.drain()
+    assert full == [run_id]
+    assert status(engine, run_id) == "queued"
+    with transaction(engine) as session:
+        said = {str(worker.obstacle).partition(":")[0] for worker in workers.list_workers(session)}
+    assert said == {"worker w rests for up to a minute"}
+
+
+def test_a_rest_ends() -> None:
+    now = 100.0
+    rest = Rest("w", lambda: now)
+    assert not rest.is_on()
+    rest.begin(60)
+    assert rest.is_on()
+    now = 160.0
+    assert not rest.is_on()
 
 
 def test_slots_at_once_train_every_run_once(engine: Engine) -> None:
