@@ -5,8 +5,18 @@
 
 from ganclinic.client import Client
 from ganclinic.errors import GanClinicError
-from ganclinic.foreign import diagnose
+from ganclinic.foreign import diagnose, diagnose_each
 from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView
 from ganlib.spec.request import RunRequest
 
-__all__ = ["BatchView", "Client", "ComparisonView", "GanClinicError", "RunDetails", "RunRequest", "RunView", "diagnose"]
+__all__ = [
+    "BatchView",
+    "Client",
+    "ComparisonView",
+    "GanClinicError",
+    "RunDetails",
+    "RunRequest",
+    "RunView",
+    "diagnose",
+    "diagnose_each",
+]

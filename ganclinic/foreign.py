@@ -16,7 +16,8 @@ from typing import Any
 from ganclinic.errors import InvalidInput
 from ganlib.foreign_logs.column_names import InvalidHistory
 from ganlib.foreign_logs.history import DLoss, HistoryDiagnosis, Reading, diagnose_reading, read_history
-from ganlib.foreign_logs.reading.files import read_table
+from ganlib.foreign_logs.reading.files import read_logs
+from ganlib.foreign_logs.table import Table
 from ganlib.records import EpochEvaluation
 
 EVALUATOR = "ganlib.evaluation.for_files"
@@ -29,21 +30,58 @@ NO_TORCH = (
 PathLike = str | Path
 Fakes = PathLike | Mapping[int, PathLike]
 """One file, of the history's last epoch or with arrays called `epoch_3`; or a file for each epoch."""
+Logs = PathLike | Sequence[PathLike] | Mapping[str, Any]
+"""Files and folders that trainers write, or arrays by the names of their columns."""
 
 
 def diagnose(
-    history: PathLike | Mapping[str, Any],
+    history: Logs,
     *,
     fakes: Fakes | None = None,
     real: PathLike | None = None,
     objective: str = "bce",
     steps_per_epoch: int | None = None,
     d_loss: DLoss = "mean",
+    columns: Mapping[str, str] | None = None,
 ) -> HistoryDiagnosis:
     """What the losses of a training show, and its fakes beside reals where both are given.
 
-    `history` is a file (CSV, JSON lines, JSON, .npz) or arrays by the names of their columns. Those of common trainers
-    are known; a column `d_loss` is the mean of its parts on reals and on fakes, or their sum where `d_loss` says so.
+    `history` is what a trainer writes or prints: a file, a folder or several (docs/foreign-logs.md), or arrays by the
+    names of their columns. `columns` says what nobody knows: {"d_loss": "LossD"}. A column `d_loss` is the mean of its
+    parts on reals and on fakes, or their sum where `d_loss` says so.
+
+    Raises:
+        InvalidInput: a file or a value cannot be used, or there are several trainings, which `diagnose_each` tells
+            apart; it says where and what to do.
+    """
+    found = diagnose_each(
+        history,
+        fakes=fakes,
+        real=real,
+        objective=objective,
+        steps_per_epoch=steps_per_epoch,
+        d_loss=d_loss,
+        columns=columns,
+    )
+    if len(found) > 1:
+        raise InvalidInput(f"There are {len(found)} trainings: {', '.join(found)}. ganclinic.diagnose_each takes each.")
+    return next(iter(found.values()))
+
+
+def diagnose_each(
+    history: Logs,
+    *,
+    fakes: Fakes | None = None,
+    real: PathLike | None = None,
+    objective: str = "bce",
+    steps_per_epoch: int | None = None,
+    d_loss: DLoss = "mean",
+    columns: Mapping[str, str] | None = None,
+    standard_input: bytes | None = None,
+) -> dict[str, HistoryDiagnosis]:
+    """The diagnosis of each game and run of a log by its name, as the trainer calls it; one alone may have none.
+
+    The arguments are those of `diagnose`; `standard_input` is what the file `-` holds.
 
     Raises:
         InvalidInput: a file or a value cannot be used; it says where and what to do.
@@ -51,18 +89,40 @@ def diagnose(
     if (fakes is None) != (real is None):
         raise InvalidInput("Fakes are compared with reals: give both, fakes and real, or neither.")
     try:
-        source = read_table(Path(history)) if isinstance(history, str | Path) else history
-        reading = read_history(source, objective=objective, steps_per_epoch=steps_per_epoch, d_loss=d_loss)
+        sources = _sources(history, columns, standard_input)
+        readings = {
+            name: read_history(source, objective=objective, steps_per_epoch=steps_per_epoch, d_loss=d_loss)
+            for name, source in sources.items()
+        }
     except InvalidHistory as error:
         raise InvalidInput(f"{error}.") from None
     if fakes is None or real is None:
-        return diagnose_reading(reading)
-    missing = [name for name in NEEDED if find_spec(name) is None]
+        return {name: diagnose_reading(reading) for name, reading in readings.items()}
+    if len(readings) > 1:
+        raise InvalidInput(f"Fakes are of one training, and there are {len(readings)}: {', '.join(readings)}.")
+    [(name, reading)] = readings.items()
+    missing = [module for module in NEEDED if find_spec(module) is None]
     if missing:
         note = NO_TORCH.format(missing=", ".join(missing))
-        return diagnose_reading(replace(reading, notes=(*reading.notes, note)))
+        return {name: diagnose_reading(replace(reading, notes=(*reading.notes, note)))}
     evaluations, notes = _evaluate(reading, fakes, Path(real))
-    return diagnose_reading(replace(reading, notes=(*reading.notes, *notes)), evaluations)
+    return {name: diagnose_reading(replace(reading, notes=(*reading.notes, *notes)), evaluations)}
+
+
+def _sources(
+    history: Logs, columns: Mapping[str, str] | None, standard_input: bytes | None
+) -> dict[str, Table | Mapping[str, Any]]:
+    """What is to be diagnosed, by name; names that come twice are numbered."""
+    if isinstance(history, Mapping):
+        return {"": history}
+    paths = [history] if isinstance(history, str | Path) else history
+    found: dict[str, Table | Mapping[str, Any]] = {}
+    for table in read_logs([Path(path) for path in paths], columns, standard_input=standard_input):
+        name, number = table.name, 2
+        while name in found:
+            name, number = f"{table.name} ({number})", number + 1
+        found[name] = table
+    return found
 
 
 def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[EpochEvaluation], Sequence[str]]:

@@ -9,6 +9,7 @@ from ganclinic.cli import (
     comparisons,
     histories,
     labels,
+    log_formats,
     logs,
     presets,
     rediagnose,
@@ -56,6 +57,7 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
 }
 LOCAL_VERBS: dict[str, LocalVerb] = {
     "diagnose": histories.diagnose,
+    "formats": log_formats.formats,
     "presets": presets.presets,
     "token": scheduling.token,
 }

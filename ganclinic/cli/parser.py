@@ -6,7 +6,7 @@ import re
 from typing import Protocol
 
 from ganlib.diagnosis.annotation import LABELLED
-from ganlib.findings import FINDING_NAMES, VERDICTS
+from ganlib.findings import FINDING_NAMES, SEVERITIES, VERDICTS
 from ganlib.foreign_logs.history import OBJECTIVES
 from ganlib.spec.request import MAX_PRIORITY
 
@@ -14,7 +14,7 @@ STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "
 EPILOG = """\
 exit status:
   0  all is well (with --watch, watch and demo: every run succeeded)
-  1  a run failed, was cancelled or halted
+  1  a run failed, was cancelled or halted; diagnose --fail-on: a finding is as severe as that
   2  the command line, a file or a spec is not valid
   3  the service is not reachable, or cannot start
   4  the service does not accept the token
@@ -208,7 +208,28 @@ def _add_compare(verbs: Verbs) -> None:
 def _add_diagnose(verbs: Verbs) -> None:
     diagnose = _add_local(verbs, "diagnose", "diagnose the training of any other trainer from its losses")
     _add_json(diagnose)
-    diagnose.add_argument("history", metavar="HISTORY", help="a row a step: CSV, JSON lines, JSON or .npz")
+    diagnose.add_argument(
+        "history",
+        metavar="LOG",
+        nargs="+",
+        help="what the trainer prints or writes: files, folders, or - for standard input; see `ganclinic formats`",
+    )
+    diagnose.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="SIGNAL=NAME",
+        help="what a column of an unknown name holds, as d_loss=LossD; may be given again",
+    )
+    diagnose.add_argument(
+        "--fail-on", choices=SEVERITIES[1:], help="exit with 1 where a finding is as severe as this, or more"
+    )
+    diagnose.add_argument(
+        "--follow", action="store_true", help="judge again as the log grows, until Ctrl-C, --idle or --fail-on"
+    )
+    diagnose.add_argument(
+        "--idle", type=_seconds, metavar="SECONDS", help="with --follow: end where nothing has come for so long"
+    )
     diagnose.add_argument(
         "--fakes",
         action="append",
@@ -225,6 +246,8 @@ def _add_diagnose(verbs: Verbs) -> None:
         choices=("mean", "sum"),
         help="what a single loss of the discriminator is of its parts on reals and on fakes (default: mean)",
     )
+    formats = _add_local(verbs, "formats", "list the trainers and the forms of files whose logs diagnose reads")
+    _add_json(formats)
 
 
 def _add_uploads(verbs: Verbs) -> None:
@@ -273,6 +296,16 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0")
+    return seconds
 
 
 def _priority(text: str) -> int:

@@ -137,7 +137,7 @@ def arranged(table: Table) -> tuple[Table, list[str]]:
     Raises:
         InvalidHistory: there is no row, or an order or a cell cannot be told.
     """
-    notes: list[str] = []
+    notes = list(table.notes)
     for act in (_with_values, _with_epochs, _sorted, _merged, _filled):
         table = act(table, notes)
     _say_gaps(table, notes)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,10 +13,11 @@ from rich.console import Console
 
 import ganclinic
 from bench.foreign.plain_loop import train
-from ganclinic import foreign
-from ganclinic.cli import main
+from ganclinic import foreign, history_following
+from ganclinic.cli import histories, main
 from ganclinic.cli.tables import history_details
 from ganclinic.config import ConfigSources
+from ganlib.foreign_logs.formats.registry import FORMATS
 
 WINS = "Loss_D,Loss_G,D(x),D(G(z))\n" + "0.006,9.5,0.998,0.002\n" * 250
 
@@ -118,6 +120,137 @@ def test_the_evaluation_refuses_by_name_and_looks_at_no_file_beside_the_history(
     np.save(tmp_path / "r.npy", np.zeros((10, 2), np.float32))
     with pytest.raises(ganclinic.GanClinicError, match=r"r\.npy holds 10 samples; at least 50 are needed\.$"):
         ganclinic.diagnose({"g_loss": [1.0]}, fakes="r.npy", real="r.npy")
+
+
+# --- logs as they come ------------------------------------------------------------------------------------------
+
+CYCLEGAN = "".join(
+    f"(epoch: {1 + i // 100}, iters: {100 * (1 + i % 100)}, time: 0.2, data: 0.1) D_A: 0.250 G_A: 0.251 cycle_A: 1.9 "
+    "D_B: nan G_B: 0.912 cycle_B: 2.1 \n"
+    for i in range(300)
+)
+
+
+def test_a_printed_log_is_read_and_said_whose_it_is(cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    levels = "Loss_D: 0.006\tLoss_G: 9.5\tD(x): 0.998\tD(G(z)): 0.002"
+    rows = (f"[{i // 40}/9][{i % 40}/40]\t{levels}\n" for i in range(300))
+    (tmp_path / "train.log").write_text("".join(["Starting Training Loop...\n", *rows]))
+    assert cli("diagnose", "train.log") == 0
+    shown = printed(capsys)
+    assert "read as a log of pytorch/examples DCGAN" in shown
+    assert "1 lines hold no number under a name and were left out" in shown
+    assert "convergence failure: discriminator wins" in shown
+
+
+def test_each_game_of_a_log_has_its_diagnosis(cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loss_log.txt").write_text(CYCLEGAN)
+    assert cli("diagnose", "loss_log.txt", "--json") == 0
+    trainings = json.loads(capsys.readouterr().out)["trainings"]
+    assert trainings["B"]["diagnosis"]["verdict"] == "divergence"
+    assert trainings["A"]["diagnosis"]["verdict"] != "divergence"
+    assert cli("diagnose", "loss_log.txt") == 0
+    assert "history loss_log.txt A" in printed(capsys)
+    with pytest.raises(ganclinic.GanClinicError, match=r"There are 2 trainings: A, B.*diagnose_each"):
+        ganclinic.diagnose(tmp_path / "loss_log.txt")
+
+
+def test_unknown_columns_are_said_with_an_option(cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.csv").write_text("n,LossCritic1,Generatorverlust\n" + "1,0.5,1.0\n" * 5)
+    assert cli("diagnose", "log.csv") == 2
+    assert "there are: 'n', 'LossCritic1', 'Generatorverlust'" in capsys.readouterr().err
+    assert cli("diagnose", "log.csv", "--column", "d_loss=LossCritic1", "--column", "g_loss=Generatorverlust") == 0
+    assert "d_loss = 'LossCritic1', g_loss = 'Generatorverlust'" in printed(capsys)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("d_loss", "write SIGNAL=NAME, as in --column d_loss=LossD"),
+        ("d_los=Loss_D", "'d_los' is no signal; there are: d_loss_real"),
+        ("d_loss=Los_D", "has no column 'Los_D'; there are: 'Loss_D'"),
+    ],
+)
+def test_a_column_that_cannot_be_is_named(
+    cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, words: str
+) -> None:
+    (tmp_path / "history.csv").write_text(WINS)
+    assert cli("diagnose", "history.csv", "--column", column) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_standard_input_is_a_log(cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(WINS.encode())))
+    assert cli("diagnose", "-", "--d-loss", "sum") == 0
+    assert "convergence failure: discriminator wins" in printed(capsys)
+    assert cli("diagnose", "-", "history.csv") == 2
+    assert "give no files beside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("level", "status"), [("mild", 1), ("severe", 1), (None, 0)])
+def test_the_status_says_what_a_script_asks_for(cli, tmp_path: Path, level: str | None, status: int) -> None:
+    (tmp_path / "history.csv").write_text("loss_D,loss_G\n" + "0.7,0.7\n" * 250 + "nan,nan\n")
+    assert cli("diagnose", "history.csv", *(["--fail-on", level] if level else [])) == status
+
+
+def test_a_log_that_grows_is_judged_again_until_it_fails(
+    cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("Starting\n")
+    steps = iter(
+        [
+            "".join(f"step {i} d_loss 0.69 g_loss 0.70\n" for i in range(150)),
+            "".join(f"step {i} d_loss 0.69 g_loss 0.71\n" for i in range(150, 300)),
+            "step 300 d_loss nan g_loss nan\n",
+            "never reached\n",
+        ]
+    )
+
+    def grow(_: float) -> None:
+        with path.open("a") as file:
+            file.write(next(steps))
+
+    monkeypatch.setattr(history_following, "LOOK_INTERVAL_S", 0.0)
+    real = history_following.changes
+    monkeypatch.setattr(histories, "changes", lambda paths, **options: real(paths, **options, sleep=grow))
+    assert cli("diagnose", "train.log", "--follow", "--fail-on", "severe") == 1
+    captured = capsys.readouterr()
+    assert "after 150 rows: " in captured.err
+    assert "→ divergence (divergence, severe)" in captured.err
+    assert "after 300 rows" not in captured.err  # the same verdict is not said again
+    assert "divergence" in captured.out
+    assert next(steps) == "never reached\n"
+
+
+def test_following_ends_where_nothing_comes(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "history.csv").write_text(WINS)
+    monkeypatch.setattr(history_following, "LOOK_INTERVAL_S", 0.01)
+    assert cli("diagnose", "history.csv", "--follow", "--idle", "0.05") == 0
+    (tmp_path / "empty.log").write_text("nothing\n")
+    assert cli("diagnose", "empty.log", "--follow", "--idle", "0.05") == 2
+
+
+def test_a_pipe_is_judged_as_it_grows(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    times = iter(range(0, 100, 2))
+    with os.fdopen(read, "rb") as pipe:
+        seen = history_following.growing(pipe, clock=lambda: float(next(times)))
+        os.write(write, b"step 1 d_loss 0.5\nstep 2 d_l")
+        assert next(seen) == b"step 1 d_loss 0.5\n"
+        os.write(write, b"oss 0.25\n")
+        os.close(write)
+        assert list(seen)[-1] == b"step 1 d_loss 0.5\nstep 2 d_loss 0.25\n"
+
+
+def test_formats_lists_trainers_with_what_they_write(cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("formats") == 0
+    shown = printed(capsys)
+    assert "pytorch/examples DCGAN: what it prints" in shown
+    assert "(epoch: 1, iters: 100, time: 0.069, data: 0.001) G_GAN: 1.027" in shown
+    assert cli("formats", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["formats"]) == len(FORMATS)
+    assert "d_loss_real" in document["signals"]
 
 
 # --- trainings that are not ours --------------------------------------------------------------------------------
