@@ -18,40 +18,40 @@ router = APIRouter()
 class ScrapedMetrics(Collector):
     """What was read from the database for one scrape."""
 
-    def __init__(self, tallies: ServiceMetrics | None) -> None:
+    def __init__(self, counts: ServiceMetrics | None) -> None:
         """None: the database did not answer."""
-        self._tallies = tallies
+        self._counts = counts
 
     def collect(self) -> Iterable[Metric]:
         """Its metrics."""
-        up = 0 if self._tallies is None else 1
+        up = 0 if self._counts is None else 1
         yield GaugeMetricFamily("ganclinic_database_up", "Whether the database answers.", up)
-        if self._tallies is not None:
-            yield from _of_runs(self._tallies)
-            yield from _of_workers(self._tallies)
+        if self._counts is not None:
+            yield from _of_runs(self._counts)
+            yield from _of_workers(self._counts)
 
 
-def _of_runs(tallies: ServiceMetrics) -> Iterator[Metric]:
+def _of_runs(counts: ServiceMetrics) -> Iterator[Metric]:
     queued = GaugeMetricFamily("ganclinic_queue_length", "Runs that are queued.", labels=("kind", "priority"))
     oldest = GaugeMetricFamily(
         "ganclinic_queue_oldest_seconds", "Longest wait of a queued run.", labels=("kind", "priority")
     )
-    for waiting in tallies.waiting:
+    for waiting in counts.waiting:
         labels = (waiting.kind, str(waiting.priority))
         queued.add_metric(labels, waiting.count)
         oldest.add_metric(labels, waiting.oldest_s)
     runs = GaugeMetricFamily("ganclinic_runs", "Runs by what became of them.", labels=("kind", "status"))
-    for (kind, status), count in tallies.runs.items():
+    for (kind, status), count in counts.runs.items():
         runs.add_metric((kind, status), count)
     attempts = GaugeMetricFamily("ganclinic_attempts", "Attempts by their outcome.", labels=("outcome",))
-    for outcome, count in tallies.attempts.items():
+    for outcome, count in counts.attempts.items():
         attempts.add_metric((outcome,), count)
     yield from (queued, oldest, runs, attempts)
     # Gauges: runs can be deleted, and a counter that falls looks like one that began anew.
     lost = "Attempts whose worker stopped renewing its lease."
-    yield GaugeMetricFamily("ganclinic_leases_lost", lost, tallies.leases_lost)
-    yield GaugeMetricFamily("ganclinic_epochs", "Epochs that are recorded.", tallies.epochs_done)
-    yield _epoch_times(tallies.epoch_times)
+    yield GaugeMetricFamily("ganclinic_leases_lost", lost, counts.leases_lost)
+    yield GaugeMetricFamily("ganclinic_epochs", "Epochs that are recorded.", counts.epochs_done)
+    yield _epoch_times(counts.epoch_times)
 
 
 def _epoch_times(times: EpochTimes) -> Metric:
@@ -65,13 +65,13 @@ def _epoch_times(times: EpochTimes) -> Metric:
     return metric
 
 
-def _of_workers(tallies: ServiceMetrics) -> Iterator[Metric]:
-    yield GaugeMetricFamily("ganclinic_workers", "Workers that are alive.", tallies.workers_alive)
+def _of_workers(counts: ServiceMetrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("ganclinic_workers", "Workers that are alive.", counts.workers_alive)
     labels = ("worker", "gpu", "name")
     busy = GaugeMetricFamily("ganclinic_gpu_utilisation_ratio", "Share of time in which it computes.", labels=labels)
     used = GaugeMetricFamily("ganclinic_gpu_memory_used_bytes", "Memory in use on a GPU.", labels=labels)
     total = GaugeMetricFamily("ganclinic_gpu_memory_total_bytes", "Memory of a GPU.", labels=labels)
-    for reading in tallies.gpus:
+    for reading in counts.gpus:
         values = (reading.worker, str(reading.gpu), reading.name)
         busy.add_metric(values, reading.utilisation)
         used.add_metric(values, reading.memory_used)

@@ -66,7 +66,7 @@ class Client:
         """`transport`, `sleep` and `clock` are for tests."""
         self._transport = Transport(url, token, transport, sleep)
         self._answers = Answers(self._transport)
-        self._patience = Polling(sleep, clock)
+        self._polling = Polling(sleep, clock)
 
     @classmethod
     def here(cls) -> Self:
@@ -332,7 +332,7 @@ class Client:
 
     def watch_treatment(self, treatment_id: str) -> Iterator[TreatmentView]:
         """The treatment each time one of its tries has changed, until all is over."""
-        return self._patience.changes(lambda: self.get_treatment(treatment_id), lambda treatment: treatment.tries)
+        return self._polling.changes(lambda: self.get_treatment(treatment_id), lambda treatment: treatment.tries)
 
     def family(self, run_id: str) -> list[MemberView]:
         """The run that people made and all that remedies made of it; each is followed by its children, and theirs."""
@@ -355,11 +355,11 @@ class Client:
             seen.update({i: self.get_run(i) for i in run_ids if i not in seen or not seen[i].is_final})
             return tuple(seen[i] for i in run_ids)
 
-        return self._patience.changes(look, lambda runs: runs, when_waiting)
+        return self._polling.changes(look, lambda runs: runs, when_waiting)
 
     def watch_batch(self, batch_id: str, *, when_waiting: WhenWaiting | None = None) -> Iterator[BatchView]:
         """The batch each time one of its runs has changed, until all are over; `when_waiting` as in `watch_runs`."""
-        return self._patience.changes(lambda: self.get_batch(batch_id), lambda batch: batch.runs, when_waiting)
+        return self._polling.changes(lambda: self.get_batch(batch_id), lambda batch: batch.runs, when_waiting)
 
     def wait(self, run_id: str, *, timeout_s: float | None = None) -> RunDetails:
         """The run once it is over.
@@ -367,7 +367,7 @@ class Client:
         Raises:
             WaitTimeout: `timeout_s` passed; the run goes on.
         """
-        return self._patience.until_final(lambda: self.get_run(run_id), run_id, timeout_s)
+        return self._polling.until_final(lambda: self.get_run(run_id), run_id, timeout_s)
 
     def wait_for_comparison(self, comparison_id: str, *, timeout_s: float | None = None) -> ComparisonView:
         """The comparison once it is over.
@@ -375,7 +375,7 @@ class Client:
         Raises:
             WaitTimeout: `timeout_s` passed; the comparison goes on.
         """
-        return self._patience.until_final(lambda: self.get_comparison(comparison_id), comparison_id, timeout_s)
+        return self._polling.until_final(lambda: self.get_comparison(comparison_id), comparison_id, timeout_s)
 
     def diagnosis(self, run_id: str, *, epoch: int | None = None, ruleset: str | None = None) -> Diagnosis:
         """The verdict with its findings, evidence and remedies, after `epoch` or the last one.
@@ -441,9 +441,7 @@ class Client:
         Outages of up to a minute are waited out.
         """
         path = f"{_path_of(run_id)}/log/stream"
-        follower = LogFollower(
-            run_id=run_id, path=path, client=self, transport=self._transport, patience=self._patience
-        )
+        follower = LogFollower(run_id=run_id, path=path, client=self, transport=self._transport, polling=self._polling)
         return follower.follow(attempt, tail)
 
     def sample_epochs(self, run_id: str) -> list[int]:

@@ -31,12 +31,12 @@ class LogFollower:
     """Of the stream of events."""
     client: Looks
     transport: Transport
-    patience: Polling
+    polling: Polling
 
     def follow(self, attempt: int | None, tail: int | None) -> Iterator[str]:
         """Lines as they are logged, see `Client.follow_log`."""
-        while (began := self.patience.through_outages(lambda: self._first(attempt, tail))) is None:
-            self.patience.pause()
+        while (began := self.polling.through_outages(lambda: self._first(attempt, tail))) is None:
+            self.polling.pause()
         while True:
             yield began.text
             yield from self._rest(began)
@@ -65,17 +65,17 @@ class LogFollower:
                         after = event.id
                         yield event.data
             except (ServiceUnreachable, ServiceFailed) as error:
-                deadline = self.patience.end_of_outage() if deadline is None else deadline
-                if self.patience.gives_up(error, deadline):
+                deadline = self.polling.end_of_outage() if deadline is None else deadline
+                if self.polling.gives_up(error, deadline):
                     raise
-            self.patience.pause()
+            self.polling.pause()
 
     def _next(self, number: int) -> RunLog | None:
         """The log of the attempt after that one, once it begins; None where the run is over without."""
         while True:
-            run = self.patience.through_outages(lambda: self.client.get_run(self.run_id))
+            run = self.polling.through_outages(lambda: self.client.get_run(self.run_id))
             if run.attempt > number:
                 return RunLog(attempt=number + 1, text="", end=0)
             if run.is_final:
                 return None
-            self.patience.pause()
+            self.polling.pause()

@@ -10,7 +10,7 @@ from ganclinic.views import ComparisonView, RunDetails, RunView
 POLL_INTERVAL_S = 0.5
 POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
 LONG_WAIT_S = 5.0  # an idle worker takes a queued run within a second or two
-OUTAGE_PATIENCE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
+OUTAGE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
 
 Seen = TypeVar("Seen")
 WhenWaiting = Callable[[Sequence[RunView]], None]
@@ -30,7 +30,7 @@ class Polling:
 
     def end_of_outage(self) -> float:
         """Until when an outage that begins now is waited out, on the clock of `is_over`."""
-        return self._clock() + OUTAGE_PATIENCE_S
+        return self._clock() + OUTAGE_S
 
     def is_over(self, deadline: float) -> bool:
         """Whether that time has come."""

@@ -112,7 +112,7 @@ def _claim_within_quota(
             run = _claim_of(session, head, worker, lease, *guards)
             if run is not None:
                 return run
-        savepoint.rollback()  # lets the owners go: held while others are locked, two claims could wait in a circle
+        savepoint.rollback()  # lets the owners go: held while others are locked, two claims could deadlock
     return None
 
 

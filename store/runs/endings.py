@@ -183,8 +183,8 @@ def _lose(
 def requeue_expired(session: Session, max_attempts: int) -> list[str]:
     """Takes every run whose lease has expired from its worker, as `requeue` does. The ids of those runs."""
     expired = (Run.status == "running", Run.lease_expires_at < now())
-    # Locked at once, and without those that somebody writes now, which are not lost: nobody waits in a circle for a run
-    # and its owner. Sorted by owner, as quotas lock them.
+    # Locked at once, and without those that somebody writes now, which are not lost: no deadlock arises over a run and
+    # its owner. Sorted by owner, as quotas lock them.
     query = select(Run.id, Run.token, Run.lease_worker).where(*expired).order_by(Run.owner, Run.id)
     candidates = session.execute(query.with_for_update(skip_locked=True)).all()
     lost: list[str] = []

@@ -252,7 +252,7 @@ def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
         )
         .execution_options(synchronize_session=False)
     )
-    # After the run's own row, as at its end: who locks both in one order never waits in a circle.
+    # After the run's own row, as at its end: who locks both in one order cannot deadlock.
     treatments = select(Run.treatment_id).where(Run.id == run_id, Run.cancel_requested)
     session.execute(
         update(Treatment)

@@ -1,4 +1,4 @@
-"""Runs of low priority give way to queued ones of a higher: they are asked here, and do so with their next epoch.
+"""Preemption: runs of low priority give way to queued ones of a higher, asked here, with their next epoch.
 
     running ─ask→ running, gives_way_to another ─endings.pause→ queued, at its old place
 
@@ -41,7 +41,7 @@ def ask(session: Session, *, patience: timedelta, rest: timedelta, sharing: Shar
     """Asks a run to give way to one that has waited for longer than `patience`; None where there is none to ask.
 
     None that has given way within `rest` is asked. A queued run that a quota holds back is given way to by none. Asks
-    one in a transaction: who locks one run at a time never waits in a circle.
+    one in a transaction: who locks one run at a time cannot deadlock.
     """
     if not _is_any_outranked(session):
         return None
@@ -77,7 +77,7 @@ def describe(session: Session, gave_way_to: str) -> str:
 
 def begin_waiting_again(session: Session, run_id: str) -> None:
     """The queued run has just been given way to: it waits its whole patience before another is asked."""
-    # Passes by a row that somebody claims now: nobody waits in a circle.
+    # Passes by a row that somebody claims now: no deadlock arises.
     waits = select(Run.id).where(Run.id == run_id, Run.status == "queued").with_for_update(skip_locked=True)
     session.execute(
         update(Run)

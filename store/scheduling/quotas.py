@@ -98,7 +98,7 @@ def lock(session: Session, owner: Owner, sharing: Sharing) -> None:
     of_scopes = [OwnerRow.user == owner.user]
     if owner.team is not None and sharing.quota_of_team(owner.team) != UNLIMITED:
         of_scopes.append(OwnerRow.team == owner.team)
-    # All at once and always in this order: two transactions never wait in a circle.
+    # All at once and always in this order: two transactions cannot deadlock.
     session.execute(
         select(OwnerRow.id).where(or_(*of_scopes)).order_by(OwnerRow.id).with_for_update(key_share=True)
     ).all()

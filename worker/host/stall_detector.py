@@ -25,9 +25,9 @@ class StallLimits:
 class StallDetector:
     """Hears one process's events and knows its pace."""
 
-    def __init__(self, patience: StallLimits, now: float) -> None:
+    def __init__(self, limits: StallLimits, now: float) -> None:
         """`now` and all later times: monotonic seconds."""
-        self._patience = patience
+        self._limits = limits
         self._heard_at = now
         self._stepped: tuple[float, int] | None = None
         """Time and number of the latest step, while steps are made without a break."""
@@ -47,9 +47,9 @@ class StallDetector:
     def limit_s(self) -> float:
         """Seconds of silence allowed now."""
         if self._stepped is None or not self._step_times_s:
-            return self._patience.start_timeout.total_seconds()
-        pace = self._patience.stall_factor * median(self._step_times_s)
-        return max(pace, self._patience.stall_minimum.total_seconds())
+            return self._limits.start_timeout.total_seconds()
+        pace = self._limits.stall_factor * median(self._step_times_s)
+        return max(pace, self._limits.stall_minimum.total_seconds())
 
     def lasts_s(self, now: float) -> float:
         """Seconds since the latest event."""

@@ -182,7 +182,7 @@ class _Watch:
         self._claim, self._is_stopping, self._log = claim, is_stopping, log
         self._engine, self._settings, self._process = engine, settings, process
         now = time.monotonic()
-        self._silence = StallDetector(_patience(settings), now)
+        self._stall_detector = StallDetector(_stall_limits(settings), now)
         self._heartbeat_at = now + settings.heartbeat_interval.total_seconds()
         self._report_at = self._store_log_at = self._beat_at = now
         self._step: int | None = None
@@ -201,7 +201,7 @@ class _Watch:
             self._store_log()
             if self._is_stopping():
                 self._end("stopped")
-            if self._silence.is_stall(time.monotonic()):
+            if self._stall_detector.is_stall(time.monotonic()):
                 self._end("stalled")
             self._sound_alarms()
         status = self._process.kill()
@@ -211,7 +211,7 @@ class _Watch:
 
     def _hear(self, timeout_s: float) -> None:
         for heard in self._process.hear(timeout_s):
-            self._silence.hear(heard.event, heard.at)
+            self._stall_detector.hear(heard.event, heard.at)
             self._take_note(heard.event)
 
     def _take_note(self, event: Event) -> None:
@@ -301,7 +301,7 @@ class _Watch:
             self._process.signal(number)
 
 
-def _patience(settings: Settings) -> StallLimits:
+def _stall_limits(settings: Settings) -> StallLimits:
     return StallLimits(
         stall_factor=settings.stall_factor,
         stall_minimum=settings.stall_minimum,
