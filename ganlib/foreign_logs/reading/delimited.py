@@ -3,11 +3,10 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import NoReturn
 
 from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
-from ganlib.foreign_logs.reading.sheet import Sheet, SheetBuilder
+from ganlib.foreign_logs.reading.sheet import BLOCK_ROWS, Sheet, SheetBuilder
 
 DELIMITERS = (",", ";", "\t", "|")
 WHITE_SPACE = " "
@@ -46,27 +45,47 @@ def read_delimited(source: str, text: str) -> Sheet:
     Raises:
         InvalidHistory: it says which line is wrong, and the fix.
     """
-    filled = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    lines = text.rstrip("\n ").split("\n")
+    filled = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     first = next(filled, None)
     if first is None:
         raise InvalidHistory(f"{source} is empty; its first line has to name columns, as in {EXAMPLE}")
     header = _header(first[1])
     second = next(filled, None)
     delimiter = sniffed(header, header if second is None else second[1])
-    rest = filled if second is None else chain([second], filled)
     names = _names(source, first[0], _parsed(source, first[0], header, delimiter))
     builder = SheetBuilder(source, decimal_comma=delimiter not in (",", WHITE_SPACE))
     part = builder.part(names)
     labels = {at: list[str]() for at, name in enumerate(names) if name.strip().lower() in LABELS}
     repeated = _parsed(source, first[0], first[1], delimiter)
-    others = _rows(source, rest, delimiter)
-    for number, cells in _even_lines(source, (row for row in others if row[1] != repeated), names):
-        builder.add_to(part, number, cells)
-        for at, texts in labels.items():
-            texts.append(cells[at])
-    columns, lines = builder.columns()
+    at = first[0]
+    while (block := _even_block(lines[at : at + BLOCK_ROWS], delimiter, len(names), repeated)) is not None:
+        part.add_block(range(at + 1, at + 1 + len(block)), block)
+        for column, texts in labels.items():
+            texts.extend(cells[column].strip() for cells in block)
+        at += len(block)
+    rest = ((number, line) for number, line in enumerate(lines[at:], at + 1) if line.strip())
+    others = (row for row in _rows(source, rest, delimiter) if row[1] != repeated)
+    for number, cells in _even_lines(source, others, names):
+        part.add(number, cells)
+        for column, texts in labels.items():
+            texts.append(cells[column].strip())
+    columns, places = builder.columns()
     kept = {names[at]: texts for at, texts in labels.items() if len(set(texts)) <= MAX_LABELS}
-    return Sheet(source=source, columns=columns, lines=lines, labels=kept)
+    return Sheet(source=source, columns=columns, lines=places, labels=kept)
+
+
+def _even_block(lines: list[str], delimiter: str, width: int, repeated: list[str]) -> list[list[str]] | None:
+    """The cells of lines that have as many each; None where a line is another, or there is none."""
+    if delimiter == WHITE_SPACE:
+        rows = [line.split() for line in lines]
+    else:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        except csv.Error:
+            return None
+    even = len(rows) == len(lines) and all(len(cells) == width for cells in rows)
+    return rows if rows and even and repeated not in rows else None
 
 
 def _rows(source: str, lines: Iterable[tuple[int, str]], delimiter: str) -> Iterator[Line]:

@@ -35,7 +35,7 @@ def read_events(source: str, data: bytes) -> Sheet:
     builder = SheetBuilder(source)
     count = 0
     for count, (step, tag, value) in enumerate(_scalars(source, memoryview(data)), 1):
-        builder.add_to(builder.part(("step", tag)), count, (float(step), value))
+        builder.part(("step", tag)).add(count, (float(step), value))
     columns, lines = builder.columns()
     if not count:
         raise InvalidHistory(f"{source} holds no scalars; log losses with add_scalar")

@@ -47,7 +47,7 @@ class Parsed:
 def parse_cells(cells: Sequence[str | float | None], lines: Sequence[int], *, decimal_comma: bool = False) -> Parsed:
     """Numbers of cells, each from the line of the same place; empty ones and None are not given."""
     digits = digits_of(cells, decimal_comma=decimal_comma)
-    if any(cell is True or cell is False for cell in cells):
+    if cells and not isinstance(cells[0], str) and any(cell is True or cell is False for cell in cells):
         return _parse_each(cells, lines, digits, decimal_comma)
     try:  # all are plain numbers
         numbers = np.fromiter(map(float, cells), np.float64, len(cells))  # pyright: ignore[reportArgumentType]
@@ -63,7 +63,7 @@ def _parse_each(
     bad: tuple[int, str] | None = None
     comma = decimal_comma or _has_decimal_comma(cells)
     for i, cell in enumerate(cells):
-        if cell is None or cell == "":
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
             continue
         try:
             numbers[i] = to_float(cell, decimal_comma=comma)

@@ -7,6 +7,7 @@ log may change its shape, hold lines of other programs, or have several shapes i
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ganlib.foreign_logs.column_names import EPOCH, ORDERS, STEP, signal_of
 from ganlib.foreign_logs.formats.registry import KNOWN_KEYS
@@ -26,6 +27,9 @@ ARGUMENTS = r"(?:,[^()]*(?:\([^()]*\))?[^()]*)?"
 TENSOR = re.compile(rf"(?:tensor|array|(?:np|numpy)\.float\d+)\(\[?\s*({NUMBER})\s*\]?{ARGUMENTS}\)")
 TF_TENSOR = re.compile(r"<tf\.Tensor:[^>]*numpy=\[?(" + NUMBER + r")\]?[^>]*>")
 RANK = re.compile(r"^\s*\[?(?:rank|default|gpu|worker|proc|process)[ _=:]?(\d+)\]?\s*[:|>]?\s*", re.I)
+FAST_NUMBER = rf"(?:[-+]?\d+\.\d+(?![\d.,eE])|{NUMBER})"
+"""The same; the most usual form first."""
+BLOCK_LINES = 4096
 MAX_PATTERNS = 24
 MAX_LINE = 20_000
 MAX_SEEN = 5
@@ -35,7 +39,10 @@ MAX_SEEN = 5
 class _Pattern:
     """Lines of one shape, and where their numbers go."""
 
-    expression: re.Pattern[str]
+    whole: re.Pattern[str]
+    """Of one line."""
+    each: re.Pattern[str]
+    """Of each of many lines."""
     names: tuple[str, ...]
     percent: frozenset[str] = frozenset()
 
@@ -55,7 +62,6 @@ class _Token:
 class _Counts:
     """What lines there were."""
 
-    rows: int = 0
     others: int = 0
     of_ranks: int = 0
     shapes: dict[str, int] = field(default_factory=dict[str, int])
@@ -65,37 +71,51 @@ def read_printed(source: str, text: str) -> Sheet:
     """A row for each line that holds a number under a name; all else is counted and left out."""
     builder, counts = SheetBuilder(source), _Counts()
     patterns: list[_Pattern] = []
-    for number, line in _lines(text, counts):
-        for at, pattern in enumerate(patterns):
-            found = pattern.expression.fullmatch(line)
+    for numbers, lines in _blocks(text, counts):
+        if patterns and (rows := _all_rows(patterns[0], lines)) is not None:
+            builder.part(patterns[0].names).add_block(numbers, rows)
+            continue
+        for number, line in zip(numbers, lines, strict=True):
+            found = _match(line, patterns, builder, counts)
             if found is not None:
-                if at:
-                    patterns.insert(0, patterns.pop(at))
-                break
-        else:
-            made = _learnt(line)
-            if made is None:
-                _count_other(line, counts)
-                continue
-            pattern = made
-            found = pattern.expression.fullmatch(line)
-            if found is None:  # cannot be: the pattern was made of this line
-                continue
-            patterns.insert(0, pattern)
-            del patterns[MAX_PATTERNS:]
-            builder.percent |= pattern.percent
-        builder.add_to(builder.part(pattern.names), number, found.groups())
-        counts.rows += 1
-    columns, lines = builder.columns()
+                builder.part(patterns[0].names).add(number, found)
+    columns, places = builder.columns()
     return Sheet(
         source=source,
         columns=columns,
-        lines=lines,
+        lines=places,
         form="printed lines",
         seen=tuple(counts.shapes),
         notes=tuple(_notes(counts)),
         printed=True,
     )
+
+
+def _all_rows(pattern: _Pattern, lines: Sequence[str]) -> list[tuple[str, ...]] | None:
+    """The numbers of lines that all have this shape; None where one has not."""
+    found: list[Any] = pattern.each.findall("\n".join(lines))
+    if len(found) != len(lines):
+        return None
+    return found if len(pattern.names) > 1 else [(number,) for number in found]
+
+
+def _match(line: str, patterns: list[_Pattern], builder: SheetBuilder, counts: _Counts) -> Sequence[str | None] | None:
+    """The numbers of a line, by the pattern that is first then; None where it holds none under a name."""
+    for at, pattern in enumerate(patterns):
+        found = pattern.whole.fullmatch(line)
+        if found is not None:
+            if at:
+                patterns.insert(0, patterns.pop(at))
+            return found.groups()
+    pattern = _learnt(line)
+    found = pattern.whole.fullmatch(line) if pattern is not None else None
+    if pattern is None or found is None:
+        _count_other(line, counts)
+        return None
+    patterns.insert(0, pattern)
+    del patterns[MAX_PATTERNS:]
+    builder.percent |= pattern.percent
+    return found.groups()
 
 
 def _notes(counts: _Counts) -> Iterator[str]:
@@ -106,6 +126,8 @@ def _notes(counts: _Counts) -> Iterator[str]:
 
 
 def _count_other(line: str, counts: _Counts) -> None:
+    if not line.strip():
+        return
     counts.others += 1
     if len(counts.shapes) < MAX_SEEN:
         counts.shapes.setdefault(shape_of(line), 0)
@@ -119,29 +141,44 @@ def shape_of(line: str) -> str:
 # --- lines ------------------------------------------------------------------------------------------------------
 
 
-def _lines(text: str, counts: _Counts) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, bars and what a carriage return overwrites as lines of their own."""
-    has_bars = any(mark in text for mark in ("%|", "[=", "...]", "━", "█", "░"))
-    has_tensors = (
-        "tensor(" in text or "array(" in text or "tf.Tensor" in text or "float32(" in text or "float64(" in text
-    )
-    ranks = _ranks(text)
-    for number, whole in enumerate(text.split("\n"), 1):
-        parts = re.split(r"[\r\x08]+", whole) if "\r" in whole or "\x08" in whole else (whole,)
-        for part in parts:
-            line = part.rstrip()[:MAX_LINE]
-            if not line.strip():
-                continue
-            if ranks and (found := RANK.match(line)):
-                if int(found[1]) != min(ranks):
-                    counts.of_ranks += 1
+def _blocks(text: str, counts: _Counts) -> Iterator[tuple[Sequence[int], list[str]]]:
+    """Lines with their numbers, many at once; what bars overwrite as lines of their own."""
+    lines = text.split("\n")
+    clean = _Cleaner(text, counts)
+    for start in range(0, len(lines), BLOCK_LINES):
+        block = lines[start : start + BLOCK_LINES]
+        if clean.is_needless:
+            yield range(start + 1, start + 1 + len(block)), block
+            continue
+        pairs = [(number, part) for number, line in enumerate(block, start + 1) for part in clean(line)]
+        yield [number for number, _ in pairs], [part for _, part in pairs]
+
+
+class _Cleaner:
+    """Takes bars, tensors and the marks of ranks out of lines."""
+
+    def __init__(self, text: str, counts: _Counts) -> None:
+        self.counts = counts
+        self.returns = "\r" in text or "\x08" in text
+        self.bars = any(mark in text for mark in ("%|", "[=", "...]", "━", "█", "░"))
+        self.tensors = any(mark in text for mark in ("tensor(", "array(", "tf.Tensor", "float32(", "float64("))
+        self.ranks = _ranks(text)
+        self.is_needless = not (self.returns or self.bars or self.tensors or self.ranks)
+
+    def __call__(self, whole: str) -> Iterator[str]:
+        """The lines that a line holds: a bar is written over itself."""
+        for part in re.split(r"[\r\x08]+", whole) if self.returns else (whole,):
+            line = part
+            if self.ranks and (found := RANK.match(line)):
+                if int(found[1]) != min(self.ranks):
+                    self.counts.of_ranks += 1
                     continue
                 line = line[found.end() :]
-            if has_bars:
+            if self.bars:
                 line = BAR.sub(" ", line)
-            if has_tensors:
+            if self.tensors:
                 line = TF_TENSOR.sub(r"\1", TENSOR.sub(r"\1", line))
-            yield number, line
+            yield line
 
 
 def _ranks(text: str) -> set[int]:
@@ -157,6 +194,8 @@ def _ranks(text: str) -> set[int]:
 
 def _learnt(line: str) -> _Pattern | None:
     """The pattern of lines as this one; None where it has no number under a name."""
+    if len(line) > MAX_LINE:
+        return None
     tokens = _named(line)
     if not any(token.name for token in tokens):
         return None
@@ -165,18 +204,19 @@ def _learnt(line: str) -> _Pattern | None:
     at = 0
     for token in tokens:
         parts.append(_literal(line[at : token.start]))
-        parts.append(f"({NUMBER})" if token.name else f"(?:{NUMBER})")
+        parts.append(f"({FAST_NUMBER})" if token.name else f"(?:{FAST_NUMBER})")
         if token.name:
             names.append(token.name)
         at = token.end
-    parts.append(_literal(line[at:]))
+    parts.append(_literal(line[at:].rstrip()))
+    shape = "".join(parts) + r"[ \t\f]*"
     percent = frozenset(token.name for token in tokens if token.percent and token.name)
-    return _Pattern(re.compile("".join(parts)), tuple(names), percent)
+    return _Pattern(re.compile(shape), re.compile(f"^{shape}$", re.MULTILINE), tuple(names), percent)
 
 
 def _literal(text: str) -> str:
     """A pattern of the text, with as much white space as there happens to be."""
-    return r"\s*".join(re.escape(part) for part in re.split(r"\s+", text)) if text else ""
+    return r"[ \t\f]*".join(re.escape(part) for part in re.split(r"\s+", text)) if text else ""
 
 
 def _named(line: str) -> list[_Token]:

@@ -44,10 +44,11 @@ def _joined(table: Table) -> Table:
     given = np.stack([column.given for column in table.columns.values()])
     masks = (given * (1 << np.arange(len(given)))[:, None]).sum(axis=0)
     table, masks = table.take(masks > 0), masks[masks > 0]
+    values = sum(1 << at for at, signal in enumerate(table.columns) if signal not in ORDERS)
     starts: list[int] = []
     held = -1
     for row, mask in enumerate(masks.tolist()):
-        if held & mask:
+        if held & mask or (held & values and not mask & values):  # a count begins what comes after it
             starts.append(row)
             held = mask
         else:

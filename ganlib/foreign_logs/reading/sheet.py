@@ -13,7 +13,8 @@ from ganlib.foreign_logs.table import MAX_ROWS, Flags, Floats, Rows
 
 BLOCK_ROWS = 20_000
 """Rows that are kept as text before they become numbers."""
-MAX_COLUMNS = 2_000
+MAX_NAMES = 100_000
+"""Of all kinds of rows together."""
 Cell = str | float | None
 
 
@@ -72,23 +73,38 @@ class Sheet:
         return replace(self, columns=columns, lines=self.lines[chosen], labels=labels)
 
 
-class _Part:
+class SheetPart:
     """Rows that have the same names."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], decimal_comma: bool) -> None:
         self.names = tuple(names)
+        self.decimal_comma = decimal_comma
         self.lines = array("q")
-        self.rows: list[Sequence[Cell]] = []
-        self.new_lines: list[int] = []
         self.parsed: list[list[Parsed]] = [[] for _ in names]
+        self._rows: list[Sequence[Cell]] = []
+        self._new_lines: list[int] = []
 
-    def flush(self, decimal_comma: bool) -> None:
-        if not self.rows:
+    def add(self, line: int, cells: Sequence[Cell]) -> None:
+        """One more row, a cell for each name; None or empty text where there is nothing."""
+        self._rows.append(cells)
+        self._new_lines.append(line)
+        if len(self._rows) >= BLOCK_ROWS:
+            self.flush()
+
+    def add_block(self, lines: Sequence[int], rows: Sequence[Sequence[Cell]]) -> None:
+        """Many rows at once."""
+        self.flush()
+        self._rows, self._new_lines = list(rows), list(lines)
+        self.flush()
+
+    def flush(self) -> None:
+        """Makes numbers of what is kept as text."""
+        if not self._rows:
             return
-        for parsed, cells in zip(self.parsed, zip(*self.rows, strict=True), strict=True):
-            parsed.append(parse_cells(cells, self.new_lines, decimal_comma=decimal_comma))
-        self.lines.extend(self.new_lines)
-        self.rows, self.new_lines = [], []
+        for parsed, cells in zip(self.parsed, zip(*self._rows, strict=True), strict=True):
+            parsed.append(parse_cells(cells, self._new_lines, decimal_comma=self.decimal_comma))
+        self.lines.extend(self._new_lines)
+        self._rows, self._new_lines = [], []
 
 
 class SheetBuilder:
@@ -97,35 +113,26 @@ class SheetBuilder:
     def __init__(self, source: str, *, decimal_comma: bool = False) -> None:
         self.source = source
         self.decimal_comma = decimal_comma
-        self._parts: dict[tuple[str, ...], _Part] = {}
-        self._count = 0
+        self._parts: dict[tuple[str, ...], SheetPart] = {}
         self.percent: set[str] = set()
 
-    def part(self, names: Sequence[str]) -> _Part:
-        """Where rows of these names go: for `add_to`."""
+    def part(self, names: Sequence[str]) -> SheetPart:
+        """Where rows of these names go."""
         key = tuple(names)
         found = self._parts.get(key)
         if found is None:
-            found = self._parts[key] = _Part(key)
-            if sum(len(part.names) for part in self._parts.values()) > 50 * MAX_COLUMNS:
+            found = self._parts[key] = SheetPart(key, self.decimal_comma)
+            if sum(len(part.names) for part in self._parts.values()) > MAX_NAMES:
                 raise InvalidHistory(f"{self.source} has too many names of columns; write the same ones in every row")
         return found
-
-    def add_to(self, part: _Part, line: int, cells: Sequence[Cell]) -> None:
-        """One more row, a cell for each name of the part; None or empty text where there is nothing."""
-        part.rows.append(cells)
-        part.new_lines.append(line)
-        if len(part.rows) >= BLOCK_ROWS:
-            part.flush(self.decimal_comma)
-        self._count += 1
-        if self._count > MAX_ROWS:
-            raise InvalidHistory(f"{self.source} has more than {MAX_ROWS:,} rows; keep every tenth step, say")
 
     def columns(self) -> tuple[dict[str, RawColumn], Rows]:
         """Every column that was seen, and the lines of the rows."""
         parts = list(self._parts.values())
         for part in parts:
-            part.flush(self.decimal_comma)
+            part.flush()
+        if sum(len(part.lines) for part in parts) > MAX_ROWS:
+            raise InvalidHistory(f"{self.source} has more than {MAX_ROWS:,} rows; keep every tenth step, say")
         lines = np.concatenate([np.array(part.lines, dtype=np.int64) for part in parts] or [np.zeros(0, np.int64)])
         order = np.argsort(lines, kind="stable")
         columns: dict[str, RawColumn] = {}
@@ -133,7 +140,7 @@ class SheetBuilder:
             columns[name] = self._column(name, parts, len(lines), order)
         return columns, lines[order]
 
-    def _column(self, name: str, parts: Iterable[_Part], length: int, order: Rows) -> RawColumn:
+    def _column(self, name: str, parts: Iterable[SheetPart], length: int, order: Rows) -> RawColumn:
         numbers, given = np.full(length, np.nan), np.zeros(length, dtype=np.bool_)
         digits: Digits | None = None
         bad: tuple[int, str] | None = None

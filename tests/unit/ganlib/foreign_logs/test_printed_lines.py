@@ -1,0 +1,152 @@
+"""Lines that trainers print: which numbers have which names, among all that is printed besides."""
+
+from pathlib import Path
+
+import pytest
+
+from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.reading.files import read_logs
+from ganlib.foreign_logs.table import Table
+
+
+def read(folder: Path, text: str) -> Table:
+    path = folder / "train.log"
+    path.write_bytes(text.encode())
+    [table] = read_logs([path])
+    return table
+
+
+def first(table: Table) -> dict[str, float]:
+    return {signal: float(column.values[0]) for signal, column in table.columns.items()}
+
+
+LOSSES = {"d_loss": 0.69, "g_loss": 0.71}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("step=100 loss_d=0.69 loss_g=0.71", {"step": 100} | LOSSES),
+        ("2024-01-01 12:00:00,123 INFO trainer: step=100 loss_d=0.69 loss_g=0.71 lr=1e-05", {"step": 100} | LOSSES),
+        (
+            "[2024-01-01T12:00:00Z] Epoch 3/100 | Step 7/50 | D loss 0.69 | G loss 0.71",
+            {"epoch": 3, "step": 7} | LOSSES,
+        ),
+        ("Epoch [3/100], Step [7/50], Loss D: 0.69, Loss G: 0.71", {"epoch": 3, "step": 7} | LOSSES),
+        ("Iteration 1,200: discriminator loss = 0,69, generator loss = 0,71", {"step": 1200} | LOSSES),
+        ("{'d_loss': 0.69, 'g_loss': 0.71, 'step': 12}", {"step": 12} | LOSSES),
+        ("d_loss: tensor(0.69, device='cuda:0', grad_fn=<AddBackward0>) g_loss: tensor([0.71])", LOSSES),
+        ("d_loss: <tf.Tensor: shape=(), dtype=float32, numpy=0.69> g_loss: np.float32(0.71)", LOSSES),
+        ("100 0.5s d_loss: 0.69 - g_loss: 0.71 - val d_loss: 0.9", LOSSES),
+        ("Epoch: [3][ 10/391]  D_Loss 0.69 (0.60)  G_Loss 0.71 (1.1)", {"epoch": 3, "step": 10} | LOSSES),
+        (" 12%|#3  | 12/100 [00:10<03:10,  5.00it/s, D_loss=0.69, G_loss=0.71]", {"step": 12} | LOSSES),
+        ("D: 0.69 | G: 0.71", LOSSES),
+        ("step 3 d_loss 6.9e-01 g_loss 7.1E-1", {"step": 3} | LOSSES),
+        ("INFO:root:[Epoch 3] loss/D 0.69, loss/G 0.71", {"epoch": 3} | LOSSES),
+    ],
+)
+def test_a_line_of_any_loop_is_understood(tmp_path: Path, line: str, expected: dict[str, float]) -> None:
+    assert first(read(tmp_path, line + "\n")) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("text", "value"), [("nan", "nan"), ("-nan", "nan"), ("inf", "inf"), ("-Infinity", "-inf")])
+def test_numbers_that_are_none_are_data(tmp_path: Path, text: str, value: str) -> None:
+    table = read(tmp_path, f"step 1 d_loss: 0.5 g_loss: 1.0\nstep 2 d_loss: {text} g_loss: {text}\n")
+    assert [str(number) for number in table.columns["d_loss"].values.tolist()] == ["0.5", value]
+    assert table.columns["g_loss"].given.all()
+
+
+def test_thousands_and_decimal_commas_are_told_apart_by_the_column(tmp_path: Path) -> None:
+    table = read(tmp_path, "iter: 107,200 d_loss: 0,693 g_loss: 1,234\niter: 107,300 d_loss: 1,100 g_loss: 0,5\n")
+    assert table.columns["step"].values.tolist() == [107_200, 107_300]
+    assert table.columns["d_loss"].values.tolist() == [0.693, 1.1]
+    assert table.columns["g_loss"].values.tolist() == [1.234, 0.5]
+
+
+NOISE = (
+    "Namespace(batch_size=64, lr=0.0002, n_epochs=200)\n"
+    "/usr/lib/python3/site-packages/torch/nn.py:12: UserWarning: nn.functional.tanh is deprecated. (Triggered at 3.5)\n"
+    "Downloading: 100%|██████████| 170M/170M [00:10<00:00, 16.1MB/s]\n"
+    "Sat Jan 12 10:00:00 2019: started\n"
+)
+
+
+def test_noise_between_lines_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [f"[{i // 10}/2][{i % 10}/10]\tLoss_D: 1.{i:02}\tLoss_G: 0.9\tD(x): 0.5\n" for i in range(20)]
+    table = read(
+        tmp_path, NOISE + "".join(rows[:7]) + NOISE + "".join(rows[7:]) + "Traceback (most recent call last):\n"
+    )
+    assert table.format == "pytorch/examples DCGAN"
+    assert table.columns["d_loss"].values.tolist() == [float(f"1.{i:02}") for i in range(20)]
+    assert table.columns["epoch"].values.tolist() == [0] * 10 + [1] * 10
+    assert any("lines hold no number under a name and were left out" in note for note in table.notes)
+
+
+def test_bars_that_are_written_over_are_rows_of_their_own(tmp_path: Path) -> None:
+    bars = "\r".join(
+        f"Epoch 0: {i}%|{'█' * i}| {i}/9 [00:0{i}<00:09, 1.0it/s, d_loss=0.{i}, g_loss=1]" for i in range(9)
+    )
+    table = read(tmp_path, bars + "\n")
+    assert table.columns["d_loss"].values.tolist() == [i / 10 for i in range(9)]
+    assert table.columns["step"].values.tolist() == list(range(9))
+    keras = "\x08\x08\x08".join(f"{i}/9 [==>......] - ETA: 0s - d_loss: 0.{i} - g_loss: 1.0" for i in range(9))
+    assert read(tmp_path, keras + "\n").columns["d_loss"].values.tolist() == [i / 10 for i in range(9)]
+
+
+def test_lines_that_make_one_row_are_joined(tmp_path: Path) -> None:
+    text = "".join(f"Epoch {e}/3\n----------\nD loss: 0.{e}\nG loss: 1.{e}\n" for e in (1, 2, 3))
+    table = read(tmp_path, text)
+    assert table.columns["epoch"].values.tolist() == [1, 2, 3]
+    assert table.columns["d_loss"].values.tolist() == [0.1, 0.2, 0.3]
+    assert table.columns["g_loss"].values.tolist() == [1.1, 1.2, 1.3]
+    assert table.row_span == "epoch"
+
+
+def test_an_epoch_on_a_line_of_its_own_counts_for_the_lines_after_it(tmp_path: Path) -> None:
+    text = "".join(
+        f"Epoch {e}\n" + "".join(f"batch {b} d_loss 0.{e}{b} g_loss 1.0\n" for b in range(5)) for e in (1, 2)
+    )
+    table = read(tmp_path, text)
+    assert table.columns["epoch"].values.tolist() == [1] * 5 + [2] * 5
+    assert table.columns["step"].values.tolist() == [0, 1, 2, 3, 4] * 2
+    assert table.columns["d_loss"].values[7] == 0.22
+
+
+def test_a_last_line_that_is_cut_off_is_left_out(tmp_path: Path) -> None:
+    rows = "".join(f"step {i} d_loss 0.5 g_loss 0.7\n" for i in range(10))
+    table = read(tmp_path, rows + "step 10 d_loss 0.5 g_lo")
+    assert table.columns["step"].values.tolist() == list(range(10))
+
+
+def test_a_training_that_began_anew_counts_from_there(tmp_path: Path) -> None:
+    def rows(level: float, *steps: int) -> str:
+        return "".join(f"step {i} d_loss {level} g_loss 0.7\n" for i in steps)
+
+    table = read(tmp_path, rows(1, *range(0, 50, 10)) + rows(2, *range(0, 30, 10)))
+    assert table.columns["d_loss"].values.tolist() == [2, 2, 2]
+    [note] = [note for note in table.notes if "goes back" in note]
+    assert "once, last in line 6: 5 rows of earlier starts" in note
+    resumed = read(tmp_path, rows(1, *range(0, 50, 10)) + rows(2, *range(25, 60, 10)))
+    assert resumed.columns["step"].values.tolist() == [0, 10, 20, 25, 35, 45, 55]
+    shuffled = read(tmp_path, rows(1, 3, 1, 2, 5, 4))
+    assert len(shuffled) == 5
+
+
+def test_batches_that_are_counted_anew_in_each_epoch_are_no_restarts(tmp_path: Path) -> None:
+    text = "".join(f"batch {b} d_loss 0.5 g_loss 0.{e}\n" for e in range(4) for b in range(10))
+    table = read(tmp_path, text + "batch 0 d_loss 0.5 g_loss 0.9\n")
+    assert len(table) == 41
+
+
+def test_lines_of_other_ranks_are_left_out_and_counted(tmp_path: Path) -> None:
+    text = "".join(f"[rank{rank}] step {i} d_loss 0.{rank + 1} g_loss 0.7\n" for i in range(5) for rank in (1, 0, 2))
+    table = read(tmp_path, text)
+    assert table.columns["d_loss"].values.tolist() == [0.1] * 5
+    assert any("10 lines of other ranks" in note for note in table.notes)
+
+
+def test_lines_nobody_knows_are_shown_by_their_shape(tmp_path: Path) -> None:
+    with pytest.raises(InvalidHistory, match=r"its lines look like `tick # kimg # took #s`.*ganclinic formats"):
+        read(tmp_path, "tick 1 kimg 4.0 took 21s\ntick 2 kimg 8.0 took 20s\n")
+    with pytest.raises(InvalidHistory, match=r"there are: 'G_GAN'.*nearest known format is that of pix2pix"):
+        read(tmp_path, "G_GAN: 1.0 G_L1: 2.0 D_rea: 0.5\n" * 3)
