@@ -26,6 +26,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
+OUTAGES = frozenset({502, 503, 504})
+"""Statuses of a service that may answer again soon; other failures, a fault or a full disk, are the same then."""
 NO_UPLOAD = "No such upload"  # the title of that problem
 
 

@@ -1,10 +1,9 @@
 """Looks that are repeated until something has changed or is over; outages are waited out. Private to the client."""
 
 from collections.abc import Callable, Iterator, Sequence
-from http import HTTPStatus
 from typing import TypeVar
 
-from ganclinic.errors import ServiceFailed, ServiceUnreachable, WaitTimeout
+from ganclinic.errors import OUTAGES, ServiceFailed, ServiceUnreachable, WaitTimeout
 from ganclinic.views import ComparisonView, RunDetails, RunView
 
 POLL_INTERVAL_S = 0.5
@@ -38,7 +37,7 @@ class Polling:
 
     def gives_up(self, error: ServiceUnreachable | ServiceFailed, deadline: float) -> bool:
         """Whether the error is not waited out: the time has come, or it is a fault of the service's own, no outage."""
-        has_fault = isinstance(error, ServiceFailed) and error.problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        has_fault = isinstance(error, ServiceFailed) and error.problem.status not in OUTAGES
         return has_fault or self.is_over(deadline)
 
     def until_final(self, look: Callable[[], Job], job_id: str, timeout_s: float | None) -> Job:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ganclinic.errors import (
+    OUTAGES,
     ApiError,
     Conflict,
     InvalidInput,
@@ -32,7 +34,8 @@ EVENT_SILENCE_S = 60.0  # the service sends something every 15 s
 UPLOAD_TIMEOUT_S = 600.0  # the service answers when it has unpacked and checked everything
 RETRY_DELAYS_S = (0.2, 0.8)  # three tries within a second: a restarting API is back in about two, see `Client.watch`
 LONGEST_RETRY_AFTER_S = 5.0
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+NEVER_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+"""Requests that are wrong before anybody hears of them."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ERRORS: dict[int, type[ApiError]] = {
@@ -141,12 +144,14 @@ class Transport:
         for delay_s in RETRY_DELAYS_S:
             try:
                 answer = self._http.request(method, path, **parts)
+            except NEVER_SENT as error:
+                raise ServiceUnreachable(self.url, str(error)) from error
             except httpx.TransportError:
                 self._sleep(delay_s)
                 continue
-            if answer.status_code not in RETRIED_STATUSES:
+            if not may_succeed_soon(answer):
                 return _checked(answer)
-            self._sleep(max(delay_s, _retry_after_s(answer)))
+            self._sleep(max(delay_s, _retry_after_s(answer) or 0.0))
         try:
             return _checked(self._http.request(method, path, **parts))
         except httpx.TransportError as error:
@@ -172,9 +177,22 @@ def read_events(lines: Iterable[str]) -> Iterator[Event]:
             number = int(value)
 
 
-def _retry_after_s(answer: httpx.Response) -> float:
+def may_succeed_soon(answer: httpx.Response) -> bool:
+    """Whether the same request may be answered otherwise in a few seconds, by what the answer says.
+
+    An outage may be over then, unless a longer time is named. A 429 is one of two things: too many requests, with a
+    time to wait, or a full quota without one, which is full until a run ends. Whatever else is refused stays refused.
+    """
+    wait_s = _retry_after_s(answer)
+    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return wait_s is not None and wait_s <= LONGEST_RETRY_AFTER_S
+    return answer.status_code in OUTAGES and (wait_s is None or wait_s <= LONGEST_RETRY_AFTER_S)
+
+
+def _retry_after_s(answer: httpx.Response) -> float | None:
+    """What the answer asks to wait, in seconds; None where it does not say, or names a date."""
     value = answer.headers.get("Retry-After", "")
-    return min(float(value), LONGEST_RETRY_AFTER_S) if value.isdigit() else 0.0
+    return float(value) if value.isdecimal() else None
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

@@ -208,6 +208,39 @@ def test_a_busy_service_is_asked_again_when_it_says(client: Client, service: Fak
 
 
 @pytest.mark.parametrize(
+    ("status", "retry_after", "tries"),
+    [
+        (429, None, 1),  # a full quota: it is full until a run ends
+        (429, "2", 3),
+        (429, "3600", 1),
+        *((status, None, 3) for status in (502, 503, 504)),
+        (503, "5", 3),
+        (503, "60", 1),
+        (503, "Wed, 21 Oct 2015 07:28:00 GMT", 3),
+        *((status, None, 1) for status in (400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 425, 500, 501, 505, 507)),
+    ],
+)
+def test_only_what_may_succeed_is_asked_again(
+    client: Client, service: FakeService, status: int, retry_after: str | None, tries: int
+) -> None:
+    refused = problem(status, "refused", "…")
+    if retry_after is not None:
+        refused.headers["Retry-After"] = retry_after
+    service.next_answers.extend([refused] * 3)
+    with pytest.raises(ApiError):
+        client.create_run(RunRequest(preset="digit8-stable"))
+    assert len(service.next_answers) == 3 - tries
+    assert len(service.slept) == tries - 1
+
+
+def test_a_request_that_cannot_be_sent_is_tried_once(client: Client, service: FakeService) -> None:
+    service.next_answers.extend([httpx.UnsupportedProtocol("x")] * 3)
+    with pytest.raises(ServiceUnreachable):
+        client.get_run("a")
+    assert service.slept == []
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         httpx.Response(404, text="nginx"),

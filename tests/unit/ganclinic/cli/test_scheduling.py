@@ -148,7 +148,7 @@ def test_what_is_refused_says_why(service: FakeService) -> None:
         with pytest.raises(NotAllowed, match="The run belongs to 'ada'") as refused:
             client.pause("a")
         assert refused.value.exit_code == 4
-        service.next_answers.extend(problem(429, "Too many", "The user 'ada' may have 3.") for _ in range(3))
+        service.next_answers.append(problem(429, "Too many", "The user 'ada' may have 3."))
         with pytest.raises(QuotaExceeded, match="may have 3"):
             client.create_run(RunRequest(preset="digit8-stable"))
 
