@@ -21,7 +21,14 @@ from typing import Any, cast
 
 from ganclinic.errors import InvalidInput, ServiceNotFound
 
+try:
+    import fcntl
+except ImportError:  # Windows, where no `ganclinic up` runs
+    fcntl = None
+
 HOME_NAME = ".ganclinic"
+LOCK = "up.lock"
+"""The file in a state directory that a running `ganclinic up` has locked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +118,9 @@ def find_service(around: ConfigSources, *, url: str | None = None, token: str | 
 def running_service(home: Path) -> Address | None:
     """The service that `ganclinic up` runs from this state directory; None when none does."""
     described = _service_file(home)
-    if described is None or not _is_alive(described.get("pid")):
+    if described is None or not is_held(home):
         return None
-    return Address(url=str(described["url"]), token=read_token(home))
+    return Address(url=described["url"], token=read_token(home))
 
 
 def read_token(home: Path) -> str | None:
@@ -129,20 +136,28 @@ def _service_file(home: Path) -> dict[str, Any] | None:
         document = json.loads((home / "service.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return cast("dict[str, Any]", document) if isinstance(document, dict) and "url" in document else None
+    if not isinstance(document, dict):
+        return None
+    described = cast("dict[str, Any]", document)
+    return described if isinstance(described.get("url"), str) else None
 
 
-def _is_alive(pid: object) -> bool:
-    """A killed `up` leaves its file behind: its port may belong to a stranger, who must not get the token."""
-    if not isinstance(pid, int) or pid <= 0:
+def is_held(home: Path) -> bool:
+    """Whether a `ganclinic up` runs from this state directory: whether somebody has locked its `up.lock`.
+
+    A killed `up` leaves its description behind, and both its port and its process id may belong to a stranger, who must
+    not get the token. Its lock went with it.
+    """
+    if fcntl is None:
         return False
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        with (home / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go of with the file, within microseconds
+    except BlockingIOError:
         return True
-    return True
+    except OSError:
+        return False
+    return False
 
 
 def _from_config(around: ConfigSources) -> Address | None:

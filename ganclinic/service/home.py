@@ -4,11 +4,15 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from ganclinic.config import running_service
+from ganclinic.config import LOCK, running_service
 from ganclinic.errors import AlreadyRunning, StartFailed
+
+TRIES, TRY_AGAIN_S = 10, 0.02
 
 
 @contextlib.contextmanager
@@ -21,20 +25,28 @@ def hold(home: Path) -> Iterator[None]:
     """
     make_home(home)
     try:
-        lock = (home / "up.lock").open("a")
+        lock = (home / LOCK).open("a")
     except OSError as error:
         raise _unusable(home, error) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it however we end
-        except BlockingIOError:
+        if not _take(lock):
             running = running_service(home)
-            raise AlreadyRunning(home, running.url if running else None) from None
+            raise AlreadyRunning(home, running.url if running else None)
         withdraw(home)
         try:
             yield
         finally:
             withdraw(home)
+
+
+def _take(lock: IO[str]) -> bool:
+    """Whether the lock is ours now; the kernel lets go of it however we end."""
+    for _ in range(TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(TRY_AGAIN_S)  # a client that looks whether we run has it for microseconds
+    return False
 
 
 def make_home(home: Path) -> None:

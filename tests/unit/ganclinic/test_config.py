@@ -1,13 +1,28 @@
+import fcntl
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ganclinic.config import Address, ConfigSources, find_home, find_service, program_name, running_service
 from ganclinic.errors import InvalidInput, ServiceNotFound
+from ganclinic.service import home as service_home
+
+Home = Callable[[Path], Path]
+LOOK_ON = """
+import sys
+from pathlib import Path
+from ganclinic.config import running_service
+print("looks", flush=True)
+while True:
+    running_service(Path(sys.argv[1]))
+"""
+"""Looks whether a service runs, again and again."""
 
 
 @pytest.fixture
@@ -22,12 +37,28 @@ def around(work: Path, **variables: str) -> ConfigSources:
     return ConfigSources(environ=environ, cwd=work, user_home=work.parent / "person")
 
 
-def make_home(folder: Path, url: str = "http://127.0.0.1:9", pid: int | None = None) -> Path:
+def leave_home(folder: Path, url: str = "http://127.0.0.1:9") -> Path:
+    """What an `up` that was killed has left, whose process id is now that of another."""
     home = folder / ".ganclinic"
     home.mkdir()
     (home / "token").write_text("of the home\n")
-    (home / "service.json").write_text(json.dumps({"url": url, "pid": os.getpid() if pid is None else pid}))
+    (home / "up.lock").touch()
+    (home / "service.json").write_text(json.dumps({"url": url, "pid": os.getpid()}))
     return home
+
+
+@pytest.fixture
+def make_home() -> Iterator[Callable[[Path], Path]]:
+    """Makes the state directory of an `up` that runs until the end of the test."""
+    with ExitStack() as stack:
+
+        def make(folder: Path) -> Path:
+            home = leave_home(folder)
+            lock = stack.enter_context((home / "up.lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return home
+
+        yield make
 
 
 def write_config(work: Path, text: str) -> None:
@@ -36,7 +67,7 @@ def write_config(work: Path, text: str) -> None:
     file.write_text(text)
 
 
-def test_the_running_service_of_a_folder_above_is_found(work: Path) -> None:
+def test_the_running_service_of_a_folder_above_is_found(work: Path, make_home: Home) -> None:
     make_home(work)
     below = work / "a" / "b"
     below.mkdir(parents=True)
@@ -48,7 +79,7 @@ def test_without_any_service_the_error_says_how_to_start_one(work: Path) -> None
         find_service(around(work))
 
 
-def test_options_come_before_variables_before_the_file_before_the_home(work: Path) -> None:
+def test_options_come_before_variables_before_the_file_before_the_home(work: Path, make_home: Home) -> None:
     make_home(work)
     write_config(work, 'url = "http://file"\ntoken = "of the file"')
     variables = around(work, URL="http://variable", TOKEN="of the variable")
@@ -57,7 +88,7 @@ def test_options_come_before_variables_before_the_file_before_the_home(work: Pat
     assert find_service(around(work)) == Address(url="http://file", token="of the file")
 
 
-def test_a_token_goes_only_to_the_service_that_it_was_given_for(work: Path) -> None:
+def test_a_token_goes_only_to_the_service_that_it_was_given_for(work: Path, make_home: Home) -> None:
     make_home(work)
     write_config(work, 'url = "http://file"\ntoken = "of the file"')
     assert find_service(around(work), url="http://stranger").token is None
@@ -65,16 +96,42 @@ def test_a_token_goes_only_to_the_service_that_it_was_given_for(work: Path) -> N
     assert find_service(around(work, URL="http://file")).token == "of the file"
 
 
-def test_what_a_killed_up_left_behind_is_not_believed(work: Path) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    home = make_home(work, pid=int(dead.stdout))
+def test_what_a_killed_up_left_behind_is_not_believed_though_somebody_has_its_process_id(work: Path) -> None:
+    """Nor who listens on its port: they would be sent the token."""
+    home = leave_home(work)
     assert running_service(home) is None
     with pytest.raises(ServiceNotFound):
         find_service(around(work))
+    assert find_service(around(work), url="http://127.0.0.1:9").token is None
+    (home / "up.lock").unlink()
+    assert running_service(home) is None
+
+
+def test_an_up_in_another_process_namespace_is_found(work: Path, make_home: Home) -> None:
+    """One in a container shows its lock to the host, and not its process id."""
+    home = make_home(work)
+    (home / "service.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": 2**22 + 1}))
+    assert running_service(home) == Address(url="http://127.0.0.1:9", token="of the home")
+
+
+def test_looking_for_a_service_keeps_none_from_starting(work: Path) -> None:
+    home = leave_home(work)
+    looking = subprocess.Popen(
+        [sys.executable, "-c", LOOK_ON, str(home)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    )
+    assert looking.stdout is not None
+    assert looking.stdout.readline()
+    try:
+        for _ in range(50):
+            with service_home.hold(home):
+                pass
+    finally:
+        looking.kill()
+        looking.communicate()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"url": 1}', '{"pid": 1}'])
-def test_a_damaged_service_file_is_no_service(work: Path, text: str) -> None:
+def test_a_damaged_service_file_is_no_service(work: Path, text: str, make_home: Home) -> None:
     home = make_home(work)
     (home / "service.json").write_text(text)
     assert running_service(home) is None
@@ -98,7 +155,7 @@ def test_a_url_without_a_scheme_is_refused(work: Path) -> None:
         find_service(around(work), url="127.0.0.1:8000")
 
 
-def test_the_home_is_the_variable_else_the_nearest_else_here(work: Path) -> None:
+def test_the_home_is_the_variable_else_the_nearest_else_here(work: Path, make_home: Home) -> None:
     assert find_home(around(work)) == work / ".ganclinic"
     home = make_home(work)
     (work / "below").mkdir()
@@ -109,7 +166,7 @@ def test_the_home_is_the_variable_else_the_nearest_else_here(work: Path) -> None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_a_strangers_home_is_not_taken(work: Path) -> None:
+def test_a_strangers_home_is_not_taken(work: Path, make_home: Home) -> None:
     home = make_home(work)
     os.chown(home, 65534, 65534)
     below = work / "below"
