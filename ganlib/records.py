@@ -116,7 +116,8 @@ class EpochEvaluation:
     space: str
     """The feature space, which for an extractor is its name."""
     n_real: int
-    """Reals behind the bins and memorisation: all of the training data."""
+    """Reals behind the bins: all of the training data, and at most 10,000 of it in a space of a network. Memorisation
+    looks at all of it, or is left out."""
     n_fake: int
     """Fakes in the bins and memorisation."""
     n_subset: int

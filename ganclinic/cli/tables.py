@@ -143,6 +143,8 @@ def verdict_block(
         title.append(f"{which}, first seen in epoch {first.first_epoch}")
     rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
     rows += [("recovered", episode_words(episode)) for episode in diagnosis.recovered]
+    if "memorisation" in diagnosis.missing:
+        rows.append(("lacking", "memorisation: it was not measured, and cannot be found"))
     parts: list[RenderableType] = [title, Padding(fields(rows), (0, 0, 0, 2))]
     parts += [Padding(_finding_block(finding), (1, 0, 0, 2)) for finding in diagnosis.findings]
     if run is not None and run.is_final and any(finding.remedies for finding in diagnosis.findings):

@@ -3,6 +3,7 @@
 A pure function of recorded numbers. Rules are a table; each looks at signals and returns a finding or None.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -53,12 +54,18 @@ def diagnose(history: History) -> Diagnosis:
         reason=reason,
         ruleset=RULESET,
         recovered=_recovered(findings, history),
-        missing=missing,
+        missing=(*missing, *_unmeasured(signals)),
     )
 
 
 def _found(rules: Iterable[Callable[[Signals], Finding | None]], signals: Signals) -> list[Finding]:
     return [finding for rule in rules if (finding := rule(signals)) is not None]
+
+
+def _unmeasured(signals: Signals) -> list[str]:
+    """What the last evaluation does not say, though a finding needs it; it speaks against no other one."""
+    result = signals.outcome
+    return ["memorisation"] if result is not None and math.isnan(result.memorisation) else []
 
 
 def _harmful(findings: Iterable[Finding]) -> list[Finding]:

@@ -35,7 +35,7 @@ from ganlib.spec.evaluation import IMAGE_SPACES, Comparison, Space
 
 NULL_SPLITS = 20  # pairs of disjoint real sets behind each null
 MAX_SUBSET = 5000  # reals, and as many fakes, in measures whose cost grows with the square
-MAX_EMBEDDED = 10_000  # reals that pass through an extractor or a discriminator: 24 s on one core
+MAX_EMBEDDED = 10_000  # reals that pass through a network for all measures but memorisation: 24 s on one core
 FEW_BINS = 20  # of χ²: of 10, 20 and 40, these see a missing class of digits most often (docs/evaluation.md)
 FEW_BINS_STARTS = 10
 BLOWN_UP = 1e6  # far from all data, and its square still finite
@@ -62,8 +62,10 @@ class Reference:
     subset: SampleSet
     bins: ndb.Bins | None
     few_bins: ndb.Bins | None
+    trained: NDArray[np.float32]
+    """[n, d] features of all reals, which memorisation looks at; empty where it is not measured."""
     unseen: NDArray[np.float64] | None
-    """Distances to the nearest real, as reals outside of the training data have them."""
+    """Distances to the nearest real, as reals outside of the training data have them; None where not measured."""
     draws: dict[str, NDArray[np.float64]]
     """Each subset figure between two disjoint sets of reals."""
     shift: dict[str, float]
@@ -85,13 +87,22 @@ def prepare_reference(
     """Fit everything that depends on the reals [n, *shape] alone, to measure `num_samples` fakes.
 
     It depends on no run's seed, so that all runs on a data set share it through the cache. Features that change with
-    every update, those of a discriminator, come with a cache that keeps nothing.
+    every update, those of a discriminator, come with a cache that keeps nothing. Of more than MAX_EMBEDDED reals these
+    are not computed, and memorisation, which needs those of each, is left out.
     """
-    if context.options.space != "pixels":
-        reals = reals[_chosen(len(reals), MAX_EMBEDDED, 0)]
-    real_set = _embedded(reals, embed, context.options.space, cache)
+    space, chosen = context.options.space, slice(None)
+    everyone = "memorisation" in context.options.measures and (space != "discriminator" or len(reals) <= MAX_EMBEDDED)
+    if space != "pixels" and len(reals) > MAX_EMBEDDED:
+        chosen = _chosen(len(reals), MAX_EMBEDDED, 0)
+    if everyone:
+        features = _features(reals, embed, space, cache)
+        real_set = SampleSet(samples=reals[chosen], features=features[chosen])
+    else:
+        features = np.empty((0, 0), np.float32)
+        real_set = SampleSet(samples=reals[chosen], features=_features(reals[chosen], embed, space, cache))
     fit = _Fit(
         reals=real_set,
+        trained=features,
         key=content_key(real_set.features, real_set.samples.shape) if cache.keeps else "",
         context=context,
         num_samples=num_samples,
@@ -105,6 +116,7 @@ def prepare_reference(
         subset=real_set.take(fit.splits(1)[0][0]),
         bins=fit.bins(),
         few_bins=fit.few_bins(),
+        trained=features,
         unseen=fit.unseen(),
         draws=fit.draws(),
         shift={},
@@ -220,6 +232,8 @@ class _Fit:
     """The parts of a reference, each from the cache where it is there."""
 
     reals: SampleSet
+    trained: NDArray[np.float32]
+    """As in the reference."""
     key: str
     """Names the reals in the cache: of their features and their shape, which decides what can be measured."""
     context: Context
@@ -255,10 +269,11 @@ class _Fit:
         )
 
     def unseen(self) -> NDArray[np.float64] | None:
-        if "memorisation" not in self.context.options.measures:
+        if not len(self.trained):
             return None
-        features, chosen = self.reals.features, _chosen(len(self.reals), self.num_samples, 3)
-        parts, pairwise = (self.key, self.num_samples, *self._elsewhere()), self.context.pairwise
+        features, chosen = self.trained, _chosen(len(self.trained), self.num_samples, 3)
+        more = (content_key(features),) if self.cache.keeps and len(features) > len(self.reals) else ()
+        parts, pairwise = (self.key, self.num_samples, *more, *self._elsewhere()), self.context.pairwise
         found = self.cache.arrays(
             "unseen", parts, lambda: {"distances": leave_one_out_distances(features, chosen, pairwise)}
         )
@@ -300,11 +315,16 @@ class _Fit:
         )
 
 
-def _embedded(reals: Samples, embed: Embed, space: Space, cache: Cache) -> SampleSet:
+def _features(reals: Samples, embed: Embed, space: Space, cache: Cache) -> NDArray[np.float32]:
+    """[n, d]; those of an extractor in blocks, so that who is interrupted goes on from the last one."""
     if space == "pixels":
-        return SampleSet(samples=reals, features=embed(reals))
-    found = cache.arrays("features", (space, reals), lambda: {"features": embed(reals)})
-    return SampleSet(samples=reals, features=found["features"])
+        return embed(reals)
+    blocks = [reals[first : first + MAX_EMBEDDED] for first in range(0, len(reals), MAX_EMBEDDED)]
+    return np.concatenate([_embedded(block, embed, space, cache) for block in blocks])
+
+
+def _embedded(reals: Samples, embed: Embed, space: Space, cache: Cache) -> NDArray[np.float32]:
+    return cache.arrays("features", (space, reals), lambda: {"features": embed(reals)})["features"]
 
 
 def _chosen(size: int, count: int, index: int) -> Indices:
@@ -367,7 +387,7 @@ def _subset_figures(reference: Reference, fakes: SampleSet) -> Figures:
 def _memorisation_figures(reference: Reference, fakes: SampleSet) -> Figures:
     if reference.unseen is None:
         return {}, {}
-    distances = nearest_distances(fakes.features, reference.reals.features, reference.context.pairwise)
+    distances = nearest_distances(fakes.features, reference.trained, reference.context.pairwise)
     found = memorisation(distances, reference.unseen)
     values = {"memorisation": found.score, "copies": found.copies}
     counts = len(distances), len(reference.unseen)

@@ -37,7 +37,9 @@ class Comparison(Part):
 
     measures: tuple[MeasureName, ...] = Field(default=CHEAP_MEASURES, min_length=1)
     """What is measured. `modes` needs known modes or labels, `diversity` images; elsewhere they are left out. `paired`
-    compares each fake with the real of its number, in two uploaded sets of images, or with the target of its input."""
+    compares each fake with the real of its number, in two uploaded sets of images, or with the target of its input.
+    `memorisation` is left out in the space `discriminator` of more than 10,000 samples, which change with every
+    update."""
     space: Space = "pixels"
     """Feature space of all measures."""
     num_bins: int | None = Field(default=None, ge=2, le=1000)

@@ -314,6 +314,16 @@ def test_there_is_no_quality_without_its_figures():
     assert quality_of(replace(unmeasured, values=values)) is None
 
 
+def test_a_diagnosis_says_that_memorisation_was_not_looked_at_and_is_no_less_sure_of_the_rest():
+    sick = GOLDEN["latent of 1"][0]
+    measured = replace(
+        sick,
+        evaluations=tuple(replace(e, values=e.values | {"memorisation": 0.5, "copies": 0}) for e in sick.evaluations),
+    )
+    assert (diagnose(sick).missing, diagnose(measured).missing) == (("memorisation",), ())
+    assert diagnose(sick).findings == diagnose(measured).findings
+
+
 def test_every_finding_has_a_golden_history():
     assert {f.name for past, *_ in GOLDEN.values() for f in diagnose(past).findings} == set(FINDING_NAMES)
 

@@ -8,6 +8,7 @@ import torch
 
 from ganlib.data.load import DataArrays
 from ganlib.data.mixtures import draw_mixture
+from ganlib.evaluation import reference as module
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures import table
 from ganlib.evaluation.measures.modes import mode_counter
@@ -15,7 +16,7 @@ from ganlib.evaluation.measures.table import SUBSET_MEASURES, Context
 from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import MixtureDataset
-from ganlib.spec.evaluation import Comparison
+from ganlib.spec.evaluation import Comparison, Space
 
 CPU = torch.device("cpu")
 
@@ -85,6 +86,49 @@ def test_copies_of_the_training_data_are_memorisation_and_nothing_else(reference
     assert result.values["memorisation"] == 1
     assert result.values["copies"] == 1
     assert result.values["ndb_over_k"] <= 0.25
+
+
+def extracted(space: Space, reals: np.ndarray, cache: Cache | None = None) -> Reference:
+    """Of reals in a space of a network, which gives their coordinates themselves."""
+    context = Context(options=Comparison(measures=("ndb", "prdc", "memorisation"), space=space), device=CPU)
+    return prepare_reference(reals, context, flat, num_samples=200, cache=cache or Cache(None))
+
+
+def test_copies_of_any_real_are_found_in_a_space_that_embeds_few(ring, monkeypatch):
+    monkeypatch.setattr(module, "MAX_EMBEDDED", 300)
+    reference = extracted("efficientnet-lite0", ring)
+    copies = ring[np.random.default_rng(1).permutation(len(ring))[:200]]
+    found = evaluate(reference, copies, epoch=1)
+    assert (found.values["memorisation"], found.values["copies"]) == (1, 1)
+    assert found.n_real == 300  # of the bins, whose cost grows with them
+    fresh = evaluate(reference, draw_mixture("ring8", 200, np.random.default_rng(9))[0], epoch=1)
+    assert fresh.nulls["memorisation"].q05 <= fresh.values["memorisation"] <= fresh.nulls["memorisation"].q95
+
+
+def test_features_of_many_reals_are_kept_block_by_block_and_give_the_same_figures(ring, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "MAX_EMBEDDED", 300)
+    whole = evaluate(extracted("efficientnet-lite0", ring), ring[:200], epoch=1)
+    seen: list[int] = []
+
+    def interrupted(samples: np.ndarray) -> np.ndarray:
+        seen.append(len(samples))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return flat(samples)
+
+    context = Context(options=Comparison(measures=("memorisation",), space="efficientnet-lite0"), device=CPU)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_reference(ring, context, interrupted, num_samples=200, cache=Cache(tmp_path))
+    again = prepare_reference(ring, context, interrupted, num_samples=200, cache=Cache(tmp_path))
+    assert seen == [300, 300, 300, 300, 300, 300, 300, 200]  # the first two are not made anew
+    assert evaluate(again, ring[:200], epoch=1).values["memorisation"] == whole.values["memorisation"]
+
+
+def test_memorisation_is_left_out_where_not_all_reals_are_looked_at(ring, monkeypatch):
+    monkeypatch.setattr(module, "MAX_EMBEDDED", 300)
+    assert "memorisation" not in evaluate(extracted("discriminator", ring), ring[:200], epoch=1).values
+    few = evaluate(extracted("discriminator", ring[:300]), ring[:200], epoch=1)
+    assert few.values["memorisation"] == 1
 
 
 def test_fakes_that_are_not_finite_score_nothing_and_raise_nothing(reference):
