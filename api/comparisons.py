@@ -19,13 +19,15 @@ from api.deps import (
 )
 from api.errors import NotRecorded, documented
 from api.http.arrays import FILE, as_npy
+from api.http.concurrency import READING_TURNS
 from api.http.etag import REVALIDATE, image_response
 from api.http.multipart import Form, receive_form
 from api.requests import ComparisonQuery
 from api.runs.figures import MEDIA_TYPES, RESPONSES
 from api.runs.record_schemas import EvaluationView
+from api.sandbox.reader import read_apart
 from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
-from ganlib.data.archives import InvalidUpload, Limits, ReadSamples, read_samples
+from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
@@ -81,7 +83,8 @@ async def create_evaluation(
     idempotency_key: IdempotencyKey,
 ) -> ComparisonView:
     """Queue the comparison of two sets of samples. It is stored, with its samples, when this is answered."""
-    async with receive_form(request, services.settings.uploads, ("real", "fake"), ("options",)) as form:
+    form_of = receive_form(request, services.settings.uploads, ("real", "fake"), ("options",))
+    async with form_of as form, READING_TURNS.limiter():
         run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key, request_id)
     background.add_task(services.bell, services.settings)  # runs after the response
     response.headers["Location"] = comparison_path(run.id)
@@ -117,7 +120,7 @@ def _read(form: Form, services: Services) -> tuple[ReadSamples, ReadSamples]:
     problems: dict[str, str] = {}
     for field, file in form.files.items():
         try:
-            sets[field] = read_samples(file, limits)
+            sets[field] = read_apart(file, limits)
         except InvalidUpload as error:
             problems[field] = str(error)
     if not problems and _words(sets["real"]) != _words(sets["fake"]):

@@ -10,10 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
 from api.errors import documented
 from api.http.arrays import FILE, as_npy
+from api.http.concurrency import READING_TURNS
 from api.http.multipart import Form, receive_form
 from api.requests import UploadOptions
+from api.sandbox.reader import read_apart
 from api.upload_schemas import UploadList, UploadView, upload_path
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples
 from ganlib.data.samples import blocks
 from ganlib.spec.data import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
 from ganlib.spec.request import InvalidRequest
@@ -69,7 +71,8 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
 )
 async def create_upload(request: Request, services: ServicesDep, response: Response, caller: CallerDep) -> UploadView:
     """Store a set of samples for runs to train on. The same set is stored once, whatever its name."""
-    async with receive_form(request, services.settings.uploads, ("file",), ("name", "image_size", "pairs")) as form:
+    form_of = receive_form(request, services.settings.uploads, ("file",), ("name", "image_size", "pairs"))
+    async with form_of as form, READING_TURNS.limiter():
         upload = await run_in_threadpool(_create, form, services, caller.owner)
     response.headers["Location"] = upload_path(upload.id)
     return UploadView.of(upload)
@@ -106,7 +109,7 @@ def _read(form: Form, options: UploadOptions, services: Services) -> ReadSamples
     settings = services.settings
     limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
     try:
-        samples = read_samples(form.files["file"], limits, options.image_size, pairs=options.pairs)
+        samples = read_apart(form.files["file"], limits, options.image_size, pairs=options.pairs)
         _check(samples)
     except DifferentSizes as error:
         cure = "or send image_size, to which the centre square of each is resized"

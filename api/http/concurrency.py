@@ -9,6 +9,8 @@ from anyio.lowlevel import RunVar
 
 SESSIONS = 16
 """Requests with sessions: one to read and one to write each. With `LOOKS`, as many as the pool has connections."""
+READINGS = 4
+"""Uploads that are read at once, each by a process that may take a gibibyte; more wait without a thread."""
 LOOKS = 8
 """Looks for what followers of logs are sent, each in a thread of its own."""
 
@@ -31,3 +33,4 @@ class SessionLimit:
 
 
 SESSION_TURNS, LOOK_TURNS = SessionLimit("sessions", SESSIONS), SessionLimit("looks", LOOKS)
+READING_TURNS = SessionLimit("readings", READINGS)

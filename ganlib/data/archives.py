@@ -71,10 +71,17 @@ class _Wanted:
     """Pixels a side that images are cut to; None: they stay as they are."""
     pairs: bool
     """Whether it has to hold pairs."""
+    begin: Callable[[str], None] | None
+    """Called with the name of each picture before it is decoded."""
 
 
 def read_samples(
-    source: Path | BinaryIO, limits: Limits, image_size: int | None = None, *, pairs: bool = False
+    source: Path | BinaryIO,
+    limits: Limits,
+    image_size: int | None = None,
+    *,
+    pairs: bool = False,
+    begin: Callable[[str], None] | None = None,
 ) -> ReadSamples:
     """The samples in a file, or in an open one.
 
@@ -84,6 +91,8 @@ def read_samples(
 
     Of `pairs` a file has to hold two folders with pictures of the same names, or two arrays (`ganlib.data.pairs`);
     pictures may then be grey in one folder and coloured in the other.
+
+    `begin` is called with the name of each picture before it is decoded.
 
     Raises:
         DifferentSizes: pictures have different sizes, and no `image_size` is given; it names the first that differs.
@@ -97,7 +106,7 @@ def read_samples(
         if read is None:
             raise InvalidUpload(f"is not one of the files that are read: {ACCEPTED}")
         try:
-            return read(file, _Wanted(limits=limits, side=image_size, pairs=pairs))
+            return read(file, _Wanted(limits=limits, side=image_size, pairs=pairs, begin=begin))
         except InvalidUpload:
             raise
         except BROKEN as error:
@@ -147,6 +156,8 @@ def _unpack(
     shape: tuple[int, ...] = ()
     kept = 0
     for name, content in entries:
+        if wanted.begin is not None:
+            wanted.begin(name)
         pixels = _decode(name, content, wanted.limits)
         pictures.append(Picture(name=name, size=pixels.shape[1:], is_grey=len(pixels) == 1))
         if wanted.side is not None:

@@ -1,0 +1,253 @@
+"""Pictures that were made to break a decoder break nothing but their own upload. No decoder is known to be broken, so
+one is put in its place that does what a broken one would."""
+
+import io
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from api.sandbox import reader
+from api.sandbox.messages import MIB, Rations
+from api.sandbox.reader import read_apart, seconds_for
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, read_samples
+from tests.support.api import Service
+from tests.support.images import CHECKOUT
+from tests.support.uploads import pixels
+
+LIMITS = Limits(min_samples=2)
+SOON = Rations(memory_bytes=512 * MIB, seconds=1)
+CRASHES = {
+    "a write beyond the heap": "ctypes.memset(1, 0, 8)",
+    "an abort": "os.abort()",
+    "an end without a word": "os._exit(3)",
+    "an end that looks well": "os._exit(0)",
+    "a stack that is used up": "sys.setrecursionlimit(10**9); exec('def f(): f()\\nf()')",
+}
+
+
+def hostile(what: str) -> tuple[str, ...]:
+    """The real program, with a decoder that does this."""
+    lines = [
+        "import ctypes, os, sys, time",
+        "from api.sandbox.child import main",
+        "from ganlib.data import archives",
+        "def decode(name, content, limits):",
+        f"    {what}",
+        "archives._decode = decode",
+        "sys.exit(main())",
+    ]
+    return (sys.executable, "-c", "\n".join(lines))
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def picture(image: Image.Image, format: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=format)
+    return file.getvalue()
+
+
+def pictures(count: int = 3, *shape: int) -> dict[str, bytes]:
+    return {f"{n}.png": picture(Image.fromarray(pixels(n, *(shape or (8, 8, 3))))) for n in range(count)}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[[bytes], BinaryIO]:
+    def write(content: bytes) -> BinaryIO:
+        path = tmp_path / "upload"
+        path.write_bytes(content)
+        return path.open("rb")
+
+    return write
+
+
+Opened = Callable[[bytes], BinaryIO]
+
+
+# --- what is read is the same -----------------------------------------------------------------------------------
+
+
+def npz(name: str, array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **{name: array})  # pyright: ignore[reportArgumentType]  of numpy's own stub
+    return file.getvalue()
+
+
+def tarred(entries: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+FOLDERS = {f"{folder}/{name}": content for folder in ("a", "b") for name, content in pictures(4).items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (zipped(pictures()), {}),
+        (zipped(FOLDERS), {}),
+        (tarred(FOLDERS), {"image_size": 4}),
+        (zipped(FOLDERS), {"pairs": True}),
+        (npz("samples", pixels(0, 5, 8, 8, 3)), {}),
+        (npz("features", np.random.default_rng(0).standard_normal((5, 7)).astype(">f8")), {}),
+    ],
+)
+def test_what_is_read_apart_is_what_is_read_here(opened: Opened, content: bytes, options: dict[str, Any]) -> None:
+    with opened(content) as file:
+        here, apart = read_samples(file, LIMITS, **options), read_apart(file, LIMITS, **options)
+    assert np.array_equal(apart.array, here.array.astype(apart.array.dtype))
+    assert apart.class_names == here.class_names
+    assert (apart.labels is None) == (here.labels is None)
+    assert apart.labels is None or apart.labels.tolist() == np.asarray(here.labels).tolist()
+
+
+def test_what_is_refused_here_is_refused_apart_in_the_same_words(opened: Opened) -> None:
+    for content in (b"nothing", zipped({}), zipped({"a.png": b"no picture"}), zipped(pictures())[:-30]):
+        with opened(content) as file:
+            with pytest.raises(InvalidUpload) as here:
+                read_samples(file, LIMITS)
+            with pytest.raises(InvalidUpload) as apart:
+                read_apart(file, LIMITS)
+        assert str(apart.value) == str(here.value)
+    different = pictures() | {"x.png": picture(Image.new("RGB", (9, 9)))}
+    with opened(zipped(different)) as file, pytest.raises(DifferentSizes):
+        read_apart(file, LIMITS)
+
+
+@pytest.mark.parametrize(("format", "mode"), [("PNG", "RGBA"), ("JPEG", "CMYK"), ("WEBP", "RGBA"), ("BMP", "RGB")])
+def test_the_largest_pictures_that_are_allowed_need_no_more_memory_than_there_is(
+    opened: Opened, format: str, mode: str
+) -> None:
+    images = [Image.fromarray(pixels(n, 64, 64, 3)).resize((4096, 4096)).convert(mode) for n in range(2)]
+    with opened(zipped({f"{n}.x": picture(image, format) for n, image in enumerate(images)})) as file:
+        assert read_apart(file, LIMITS).array.shape == (2, 3, 4096, 4096)
+
+
+def test_an_array_needs_no_process_of_its_own(opened: Opened) -> None:
+    content = io.BytesIO()
+    np.save(content, pixels(0, 5, 8, 8))
+    with opened(content.getvalue()) as file:
+        assert read_apart(file, LIMITS, child=("/nowhere/at-all",)).array.shape == (5, 1, 8, 8)
+
+
+# --- what breaks it ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", CRASHES.values(), ids=CRASHES)
+def test_a_crash_is_an_error_of_the_upload_that_names_the_picture(opened: Opened, what: str) -> None:
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"(crash|read|memory).* at '0\.png'; "):
+        read_apart(file, LIMITS, child=hostile(what))
+
+
+@pytest.mark.parametrize("what", ["while True: pass", "time.sleep(600)"])
+def test_a_hang_ends_and_is_an_error_of_the_upload(opened: Opened, what: str) -> None:
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"longer to read than 1 s at '0\.png'"):
+        read_apart(file, LIMITS, child=hostile(what), rations=SOON)
+
+
+@pytest.mark.parametrize("what", ["bytearray(1 << 30)", "ctypes.c_char.from_buffer(bytearray(1 << 40))"])
+def test_too_much_memory_is_an_error_of_the_upload(opened: Opened, what: str) -> None:
+    with (
+        opened(zipped(pictures())) as file,
+        pytest.raises(InvalidUpload, match=r"memory to read than 512 MiB at "),
+    ):
+        read_apart(file, LIMITS, child=hostile(what), rations=SOON)
+
+
+def test_open_files_and_their_size_are_limited(opened: Opened) -> None:
+    for what in ("global kept; kept = [open(os.devnull) for _ in range(100)]", "os.truncate(limits.scratch, 1 << 40)"):
+        limits = Limits(min_samples=2, scratch=Path("/tmp"))
+        with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"at '0\.png'"):
+            read_apart(file, limits, child=hostile(what.replace("limits.scratch", repr(file.name))))
+
+
+def test_the_process_knows_none_of_the_services_secrets(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANCLINIC_TOKEN", "correct-horse-battery-staple")
+    monkeypatch.setenv("PGPASSWORD", "hunter2-hunter2")
+    told = "raise archives.InvalidUpload(' '.join([*os.environ, *os.environ.values()]))"
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload) as caught:
+        read_apart(file, LIMITS, child=hostile(told))
+    assert "PYTHONPATH" in str(caught.value)
+    assert not any(word in str(caught.value) for word in ("GANCLINIC", "correct-horse", "PGPASSWORD", "hunter2"))
+
+
+ANSWERS = {
+    "no JSON": "b'not JSON'",
+    "no object": "b'[]'",
+    "another form": """b'{"outcome": "read", "more": 1}' """,
+    "no samples": """b'{"outcome": "read"}' """,
+    "more samples than there are": """b'{"outcome": "read", "shape": [1000000, 3, 8, 8], "dtype": "|u1"}' """,
+    "objects": """b'{"outcome": "read", "shape": [3, 1], "dtype": "|O"}' """,
+    "negative lengths": """b'{"outcome": "read", "shape": [-3, -1], "dtype": "|u1"}' """,
+    "words that are none": """b'{"outcome": "failed", "errno": "x"}' """,
+    "far too long": "b'[' * (65 << 20)",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_lies_is_not_believed(opened: Opened, answer: str) -> None:
+    lie = f"import json; os.write(json.loads(sys.argv[1])['answer'], {answer}); os._exit(0)"
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"cannot be read at '0\.png'"):
+        read_apart(file, LIMITS, child=hostile(lie))
+
+
+def test_no_process_is_left_over(opened: Opened) -> None:
+    with opened(zipped(pictures())) as file:
+        with pytest.raises(InvalidUpload):
+            read_apart(file, LIMITS, child=hostile("time.sleep(600)"), rations=Rations(seconds=0.5))
+        name = str(Path(file.name))
+    listed = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in listed if b"api.sandbox" in line and name.encode() in line]
+
+
+def test_it_is_quick_to_start_for_it_imports_neither_fastapi_nor_torch() -> None:
+    code = "import sys, api.sandbox.child; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "PIL" in loaded
+    assert not loaded & {"fastapi", "starlette", "pydantic", "sqlalchemy", "torch", "scipy", "matplotlib"}
+
+
+def test_a_large_upload_may_take_longer_and_none_longer_than_clients_wait() -> None:
+    assert seconds_for(1000) == pytest.approx(60, abs=0.1)
+    assert seconds_for(50 * MIB) == 160
+    assert 2 * seconds_for(2**40) < 600
+
+
+# --- through the service ----------------------------------------------------------------------------------------
+
+
+def test_a_crash_costs_the_service_nothing(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = zipped(pictures(60))
+    healthy = reader.CHILD
+    monkeypatch.setattr(reader, "CHILD", hostile(f"os.kill(os.getpid(), {int(signal.SIGSEGV)})"))
+    answer = sqlite_service.client.post("/v1/uploads", files={"file": file})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    (problem,) = answer.json()["errors"]
+    assert problem["field"] == "file"
+    assert problem["message"] == "makes the decoder crash at '0.png'; leave that picture out, or save it again"
+    answer = sqlite_service.client.post("/v1/evaluations", files={"real": file, "fake": file})
+    assert [problem["field"] for problem in answer.json()["errors"]] == ["real", "fake"]
+    assert list(sqlite_service.settings.uploads.iterdir()) == []
+    monkeypatch.setattr(reader, "CHILD", healthy)
+    assert sqlite_service.client.post("/v1/uploads", files={"file": file}).status_code == 201
