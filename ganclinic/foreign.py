@@ -39,16 +39,17 @@ def diagnose(
     *,
     fakes: Fakes | None = None,
     real: PathLike | None = None,
-    objective: str = "bce",
+    objective: str | None = None,
     steps_per_epoch: int | None = None,
-    d_loss: DLoss = "mean",
+    d_loss: DLoss | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> HistoryDiagnosis:
     """What the losses of a training show, and its fakes beside reals where both are given.
 
     `history` is what a trainer writes or prints: a file, a folder or several (docs/foreign-logs.md), or arrays by the
-    names of their columns. `columns` says what nobody knows: {"d_loss": "LossD"}. A column `d_loss` is the mean of its
-    parts on reals and on fakes, or their sum where `d_loss` says so.
+    names of their columns. `columns` says what nobody knows: {"d_loss": "LossD"}. `objective`, and
+    whether a column `d_loss` is the mean or the sum of its parts on reals and on fakes, are inferred from the numbers
+    where nobody says them.
 
     Raises:
         InvalidInput: a file or a value cannot be used, or there are several trainings, which `diagnose_each` tells
@@ -73,9 +74,9 @@ def diagnose_each(
     *,
     fakes: Fakes | None = None,
     real: PathLike | None = None,
-    objective: str = "bce",
+    objective: str | None = None,
     steps_per_epoch: int | None = None,
-    d_loss: DLoss = "mean",
+    d_loss: DLoss | None = None,
     columns: Mapping[str, str] | None = None,
     standard_input: bytes | None = None,
 ) -> dict[str, HistoryDiagnosis]:

@@ -238,13 +238,12 @@ def _add_diagnose(verbs: Verbs) -> None:
         help=".npy or .npz of fakes [n, …], of the last epoch unless one is named, here or by arrays called epoch_3",
     )
     diagnose.add_argument("--real", metavar="FILE", help=".npy or .npz of the training data, as the fakes are")
-    diagnose.add_argument("--objective", default="bce", choices=OBJECTIVES, help="the adversarial loss (default: bce)")
+    diagnose.add_argument("--objective", choices=OBJECTIVES, help="the adversarial loss (default: by its numbers)")
     diagnose.add_argument("--steps-per-epoch", type=_count, metavar="N", help="where no column counts epochs")
     diagnose.add_argument(
         "--d-loss",
-        default="mean",
         choices=("mean", "sum"),
-        help="what a single loss of the discriminator is of its parts on reals and on fakes (default: mean)",
+        help="what a single loss of the discriminator is of its parts on reals and on fakes (default: by its numbers)",
     )
     formats = _add_local(verbs, "formats", "list the trainers and the forms of files whose logs diagnose reads")
     _add_json(formats)

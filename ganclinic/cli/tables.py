@@ -27,6 +27,7 @@ from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, Uplo
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.diagnosis.words import evidence_words
 from ganlib.foreign_logs.history import HistoryDiagnosis
+from ganlib.foreign_logs.implied.answer import standing_words
 from ganlib.records import EpochEvaluation
 from ganlib.spec.preset import Preset
 
@@ -175,7 +176,8 @@ def history_details(source: str, found: HistoryDiagnosis) -> RenderableType:
     epochs = f"{history.epochs_total} epochs of {history.steps_per_epoch}" if reading.epochs_known else "epochs unknown"
     rows: list[tuple[str, RenderableType]] = [
         ("history", source),
-        ("rows", f"{len(history.steps)}, {epochs}; objective {history.objective}"),
+        ("rows", f"{len(history.steps)} of {history.updates} updates, {epochs}"),
+        ("objective", f"{reading.read_as.objective}: {reading.implied.why}"),
         ("signals", ", ".join(f"{signal} = '{name}'" for signal, name in reading.sources.items())),
     ]
     if reading.left_out:
@@ -183,7 +185,21 @@ def history_details(source: str, found: HistoryDiagnosis) -> RenderableType:
     rows += [("note", note) for note in reading.notes]
     evaluation = history.evaluations[-1] if history.evaluations else None
     verdict = verdict_block(None, found.diagnosis, evaluation)
-    return Group(fields(rows), Text(), verdict, Padding(fields(_unsaid_rows(found)), (1, 0, 0, 0)))
+    beside = [*_implied_rows(found), *_unsaid_rows(found)]
+    return Group(fields(rows), Text(), verdict, Padding(fields(beside), (1, 0, 0, 0)))
+
+
+def _implied_rows(found: HistoryDiagnosis) -> Sequence[tuple[str, RenderableType]]:
+    """What the numbers imply beside the verdict, and what would decide more."""
+    implied = found.reading.implied
+    rows: list[tuple[str, RenderableType]] = [("only if", conditional.words) for conditional in found.conditional]
+    if standing := standing_words(implied):
+        rows.append(("standing", standing))
+    rows += [("typical of", f"{fault.name}: {fault.reason}. {fault.check}") for fault in implied.faults]
+    rows += [("ruled out", f"{name}: {why}") for name, why in found.excluded.items()]
+    if found.would_decide:
+        rows.append(("would decide", found.would_decide))
+    return rows
 
 
 def _unsaid_rows(found: HistoryDiagnosis) -> Sequence[tuple[str, RenderableType]]:

@@ -1,6 +1,8 @@
 """Rules on the per-step series: who wins, gradients, oscillation."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.evidence import finding, of_outcome, of_window
@@ -9,6 +11,8 @@ from ganlib.diagnosis.verdict import Evidence, Finding
 
 SMALLEST_LOSS = 1e-30
 """Below it, single precision has rounded a loss to 0."""
+MARGINS = ("lsgan", "hinge")
+"""Objectives under which a discriminator that is sure of every sample has no loss left, and learns nothing either."""
 FAR_BEYOND = 10.0
 """Times its threshold: a gradient is then severe, on either side."""
 WHOLE_GENERATOR = "gradient of the whole generator, over the same in the first ten updates"
@@ -20,20 +24,26 @@ def divergence(signals: Signals) -> Finding | None:
     if window.finite and window.largest_loss < at.EXPLODED_LOSS.value:
         return None
     value = window.largest_loss if window.finite else math.inf
-    return finding(
+    found = finding(
         "divergence",
         "severe",
         "Losses or gradients are no longer finite numbers of a sensible size: the weights have blown up.",
         of_window(window, "largest loss or gradient", value, ">=", at.EXPLODED_LOSS),
     )
+    # nothing else has to be seen, and nothing that was not could speak against a number that is none
+    return found if window.finite else replace(found, confidence=1.0)
 
 
 def both_losses_vanish(signals: Signals) -> Finding | None:
     """The discriminator tells every fake, and yet the generator's loss is lower than it can be of the same fakes."""
     window = signals.dynamics
-    if not (signals.is_full and signals.bce and window.d_loss < at.VANISHED_D_LOSS.value):
+    least = LEAST_G_LOSS.get(signals.objective)
+    if least is None or not signals.is_full:
         return None
-    share = window.g_loss / _least_g_loss(window.d_loss_fake)
+    vanished = _vanished_d_loss(signals)
+    if not vanished.value < vanished.threshold:
+        return None
+    share = window.g_loss / least(window.d_loss_fake)
     if share >= at.IMPOSSIBLE_G_LOSS.value:
         return None
     return finding(
@@ -42,20 +52,48 @@ def both_losses_vanish(signals: Signals) -> Finding | None:
         "The discriminator tells every fake, yet the generator's loss is low. Both cannot be true of the same fakes: "
         "the two updates see different batch statistics, and the generator learns nothing.",
         of_window(window, "g_loss over the least that d_loss_fake allows", share, "<", at.IMPOSSIBLE_G_LOSS),
-        of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
+        vanished,
     )
 
 
-def _least_g_loss(d_loss_fake: float) -> float:
-    """What fakes that cost the discriminator so much cost the generator at the least; see IMPOSSIBLE_G_LOSS."""
+def _vanished_d_loss(signals: Signals) -> Evidence:
+    """How near to 0 the discriminator's loss is: in nats, or as a share of what guesses cost."""
+    window = signals.dynamics
+    if signals.bce:
+        return of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS)
+    share = window.d_loss / signals.chance
+    return of_window(window, "d_loss over that of guesses", share, "<", at.VANISHED_SHARE)
+
+
+def _least_cross_entropy(d_loss_fake: float) -> float:
+    """See IMPOSSIBLE_G_LOSS."""
     return -math.log(-math.expm1(-max(d_loss_fake, SMALLEST_LOSS)))
+
+
+def _least_square(d_loss_fake: float) -> float:
+    """E[(1 - x)²] >= (1 - √E[x²])², by Minkowski's inequality; half of it where the generator's loss is halved."""
+    return max(1 - math.sqrt(max(d_loss_fake, 0.0)), SMALLEST_LOSS) ** 2 / 2
+
+
+def _least_score(d_loss_fake: float) -> float:
+    """E[max(0, 1 + x)] >= 1 + E[x], and g_loss = -E[x]."""
+    return max(1 - d_loss_fake, SMALLEST_LOSS)
+
+
+LEAST_G_LOSS: dict[str, Callable[[float], float]] = {
+    "bce": _least_cross_entropy,
+    "clamped-bce": _least_cross_entropy,
+    "lsgan": _least_square,
+    "hinge": _least_score,
+}
+"""By objective: what fakes that cost the discriminator so much cost the generator at the least."""
 
 
 def discriminator_wins(signals: Signals) -> Finding | None:
     """The discriminator is never wrong, and the generator's loss is high or rising, or its samples stay poor."""
     if not signals.is_full or both_losses_vanish(signals) is not None:
         return None
-    return _wins_by_levels(signals) or _wins_by_ranks(signals)
+    return _wins_by_levels(signals) or _wins_by_share_of_chance(signals) or _wins_by_ranks(signals)
 
 
 def _wins_by_levels(signals: Signals) -> Finding | None:
@@ -71,6 +109,23 @@ def _wins_by_levels(signals: Signals) -> Finding | None:
         "The discriminator is never wrong, so its gradients tell the generator nothing it could follow.",
         of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
         of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS if rising else at.LOST_G_LOSS),
+        *_certainty(window),
+    )
+
+
+def _wins_by_share_of_chance(signals: Signals) -> Finding | None:
+    """The same under least squares and hinge, whose generator's loss has no level that tells: for two windows."""
+    window = signals.dynamics
+    most = at.VANISHED_SHARE.value
+    share = max(window.d_loss, window.d_loss_before) / signals.chance
+    if not (signals.objective in MARGINS and _certain(window) and share < most):
+        return None
+    return finding(
+        "convergence failure: discriminator wins",
+        "severe",
+        "The discriminator is never wrong and beyond its margin with nearly every sample, and has been for long: the "
+        "generator cannot follow.",
+        of_window(window, "d_loss over that of guesses", share, "<", at.VANISHED_SHARE),
         *_certainty(window),
     )
 
@@ -186,11 +241,12 @@ def oscillation(signals: Signals) -> Finding | None:
     peak, window = signals.peak, signals.dynamics
     if peak is None or not signals.is_full or peak.p >= at.PERIODIC.value or peak.share < at.SWINGING.value:
         return None
+    period = peak.period * signals.updates_per_row
     is_settling = signals.epoch < at.SETTLED_SHARE * signals.epochs_total
     return finding(
         "oscillation",
         "mild" if is_settling else "moderate",
-        f"The generator's loss swings with a period of about {peak.period:.0f} steps: the two networks chase each "
+        f"The generator's loss swings with a period of about {period:.0f} steps: the two networks chase each "
         + ("other, as they may while they settle." if is_settling else "other and do not come to rest."),
         of_window(window, "p of the spectral peak of g_loss", peak.p, "<", at.PERIODIC),
         of_window(window, "share of the variance in the peak", peak.share, ">=", at.SWINGING),

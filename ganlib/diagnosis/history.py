@@ -1,5 +1,6 @@
 """What a diagnosis reads: the recorded past of one run up to an epoch, from our trainer or anybody's."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, EpochReport, LayerGradients
+
+FEWEST_ROWS = 5
+"""Of which a median still holds where two rows are wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,19 @@ class History:
     """In order of steps."""
     previous: Diagnosis | None = None
     """The diagnosis one epoch earlier, from which findings take the epoch they were first seen."""
+    updates_per_row: float = 1.0
+    """From one row of `steps` to the next; more than 1 where a trainer logs a sample, or means, of its steps."""
+
+    @property
+    def updates(self) -> int:
+        """Made so far."""
+        return round(len(self.steps) * self.updates_per_row)
+
+    def rows_of(self, updates: int) -> int:
+        """Rows that cover so many updates; no fewer than FEWEST_ROWS, which cover more where rows are rare."""
+        if self.updates_per_row <= 1:
+            return updates
+        return max(math.ceil(updates / self.updates_per_row), min(updates, FEWEST_ROWS))
 
     @property
     def epoch(self) -> int:

@@ -20,8 +20,10 @@ def no_equilibrium(signals: Signals) -> Finding | None:
     unsettled = window.g_loss > at.UNSETTLED_G_LOSS.value and accuracy > at.UNSETTLED_ACCURACY.value
     if signals.updates < at.REPEATING_UPDATES or not (signals.is_full and signals.bce and unsettled):
         return None
-    if discriminator_wins(signals) is not None or result is None:
+    if discriminator_wins(signals) is not None:
         return None
+    if result is None:
+        return _far_ahead(signals)
     if result.quality >= at.POOR_QUALITY.value or result.distance < at.REPEATING.value:
         return None
     return finding(
@@ -31,6 +33,22 @@ def no_equilibrium(signals: Signals) -> Finding | None:
         of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
         of_window(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
         of_outcome(result, "quality / null", result.quality, "<", at.POOR_QUALITY),
+    )
+
+
+def _far_ahead(signals: Signals) -> Finding | None:
+    """Where no samples were looked at: a lead so large and so long that no good run has had it."""
+    window = signals.lead
+    accuracy = (window.d_acc_real + window.d_acc_fake) / 2
+    lost = window.g_loss > at.LOST_G_LOSS.value and accuracy > at.FAR_AHEAD.value
+    if not lost or window.updates < at.LEAD_UPDATES:
+        return None
+    return finding(
+        "convergence failure: no equilibrium",
+        "severe",
+        "The discriminator is far ahead and stays there: the generator's loss is lost.",
+        of_window(window, "g_loss", window.g_loss, ">", at.LOST_G_LOSS),
+        of_window(window, "d_acc", accuracy, ">", at.FAR_AHEAD),
     )
 
 

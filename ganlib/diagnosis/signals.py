@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.diagnosis.history import History
+from ganlib.diagnosis.history import FEWEST_ROWS, History
 from ganlib.diagnosis.statistics.oscillation import Peak, spectral_peak
 from ganlib.diagnosis.statistics.trend import FEWEST, Trend, trend
-from ganlib.diagnosis.thresholds import EXPLODED_LOSS, LATE_EVALUATIONS, SETTLED_UPDATES, WINDOW_UPDATES
+from ganlib.diagnosis.thresholds import EXPLODED_LOSS, LATE_EVALUATIONS, LEAD_UPDATES, SETTLED_UPDATES, WINDOW_UPDATES
 from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochEvaluation
 
 JUDGED = frozenset({"precision", "coverage", "recall", "fake_distance", "missing_mass"})
@@ -27,6 +27,7 @@ CHANCE_D_LOSS = {
     **dict.fromkeys(("bce", "saturating-bce", "clamped-bce", "relativistic"), math.log(2)),
     "lsgan": 0.25,
     "hinge": 1.0,
+    "relativistic-hinge": 1.0,
 }
 """By objective: the least d_loss, the mean of both parts, of a discriminator that says the same of every sample."""
 NO_ZERO_POINT = ("wgan", "wgan-gp")
@@ -41,7 +42,8 @@ class Dynamics:
     """
 
     updates: int
-    """Updates in the window."""
+    """Updates that the window covers."""
+    rows: int
     first_epoch: int
     last_epoch: int
     d_acc_real: float
@@ -121,6 +123,7 @@ class Signals:
     """Since the start."""
     epoch: int
     epochs_total: int
+    objective: str
     bce: bool
     """Whether loss levels have their usual meaning."""
     accuracies: bool
@@ -129,6 +132,8 @@ class Signals:
     """What d_loss is of a discriminator that guesses; NaN under objectives whose losses have no such level."""
     dynamics: Dynamics
     """Of the last WINDOW_UPDATES updates."""
+    lead: Dynamics
+    """Of the last LEAD_UPDATES updates."""
     last_third: Dynamics
     """Of the last third of the budget so far."""
     outcomes: tuple[RelativeEvaluation, ...]
@@ -140,7 +145,8 @@ class Signals:
     pull: float
     """The generator's gradient in the last window over that of the first FIRST_UPDATES updates; NaN where unknown."""
     peak: Peak | None
-    """Of the spectrum of the generator's loss."""
+    """Of the spectrum of the generator's loss, in rows."""
+    updates_per_row: float
 
     @property
     def outcome(self) -> RelativeEvaluation | None:
@@ -151,7 +157,8 @@ class Signals:
     def is_full(self) -> bool:
         """Whether there is a whole window of finite numbers of a sensible size."""
         window = self.dynamics
-        return window.updates >= WINDOW_UPDATES and window.finite and window.largest_loss < EXPLODED_LOSS.value
+        enough = window.updates >= WINDOW_UPDATES and window.rows >= FEWEST_ROWS
+        return enough and window.finite and window.largest_loss < EXPLODED_LOSS.value
 
     @property
     def is_over(self) -> bool:
@@ -177,45 +184,50 @@ class Signals:
 
 def signals_of(history: History) -> Signals:
     """All signals of a history."""
-    third = max(len(history.steps) // 3, min(WINDOW_UPDATES, len(history.steps)))
+    window = history.rows_of(WINDOW_UPDATES)
+    third = max(len(history.steps) // 3, min(window, len(history.steps)))
     weakest, strongest = _pulls(history)
     evaluations = judged(history)
     untrained = next((e for e in evaluations if e.epoch == 0), None)
     return Signals(
-        updates=len(history.steps),
+        updates=history.updates,
         epoch=history.epoch,
         epochs_total=history.epochs_total,
+        objective=history.objective,
         bce=history.objective in LOSS_LEVELS_COUNT,
         accuracies=history.objective not in NO_ZERO_POINT and set(ACCURACIES) <= set(history.columns),
         chance=CHANCE_D_LOSS.get(history.objective, float("nan")),
-        dynamics=dynamics(history, WINDOW_UPDATES),
+        dynamics=dynamics(history, window),
+        lead=dynamics(history, history.rows_of(LEAD_UPDATES)),
         last_third=dynamics(history, third),
         outcomes=tuple(outcome(e, untrained) for e in evaluations if e.epoch > 0),
         weakest=weakest,
         strongest=strongest,
         pull=_pull(history),
-        peak=spectral_peak(history.steps[SETTLED_UPDATES:, COLUMN["g_loss"]]),
+        peak=spectral_peak(history.steps[history.rows_of(SETTLED_UPDATES) :, COLUMN["g_loss"]]),
+        updates_per_row=history.updates_per_row,
     )
 
 
-def dynamics(history: History, updates: int) -> Dynamics:
-    """The dynamic signals of the last so many updates."""
-    window = history.steps[-updates:]
-    before = history.steps[-2 * updates : -updates]
+def dynamics(history: History, rows: int) -> Dynamics:
+    """The dynamic signals of the last so many rows."""
+    window = history.steps[-rows:]
+    before = history.steps[-2 * rows : -rows]
     recorded = window[:, [COLUMN[name] for name in history.columns]]
     losses = window[:, [COLUMN[name] for name in LOSSES if name in history.columns]]
     return Dynamics(
-        updates=len(window),
-        first_epoch=(len(history.steps) - len(window)) // history.steps_per_epoch + 1,
+        updates=int(len(window) * history.updates_per_row),
+        rows=len(window),
+        first_epoch=min((len(history.steps) - len(window)) // history.steps_per_epoch + 1, max(history.epoch, 1)),
         last_epoch=history.epoch,
         d_acc_real=_mean(window[:, COLUMN["d_acc_real"]]),
         d_acc_fake=_mean(window[:, COLUMN["d_acc_fake"]]),
         d_auc=_mean(window[:, COLUMN["d_auc"]]),
         d_loss=_median(_d_losses(window)),
-        d_loss_before=_median(_d_losses(before)) if len(before) == updates else float("nan"),
+        d_loss_before=_median(_d_losses(before)) if len(before) == rows else float("nan"),
         d_loss_fake=_median(window[:, COLUMN["d_loss_fake"]]),
         g_loss=_median(window[:, COLUMN["g_loss"]]),
-        g_loss_before=_median(before[:, COLUMN["g_loss"]]) if len(before) == updates else float("nan"),
+        g_loss_before=_median(before[:, COLUMN["g_loss"]]) if len(before) == rows else float("nan"),
         largest_loss=float(np.abs(losses).max(initial=0)),
         finite=bool(np.isfinite(recorded).all()),
     )
@@ -278,8 +290,8 @@ def _pulls(history: History) -> tuple[Pull | None, Pull | None]:
 
 def _pull(history: History) -> float:
     norm = history.steps[:, COLUMN["g_grad_norm"]].astype(np.float64)
-    first = float(np.median(norm[:FIRST_UPDATES])) if len(norm) > FIRST_UPDATES else 0.0
-    return float(np.median(norm[-WINDOW_UPDATES:])) / first if first > 0 else float("nan")
+    first = float(np.median(norm[: history.rows_of(FIRST_UPDATES)])) if len(norm) > FIRST_UPDATES else 0.0
+    return float(np.median(norm[-history.rows_of(WINDOW_UPDATES) :])) / first if first > 0 else float("nan")
 
 
 def _ratio(pull: Pull) -> float:

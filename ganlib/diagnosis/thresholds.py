@@ -29,6 +29,11 @@ CERTAIN = Threshold(value=0.99, source=PUBLISHED)
 """Accuracy from which the discriminator is never wrong."""
 NEVER = Threshold(value=0.01, source="the complement of .99")
 """Accuracy up to which the discriminator is always wrong."""
+VANISHED_SHARE = Threshold(
+    value=0.07,
+    source="d_loss over that of guesses, as of .05 in a cross-entropy; hinge and least squares: healthy .48 and more; "
+    + SUITE,
+)
 WORSE_THAN_CHANCE = Threshold(
     value=1.5,
     source="d_loss over two windows, against that of a discriminator that says the same of every sample; "
@@ -80,6 +85,11 @@ COMPLETE_MISSING_MASS = Threshold(
 
 RANKED_UPDATES = 400
 """Updates before which a discriminator that is ahead of an untrained generator is no failure."""
+LEAD_UPDATES = 400
+"""Updates of a lead that is a failure whatever samples look like, where nobody has looked at them."""
+FAR_AHEAD = Threshold(
+    value=0.95, source="of all samples told, with a g_loss that is lost; no healthy run for so long; " + SUITE
+)
 SEPARATED = Threshold(value=0.999, source="every pair of the batch is in order, but for one in a thousand")
 HOPELESS_QUALITY = Threshold(value=0.05, source="hardly a sample looks real, or hardly a part of the data is reached")
 

@@ -11,6 +11,7 @@ from ganlib.foreign_logs.column_names import D_G_Z, D_LOSS, D_X
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+ENDLESS = 1e100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,12 @@ class Interval:
 
     @classmethod
     def printed(cls, values: Floats, half_width: Floats | float = 0.0) -> "Interval":
-        """Numbers that were rounded to within `half_width`: 0.0000 is anything from -5e-5 to 5e-5."""
-        return cls(low=values - half_width, high=values + half_width)
+        """Numbers that were rounded to within `half_width`: 0.0000 is anything from -5e-5 to 5e-5.
+
+        What is infinite, or as good as that, is no number to reckon with.
+        """
+        known = np.where(np.abs(values) < ENDLESS, values, np.nan)
+        return cls(low=known - half_width, high=known + half_width)
 
     def __len__(self) -> int:
         return len(self.low)

@@ -44,7 +44,7 @@ def test_a_tutorials_log_gets_verdict_evidence_remedies_and_what_cannot_be_said(
     shown = printed(capsys)
     assert "convergence failure, severe, first seen in epoch 1" in shown
     assert "convergence failure: discriminator wins (severe)" in shown
-    assert "d_loss .003 < .05" in shown
+    assert "d_loss .00325 < .05" in shown  # the most that prints as .006, over both parts
     assert "remedy usual Adam: Adam as DCGAN uses it" in shown
     assert "--set" not in shown
     assert "d_loss = 'Loss_D', g_loss = 'Loss_G', d_x = 'D(x)', d_g_z = 'D(G(z))'" in shown

@@ -46,6 +46,7 @@ NOISE = {
     "ndb_over_k": 0.95,
 }
 STEPS_PER_EPOCH = 30
+FAR_AHEAD = {"d_loss_real": 0.13, "d_loss_fake": 0.11, "g_loss": 12.0, "d_acc_real": 0.96, "d_acc_fake": 0.97}
 
 
 def evaluation(epoch: int, **values: float) -> EpochEvaluation:
@@ -230,6 +231,41 @@ GOLDEN = {
         "convergence failure",
         "convergence failure: discriminator inert",
     ),
+    "beyond the margin of a hinge": (
+        history(dynamics={"d_loss_real": 0.01, "d_loss_fake": 0.0, "g_loss": 2.0, **CERTAIN}, objective="hinge"),
+        "convergence failure",
+        "convergence failure: discriminator wins",
+    ),
+    "squares of different batches": (
+        history(dynamics={"d_loss_real": 0.01, "d_loss_fake": 0.01, "g_loss": 0.1, **CERTAIN}, objective="lsgan"),
+        "convergence failure",
+        "convergence failure: both losses vanish",
+    ),
+    "scores of different batches": (
+        history(dynamics={"d_loss_real": 0.01, "d_loss_fake": 0.0, "g_loss": -0.8, **CERTAIN}, objective="hinge"),
+        "convergence failure",
+        "convergence failure: both losses vanish",
+    ),
+    "certain squares": (
+        history(dynamics={"d_loss_real": 0.01, "d_loss_fake": 0.01, "g_loss": 0.5, **CERTAIN}, objective="lsgan"),
+        "convergence failure",
+        "convergence failure: discriminator wins",
+    ),
+    "at the margin": (
+        history(dynamics={"d_loss_real": 0.2, "d_loss_fake": 0.1, "g_loss": 2.0, **CERTAIN}, objective="hinge"),
+        "healthy",
+        None,
+    ),
+    "far ahead for long, and nobody looked": (
+        replace(history(20, dynamics=FAR_AHEAD), evaluations=()),
+        "convergence failure",
+        "convergence failure: no equilibrium",
+    ),
+    "far ahead for a while, and nobody looked": (
+        replace(history(10, dynamics=FAR_AHEAD), evaluations=()),
+        "undetermined",
+        None,
+    ),
     "a critic that is worse than guessing": (
         history(
             dynamics={"d_loss_real": 1.5, "d_loss_fake": 1.6, "g_loss": 0.3, "d_acc_real": 0.2, "d_acc_fake": 0.3},
@@ -389,12 +425,26 @@ def test_a_finding_keeps_the_epoch_it_was_first_seen_until_it_is_gone():
 
 
 @pytest.mark.parametrize(
-    ("objective", "name"), [("saturating-bce", "joined batches"), ("wgan", "everything called fake"), ("hinge", "wins")]
+    ("objective", "name"), [("saturating-bce", "joined batches"), ("wgan", "everything called fake"), ("wgan", "wins")]
 )
 def test_signatures_of_cross_entropies_mean_nothing_to_losses_of_other_scales(objective, name):
     [past] = [past for known, (past, *_) in GOLDEN.items() if name in known][:1]
     assert diagnose(past).findings[0].name.startswith("convergence failure")
     assert not [f for f in diagnose(replace(past, objective=objective)).findings if f.name.startswith("convergence")]
+
+
+def test_a_number_that_is_none_is_a_divergence_beyond_doubt_whatever_else_is_missing():
+    past = history(dynamics={"g_loss": float("nan")})
+    assert diagnose(past).findings[0].confidence == 1
+    assert diagnose(replace(past, columns=("d_loss_real", "g_loss"))).findings[0].confidence == 1
+    assert diagnose(history(dynamics={"g_loss": 1e6})).findings[0].confidence < 1
+
+
+@pytest.mark.parametrize(("every", "rows", "full"), [(10, 12, True), (50, 12, True), (50, 4, False), (1, 12, False)])
+def test_updates_are_counted_and_not_rows(every, rows, full):
+    past = GOLDEN["discriminator wins"][0]
+    rare = replace(past, steps=past.steps[:rows], steps_per_epoch=rows, updates_per_row=every, evaluations=())
+    assert bool(diagnose(rare).findings) is full
 
 
 def test_loss_levels_mean_nothing_to_other_objectives():

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from ganlib.diagnosis.prescribe import PRESCRIPTIONS
 from ganlib.findings import FINDING_NAMES
 from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
-from ganlib.foreign_logs.history import NEEDS, OBJECTIVES, diagnose_history, read_history
+from ganlib.foreign_logs.history import NEEDS, OBJECTIVES, diagnose_history, diagnose_reading, read_history
+from ganlib.foreign_logs.table import table_of
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, Null
 from ganlib.spec.objective import Objective
 
@@ -112,10 +113,11 @@ def test_probabilities_near_1_and_0_bound_accuracies_well_enough_to_see_who_wins
     assert names_found(held({**tutorial, "D(x)": 0.9, "errD": 0.2}), d_loss="sum") == []
 
 
-def test_small_losses_alone_bound_accuracies_but_only_under_a_cross_entropy() -> None:
+def test_small_losses_alone_bound_accuracies_but_only_where_a_loss_has_levels() -> None:
     history = constant(loss_D=0.003, loss_G=8.0)
-    assert names_found(history) == ["convergence failure: discriminator wins"]
-    for objective in ("hinge", "wgan", "lsgan", "other"):
+    for objective in (None, "bce", "hinge"):
+        assert names_found(history, objective=objective) == ["convergence failure: discriminator wins"]
+    for objective in ("wgan", "lsgan", "relativistic", "relativistic-hinge", "other"):
         assert names_found(history, objective=objective) == []
 
 
@@ -148,7 +150,8 @@ def test_a_loss_of_both_parts_is_their_mean_or_their_sum_as_one_says() -> None:
     assert mean.history.steps[0, parts] == pytest.approx([1.2, 1.2])
     assert total.history.steps[0, parts] == pytest.approx([0.6, 0.6])
     assert mean.missing[:2] == ("d_loss_real", "d_loss_fake")
-    assert any("say so: --d-loss sum" in note for note in mean.notes)
+    assert not any("say so" in note for note in mean.notes)
+    assert any("say so: --d-loss sum" in note for note in read_history(constant(errD=1.2, errG=1.0)).notes)
 
 
 def test_one_part_follows_from_the_mean_and_the_other() -> None:
@@ -178,9 +181,16 @@ def test_what_one_discriminator_gives_never_contradicts_itself(seed: int, sample
     assert not any("contradict" in note for note in read_history(history, d_loss="sum").notes)
 
 
-def test_percents_and_scores_are_not_taken_for_shares() -> None:
-    with pytest.raises(InvalidHistory, match=r"row 1, column 'd_acc': 63 is no share.*divide percents by 100"):
-        read_history(constant(d_acc=63.0, g_loss=1.0))
+def test_percents_are_read_as_shares_and_what_is_neither_is_no_evidence() -> None:
+    percents = read_history(constant(d_acc_real=63.0, d_acc_fake=100.0, g_loss=1.0))
+    assert percents.history.steps[0, 3:5] == pytest.approx([0.63, 1.0])
+    assert any("d_acc_real goes up to 63: it was read as percents" in note for note in percents.notes)
+    scores = diagnose_history(constant(d_acc_real=2889.0, d_acc_fake=-3.0, d_loss=-40.0, g_loss=9.0))
+    assert scores.diagnosis.findings == ()
+    assert any("d_acc_real goes from 2889" in n and n.endswith("not used") for n in scores.reading.notes)
+
+
+def test_outputs_that_are_no_probabilities_bound_nothing() -> None:
     reading = read_history(held({"D(x)": -3.2, "g_loss": 1.0}))
     assert "d_acc_real" not in reading.bounded
     assert any("no probability" in note for note in reading.notes)
@@ -198,7 +208,7 @@ def test_missing_signals_lower_confidence_and_are_named_with_what_they_hide() ->
 def test_every_finding_says_what_it_needs_and_every_objective_is_known() -> None:
     assert tuple(NEEDS) == FINDING_NAMES
     named = {member.model_fields["name"].default for member in Objective.__args__[0].__args__}  # pyright: ignore
-    assert set(OBJECTIVES) == named | {"other"}
+    assert set(OBJECTIVES) == named | {"relativistic-hinge", "other"}
 
 
 @pytest.mark.parametrize(
@@ -299,11 +309,15 @@ def test_few_epochs_that_rows_nearly_part_are_the_trainers_own(steps: int, rows:
     assert rows_per_epoch(history, steps_per_epoch=steps) == (rows, True)
 
 
-def test_one_row_an_epoch_cannot_be_looked_100_steps_back() -> None:
+def test_one_row_an_epoch_is_weaker_evidence_and_not_none() -> None:
+    by_step = diagnose_history(held(WINS, 400)).diagnosis.findings[0]
     found = diagnose_history(held(WINS, 40) | {"epoch": np.arange(1, 41)})
     assert found.reading.history.steps_per_epoch == 1
-    assert (found.diagnosis.verdict, found.diagnosis.epoch) == ("undetermined", 40)
-    assert any("one row an epoch, 40 in all" in note and "Log every step" in note for note in found.reading.notes)
+    assert (found.diagnosis.verdict, found.diagnosis.epoch) == ("convergence failure", 40)
+    assert any("one row an epoch, 40 in all" in note for note in found.reading.notes)
+    means = replace(table_of(held(WINS, 40) | {"epoch": np.arange(1, 41)}), row_span="epoch")
+    assert diagnose_reading(read_history(means)).diagnosis.findings[0].confidence < by_step.confidence
+    assert diagnose_history(held(WINS, 4) | {"epoch": np.arange(1, 5)}).diagnosis.verdict == "undetermined"
 
 
 def test_steps_that_begin_anew_are_epochs() -> None:

@@ -1,0 +1,131 @@
+"""What is concluded from a log without a word on its objective: never more than every possible one comes to."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganlib.foreign_logs.history import HistoryDiagnosis, diagnose_reading, read_history
+from ganlib.foreign_logs.table import Column, Table, table_of
+
+ROWS = 400
+
+
+def log(decimals: int | None = None, *, every: int = 1, **columns: Any) -> Table:
+    """A table of columns around a level, or of values, as a text file with so many digits has them."""
+    rng = np.random.default_rng(0)
+    values = {
+        name: np.asarray(level, float) if np.ndim(level) else level * rng.uniform(0.9, 1.1, ROWS)
+        for name, level in columns.items()
+    }
+    rows = len(next(iter(values.values())))
+    table = table_of(values | {"step": every * np.arange(rows)})
+    if decimals is None:
+        return table
+    return replace(table, columns={s: _rounded(s, c, decimals) for s, c in table.columns.items()})
+
+
+def _rounded(signal: str, column: Column, decimals: int) -> Column:
+    if signal == "step":
+        return column
+    return replace(column, values=np.round(column.values, decimals), decimals=decimals, significant=9)
+
+
+def judged(table: Table, **options: Any) -> HistoryDiagnosis:
+    return diagnose_reading(read_history(table, **options))
+
+
+def names(found: HistoryDiagnosis) -> list[str]:
+    return [finding.name.removeprefix("convergence failure: ") for finding in found.diagnosis.findings]
+
+
+def pairs_of_a_hinge() -> dict[str, Any]:
+    """d_loss of 0 but for one row in fourteen, g_loss anywhere from 1 to 40, as people print it."""
+    rng = np.random.default_rng(1)
+    d_loss = np.where(rng.random(2000) < 0.07, rng.uniform(0.01, 0.15, 2000), 0.0)
+    return {"d_loss": d_loss, "g_loss": np.abs(rng.normal(16, 8, 2000))}
+
+
+def test_a_relativistic_hinge_that_trains_properly_is_no_severe_finding() -> None:
+    found = judged(log(6, every=9, **pairs_of_a_hinge()))
+    assert found.diagnosis.findings == ()
+    assert found.diagnosis.recovered == ()
+    [conditional] = found.conditional
+    assert conditional.words == (
+        "convergence failure: discriminator wins, if it is hinge; not if it is relativistic-hinge"
+    )
+    assert found.would_decide == "say which it is: --objective hinge or --objective relativistic-hinge"
+    assert found.to_json()["conditional"][0]["denied_under"] == ["relativistic-hinge"]
+
+
+def test_who_says_the_objective_gets_what_it_comes_to() -> None:
+    assert names(judged(log(6, every=9, **pairs_of_a_hinge()), objective="hinge")) == ["discriminator wins"]
+    assert names(judged(log(6, every=9, **pairs_of_a_hinge()), objective="relativistic-hinge")) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "decimals", "every", "expected"),
+    [
+        ({"Loss_D": 0.00002, "Loss_G": 12.2, "D(x)": np.ones(ROWS), "D(G(z))": 0.00001}, 4, 1, "discriminator wins"),
+        ({"d_loss": 0.002, "g_loss": 9.2}, 6, 50, "discriminator wins"),
+        ({"d_loss": 0.005, "g_loss": 5.6, "d_acc": np.full(ROWS, 100.0)}, 6, 1, "discriminator wins"),
+        ({"errD_real": 0.001, "errD_fake": 0.001, "G_loss": 8.0}, 3, 100, "discriminator wins"),
+        ({"d_loss": 0.27, "g_loss": 14.0, "d_acc_real": 0.89, "d_acc_fake": 0.89}, None, 60, None),
+        ({"d_loss": 0.0004, "g_loss": 0.004}, 4, 1, "both losses vanish"),
+        ({"d_loss": 4.0, "g_loss": 0.001}, 4, 1, "discriminator inert"),
+        ({"d_loss": 4.0, "g_loss": 0.001, "d_acc_real": 0.65, "d_acc_fake": 0.0}, 4, 1, "discriminator inert"),
+        ({"d_loss": 2.0, "g_loss": 0.7}, 3, 1, None),  # a sum of 2 is half as much again as guesses cost, a mean thrice
+        ({"d_loss": 0.65, "g_loss": 0.9}, 4, 1, None),
+        ({"errD_real": 0.25, "errD_fake": 0.25, "G_loss": 0.25}, 3, 100, None),
+        ({"d_loss": -2600.0, "g_loss": 1380.0}, 4, 1, None),
+        ({"d_loss": -26000.0, "g_loss": 13800.0}, 4, 1, None),
+        ({"d_loss": 1.3863, "g_loss": 0.6931, "d_acc_real": np.ones(400), "d_acc_fake": np.zeros(400)}, 4, 1, None),
+        ({"d_loss": -0.9, "g_loss": 0.4, "d_acc_real": np.full(400, 2889.0)}, 4, 1, None),
+    ],
+)
+def test_what_people_print_gets_the_finding_that_is_true(
+    columns: dict[str, Any], decimals: int | None, every: int, expected: str | None
+) -> None:
+    if columns.get("d_loss") == 1.3863:  # levels without noise
+        columns = {name: np.full(ROWS, level) if np.ndim(level) == 0 else level for name, level in columns.items()}
+    found = judged(log(decimals, every=every, **columns))
+    assert names(found)[:1] == ([] if expected is None else [expected])
+    assert found.diagnosis.reason
+
+
+def test_a_loss_that_may_be_a_mean_or_a_sum_is_judged_as_either_and_the_condition_is_told() -> None:
+    found = judged(log(3, d_loss=2.0, g_loss=0.7))
+    assert [c.words for c in found.conditional] == [
+        "convergence failure: discriminator inert, if it is bce with a d_loss that is a mean; not if it is bce with a "
+        "d_loss that is a sum"
+    ]
+    assert names(judged(log(3, d_loss=2.0, g_loss=0.7), d_loss="mean")) == ["discriminator inert"]
+
+
+def test_means_of_epochs_are_less_sure_and_rows_that_are_none_leave_no_doubt() -> None:
+    history = log(3, d_loss=0.005, g_loss=7.2)
+    by_step, by_epoch = judged(history), judged(replace(history, row_span="epoch"))
+    assert by_epoch.diagnosis.findings[0].confidence < by_step.diagnosis.findings[0].confidence
+    broken = judged(log(3, every=100, d_loss=[-1.7, -1.6, -3.0, np.nan], g_loss=[7.0, 12.5, 9.6, np.nan]))
+    assert broken.diagnosis.verdict == "divergence"
+    assert broken.diagnosis.findings[0].confidence == 1.0
+
+
+def test_what_is_ruled_out_and_what_would_decide_are_said_of_a_log_without_findings() -> None:
+    found = judged(log(4, d_loss_real=0.5, d_loss_fake=0.4, g_loss=1.3, d_acc_real=0.8, d_acc_fake=0.85))
+    assert set(found.excluded) == {
+        "divergence",
+        "convergence failure: both losses vanish",
+        "convergence failure: discriminator wins",
+        "convergence failure: discriminator inert",
+    }
+    assert found.would_decide.startswith("fakes beside reals")
+    assert found.to_json()["implied"]["excluded"] == found.excluded
+
+
+def test_a_format_s_hint_decides_between_what_the_numbers_leave() -> None:
+    zeros: dict[str, Any] = {"d_loss": np.zeros(ROWS), "g_loss": np.linspace(14, 30, ROWS)}
+    assert judged(log(4, **zeros)).diagnosis.findings == ()
+    hinted = replace(log(4, **zeros), objectives=("bce",))
+    assert names(judged(hinted)) == ["discriminator wins"]
