@@ -6,9 +6,13 @@ from fastapi import APIRouter, BackgroundTasks, Path, Response
 
 from api.deps import CallerDep, IdempotencyKey, JsonBody, Reader, RequestId, ServicesDep, StorageRoom, Writer
 from api.errors import documented
-from api.requests import BatchRequest
 from api.runs.resolve import resolve_all
-from api.schemas import BatchView
+from api.runs.views import run_view
+from api.views import utc
+from ganlib.spec.request import BatchRequest
+from ganlib.wire.batches import BatchView
+from ganlib.wire.paths import batch_path
+from store.core.models import Batch
 from store.runs import batches, lifecycle
 from store.scheduling.quotas import require_priorities, require_room
 
@@ -44,8 +48,8 @@ def create_batch(
         require_priorities(caller, services.accounts.sharing, priorities)
         require_room(session, caller.owner, services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
-    response.headers["Location"] = f"/v1/batches/{batch.id}"
-    return BatchView.of(batch)
+    response.headers["Location"] = batch_path(batch.id)
+    return _view(batch)
 
 
 @router.get("/{batch_id}", responses=documented(404))
@@ -53,4 +57,13 @@ def get_batch(
     batch_id: Annotated[str, Path(description="Id of the batch, 16 hex digits.")], session: Reader
 ) -> BatchView:
     """Look at a batch, with its runs as they are now."""
-    return BatchView.of(batches.get_batch(session, batch_id))
+    return _view(batches.get_batch(session, batch_id))
+
+
+def _view(batch: Batch) -> BatchView:
+    return BatchView(
+        id=batch.id,
+        name=batch.name,
+        created_at=utc(batch.created_at),
+        runs=tuple(run_view(run) for run in batch.runs),
+    )

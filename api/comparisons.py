@@ -24,13 +24,15 @@ from api.http.etag import REVALIDATE, image_response
 from api.http.multipart import Form, receive_form
 from api.requests import ComparisonQuery
 from api.runs.figures import MEDIA_TYPES, RESPONSES
-from api.runs.record_schemas import EvaluationView
 from api.sandbox.reader import read_apart
-from api.upload_schemas import ComparisonDetail, ComparisonPage, ComparisonView, comparison_path
+from api.views import fields_of
 from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
+from ganlib.wire.comparisons import ComparisonDetail, ComparisonPage, ComparisonView
+from ganlib.wire.paths import comparison_path
 from store import comparisons
 from store.core.db import reading, transaction
 from store.core.models import Run
@@ -88,7 +90,7 @@ async def create_evaluation(
         run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key, request_id)
     background.add_task(services.bell, services.settings)  # runs after the response
     response.headers["Location"] = comparison_path(run.id)
-    return ComparisonView.of(run)
+    return _view(run)
 
 
 def _create(form: Form, services: Services, owner: Owner, key: str | None, request_id: str) -> Run:
@@ -143,23 +145,21 @@ def _described(samples: ReadSamples, file: BinaryIO) -> StoredSamples:
 def list_evaluations_of_uploads(session: Reader, query: Annotated[ComparisonQuery, Query()]) -> ComparisonPage:
     """List the evaluations of uploaded samples, newest first."""
     page = comparisons.list_comparisons(session, status=query.status, limit=query.limit, cursor=query.cursor)
-    return ComparisonPage(items=[ComparisonView.of(run) for run in page.items], next_cursor=page.next_cursor)
+    return ComparisonPage(items=tuple(_view(run) for run in page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/{evaluation_id}", responses=documented(404))
 def get_evaluation(evaluation_id: EvaluationId, session: Reader) -> ComparisonDetail:
     """Look at an evaluation of uploaded samples, with what it found."""
     run = comparisons.get(session, evaluation_id)
-    found = comparisons.result(session, run.id)
-    view = None if found is None else EvaluationView.model_validate(found.to_json())
-    return ComparisonDetail.of(run, evaluation=view)
+    return ComparisonDetail(**_shown(run), evaluation=comparisons.result(session, run.id))
 
 
 @router.post("/{evaluation_id}/cancel", status_code=202, responses=documented(403, 404))
 def cancel_evaluation(evaluation_id: EvaluationId, session: Writer, caller: CallerDep) -> ComparisonView:
     """Ask for the end of an evaluation. A queued one ends at once; one that is over stays as it is."""
     require_may_change(caller, comparisons.get(session, evaluation_id))
-    return ComparisonView.of(comparisons.cancel(session, evaluation_id))
+    return _view(comparisons.cancel(session, evaluation_id))
 
 
 @router.get("/{evaluation_id}/figures/ndb.{format}", response_class=Response, responses=RESPONSES)
@@ -184,3 +184,21 @@ def get_ndb_figure_of_evaluation(
         tag=f"ndb-{FIGURES_VERSION}-{run.id}",
         cache_control=REVALIDATE,
     )
+
+
+def _view(run: Run) -> ComparisonView:
+    return ComparisonView(**_shown(run))
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    """What is shown of a stored comparison, found or not."""
+    spec = ComparisonSpec.model_validate(run.spec)
+    path = comparison_path(run.id)
+    return {
+        **fields_of(ComparisonView, run),
+        "n_real": spec.n_real,
+        "n_fake": spec.n_fake,
+        "shape": spec.shape,
+        "options": ComparisonOptions.of(spec),
+        "links": {"self": path, "ndb_figure": f"{path}/figures/ndb.png"},
+    }

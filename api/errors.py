@@ -7,17 +7,17 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from ganlib.spec.preset import UnknownPreset
 from ganlib.spec.request import InvalidRequest
+from ganlib.wire.problems import MAX_FIELD_PROBLEMS, FieldProblem, Problem
 from store.core.errors import (
     ArtifactNotFound,
     BatchNotFound,
@@ -45,48 +45,9 @@ from store.core.errors import (
 )
 
 PROBLEM_JSON = "application/problem+json"
-MAX_FIELD_PROBLEMS = 100  # a batch of 1,000 specs with the same mistake needs no more to be understood
-MAX_TEXT = 1000
 RETRY_AFTER_S = 5
 
 logger = logging.getLogger(__name__)
-
-
-def _readable(text: str) -> str:
-    """Text that echoes a request, short and without the half characters that no JSON document may hold."""
-    whole = text.encode("utf-8", "replace").decode()
-    return whole if len(whole) <= MAX_TEXT else whole[: MAX_TEXT - 1] + "…"
-
-
-Readable = Annotated[str, BeforeValidator(_readable)]
-
-
-class FieldProblem(BaseModel):
-    """One field that is wrong."""
-
-    field: Readable
-    """Its path, e.g. `training.epochs`, or in a batch `runs[3].training.epochs`."""
-    message: Readable
-    """What is wrong with it, and what is allowed."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class Problem(BaseModel):
-    """A problem document (RFC 9457)."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    type: str = "about:blank"
-    """Names the kind of problem; `about:blank` where the status says all."""
-    title: str
-    status: int
-    detail: Readable | None = None
-    """What went wrong this time."""
-    instance: str | None = None
-    """Path of the request."""
-    errors: list[FieldProblem] | None = Field(default=None, max_length=MAX_FIELD_PROBLEMS)
-    """With status 422: the fields that are wrong."""
 
 
 class RequestError(Exception):

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from api.deps import Services, ServicesDep
-from api.schemas import DatabaseState, HealthView, LivenessView, ReadinessView
+from ganlib.wire.health import DatabaseState, HealthView, LivenessView, ReadinessView
 from store.core import db
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
 from store.core.settings import Settings

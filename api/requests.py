@@ -1,4 +1,4 @@
-"""What the API takes, besides the run requests of `ganlib.spec.request`."""
+"""What the API takes in queries and forms; bodies are in `ganlib.spec.request` and `ganlib.wire`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -7,31 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
-from ganlib.spec.request import InvalidRequest, Name, RunRequest, problems_of
-from store.core.models import Status
+from ganlib.spec.part import Name
+from ganlib.spec.request import InvalidRequest, problems_of
+from ganlib.wire.runs import MAX_EPOCH, Status
 from store.runs.lifecycle import MAX_PAGE
 
-MAX_BATCH = 1000
-MAX_EPOCH = 100_000  # as many as a spec may ask for
 MAX_STEP = MAX_EPOCH * 1_000_000
 MAX_POINTS = 5000
-
-
-class BatchRequest(BaseModel):
-    """Many runs to make: all of them, or none where one is not valid."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Name | None = Field(default=None, description="A name for people.")
-    runs: list[RunRequest] = Field(min_length=1, max_length=MAX_BATCH)
-
-
-class Extension(BaseModel):
-    """How far a run that is over is to go on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(ge=1, le=MAX_EPOCH, description="More than it has made.")
 
 
 class Parameters(BaseModel):

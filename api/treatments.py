@@ -20,12 +20,14 @@ from api.deps import (
     require_storage_of,
 )
 from api.errors import documented
-from api.treatment_schemas import FamilyView, MemberView, TreatmentList, TreatmentView, treatment_path
-from ganlib.spec.request import TreatmentRequest
+from api.runs.views import run_view
+from api.views import fields_of
+from ganlib.wire.paths import run_path, treatment_path
+from ganlib.wire.treatments import FamilyView, MemberView, TreatmentList, TreatmentRequest, TreatmentView
 from store import treatments
 from store.core.models import Treatment
 from store.runs import lifecycle
-from store.runs.lineage import family
+from store.runs.lineage import Member, family
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_room
 
@@ -73,13 +75,13 @@ def create_treatment(
 @router.get("/runs/{run_id}/treatments", responses=documented(404))
 def list_treatments(run: FoundRun, session: Reader) -> TreatmentList:
     """List the treatments of a run, in their order."""
-    return TreatmentList(items=[_view(session, found) for found in treatments.of_run(session, run.id)])
+    return TreatmentList(items=tuple(_view(session, found) for found in treatments.of_run(session, run.id)))
 
 
 @router.get("/runs/{run_id}/family", responses=documented(404))
 def get_family(run_id: RunId, session: Reader) -> FamilyView:
     """Look at the run that people made and all that remedies made of it, whichever of them is named."""
-    return FamilyView(items=[MemberView.of(member) for member in family(session, run_id)])
+    return FamilyView(items=tuple(_member(member) for member in family(session, run_id)))
 
 
 @router.get("/treatments/{treatment_id}", responses=documented(404))
@@ -96,4 +98,13 @@ def cancel_treatment(treatment_id: TreatmentId, session: Writer, caller: CallerD
 
 
 def _view(session: Session, treatment: Treatment) -> TreatmentView:
-    return TreatmentView.of(treatment, treatments.tries(session, treatment.id))
+    run = run_path(treatment.run_id)
+    return TreatmentView(
+        **fields_of(TreatmentView, treatment),
+        tries=tuple(run_view(made) for made in treatments.tries(session, treatment.id)),
+        links={"self": treatment_path(treatment.id), "run": run, "family": f"{run}/family"},
+    )
+
+
+def _member(member: Member) -> MemberView:
+    return MemberView(**fields_of(MemberView, member.run), depth=member.depth)

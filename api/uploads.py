@@ -14,14 +14,16 @@ from api.http.concurrency import READING_TURNS
 from api.http.multipart import Form, receive_form
 from api.requests import UploadOptions
 from api.sandbox.reader import read_apart
-from api.upload_schemas import UploadList, UploadView, upload_path
+from api.views import fields_of
 from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples
 from ganlib.data.samples import blocks
 from ganlib.spec.data import LARGEST_SIDE, MAX_CLASSES, SMALLEST_SIDE
 from ganlib.spec.request import InvalidRequest
+from ganlib.wire.paths import upload_path
+from ganlib.wire.uploads import UploadKind, UploadList, UploadView
 from store import uploads
 from store.core.db import transaction
-from store.core.models import Upload, UploadKind
+from store.core.models import Upload
 from store.files.artifacts import StoredArtifact
 from store.scheduling.owners import Owner
 from store.uploads import UploadedSet
@@ -75,7 +77,7 @@ async def create_upload(request: Request, services: ServicesDep, response: Respo
     async with form_of as form, READING_TURNS.limiter():
         upload = await run_in_threadpool(_create, form, services, caller.owner)
     response.headers["Location"] = upload_path(upload.id)
-    return UploadView.of(upload)
+    return _view(upload)
 
 
 def _create(form: Form, services: Services, owner: Owner) -> Upload:
@@ -162,16 +164,20 @@ def _parts(uploaded: UploadedSet) -> list[StoredArtifact]:
 @router.get("")
 def list_uploads(session: Reader) -> UploadList:
     """List the uploaded sets, newest first."""
-    return UploadList(items=[UploadView.of(upload) for upload in uploads.list_uploads(session)])
+    return UploadList(items=tuple(_view(upload) for upload in uploads.list_uploads(session)))
 
 
 @router.get("/{upload_id}", responses=documented(404))
 def get_upload(upload_id: UploadId, session: Reader) -> UploadView:
     """Look at an uploaded set."""
-    return UploadView.of(uploads.get(session, upload_id))
+    return _view(uploads.get(session, upload_id))
 
 
 @router.delete("/{upload_id}", status_code=204, responses=documented(404, 409))
 def delete_upload(upload_id: UploadId, session: Writer, services: ServicesDep) -> None:
     """Delete an uploaded set with its files. One that a queued or running run trains on stays."""
     uploads.delete(session, upload_id, services.uploaded)
+
+
+def _view(upload: Upload) -> UploadView:
+    return UploadView(**fields_of(UploadView, upload), links={"self": upload_path(upload.id)})

@@ -1,25 +1,19 @@
-"""What all answers share."""
+"""From rows of the store to answers."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from ganlib.wire.view import View
 from store.core.models import Annotation, Attempt, Run, Treatment, Upload
 
 
-class View(BaseModel):
-    """Base of all answers."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True, use_attribute_docstrings=True)
-
-
-def utc(seconds: float | None) -> datetime | None:
+def utc(seconds: float) -> datetime:
     """Seconds since 1970 as a time."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def fields_of(view: type[View], row: Run | Attempt | Upload | Annotation | Treatment) -> dict[str, Any]:
     """The row's columns that the view shows, seconds since 1970 as times."""
-    shown = [name for name in view.model_fields if name in row.__table__.columns]
-    return {name: utc(getattr(row, name)) if name.endswith("_at") else getattr(row, name) for name in shown}
+    shown = {name: getattr(row, name) for name in view.model_fields if name in row.__table__.columns}
+    times = {name: utc(value) for name, value in shown.items() if name.endswith("_at") and value is not None}
+    return {**shown, **times}

@@ -1,13 +1,13 @@
 """Workers, and drains: a drained worker finishes what it has and claims nothing more."""
 
-from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Path
 
 from api.deps import CallerDep, Reader, ServicesDep, Writer
 from api.errors import NotAdministrator, documented
-from api.views import View, utc
+from api.views import utc
+from ganlib.wire.workers import DrainView, WorkerList, WorkerView
 from store.scheduling import workers
 from store.scheduling.accounts import Caller
 from store.scheduling.workers import EVERY_WORKER, Worker
@@ -17,54 +17,10 @@ WorkerName = Annotated[str, Path(description="Name of the worker.")]
 router = APIRouter(tags=["workers"])
 
 
-class WorkerView(View):
-    """A worker as it was last heard of."""
-
-    name: str
-    started_at: datetime | None
-    seen_at: datetime | None
-    is_alive: bool
-    """Whether it was heard of within 30 s."""
-    is_drained: bool
-    """Whether it claims nothing more."""
-    run_id: str | None
-    """What it trains."""
-    labels: list[str]
-    """That a run may ask for in `resources.labels`; sorted."""
-    obstacle: str | None
-    """Why it does not claim the run whose turn it is, e.g. a GPU that is in use; null where it would."""
-
-    @classmethod
-    def of(cls, worker: Worker) -> Self:
-        """The view of a worker."""
-        return cls(
-            name=worker.name,
-            started_at=utc(worker.started_at),
-            seen_at=utc(worker.seen_at),
-            is_alive=worker.is_alive,
-            is_drained=worker.is_drained,
-            run_id=worker.run_id,
-            labels=list(worker.labels),
-            obstacle=worker.obstacle,
-        )
-
-
-class WorkerList(View):
-    """Every worker that was heard of within a day, by name."""
-
-    items: list[WorkerView]
-
-
-class DrainView(View):
-    """Whether the whole service is drained."""
-
-    drained: bool
-
-
 @router.get("/workers")
 def list_workers(session: Reader) -> WorkerList:
     """List the workers."""
-    return WorkerList(items=[WorkerView.of(worker) for worker in workers.list_workers(session)])
+    return WorkerList(items=tuple(_view(worker) for worker in workers.list_workers(session)))
 
 
 @router.post("/workers/{name}/drain", status_code=202, responses=documented(403, 404))
@@ -108,3 +64,16 @@ def end_drain_of_service(
 def _require_administrator(caller: Caller) -> None:
     if not caller.administrator:
         raise NotAdministrator("drain workers")
+
+
+def _view(worker: Worker) -> WorkerView:
+    return WorkerView(
+        name=worker.name,
+        started_at=utc(worker.started_at),
+        seen_at=utc(worker.seen_at),
+        is_alive=worker.is_alive,
+        is_drained=worker.is_drained,
+        run_id=worker.run_id,
+        labels=tuple(worker.labels),
+        obstacle=worker.obstacle,
+    )

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import httpx
@@ -10,14 +10,11 @@ from pydantic import ValidationError
 
 from ganclinic.errors import UnexpectedAnswer
 from ganclinic.transport import Query, Transport, document_of
-from ganclinic.views import View
+from ganlib.wire.reading import read
 
 PAGE_SIZE = 100
 
-SomeView = TypeVar("SomeView", bound=View)
-Read = TypeVar("Read")
-Reader = Callable[[dict[str, Any]], Read]
-"""Makes a value of a JSON object."""
+Answer = TypeVar("Answer")
 
 
 def new_key() -> str:
@@ -31,15 +28,15 @@ class Answers:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def view(self, kind: type[SomeView], path: str, query: Query | None = None) -> SomeView:
+    def view(self, kind: type[Answer], path: str, query: Query | None = None) -> Answer:
         """What a GET answers."""
         return self.parsed(kind, self.document(path, query))
 
-    def views(self, kind: type[SomeView], path: str) -> list[SomeView]:
+    def views(self, kind: type[Answer], path: str, query: Query | None = None) -> list[Answer]:
         """The items that a GET answers."""
-        return [self.parsed(kind, item) for item in self.items(path)]
+        return [self.parsed(kind, item) for item in self.items(path, query)]
 
-    def pages(self, kind: type[SomeView], path: str, query: Query) -> Iterator[SomeView]:
+    def pages(self, kind: type[Answer], path: str, query: Query) -> Iterator[Answer]:
         """The items of all pages; each page is fetched as it is reached."""
         cursor: str | None = None
         while True:
@@ -50,21 +47,13 @@ class Answers:
             if not cursor:
                 return
 
-    def post(self, kind: type[SomeView], path: str) -> SomeView:
+    def post(self, kind: type[Answer], path: str) -> Answer:
         """What a POST answers that may be repeated, as repeating it changes nothing."""
         return self.of(kind, self._transport.post(path))
 
-    def create(self, kind: type[SomeView], path: str, body: Any, key: str | None = None) -> SomeView:
+    def create(self, kind: type[Answer], path: str, body: Any, key: str | None = None) -> Answer:
         """What a POST answers that makes something: once with the same key, which is by default a new one."""
         return self.of(kind, self._transport.post(path, body=body, key=key or new_key()))
-
-    def value(self, read: Reader[Read], path: str, query: Query | None = None) -> Read:
-        """What a GET answers, as `read` makes it."""
-        return self.read(read, self.document(path, query))
-
-    def values(self, read: Reader[Read], path: str, query: Query | None = None) -> list[Read]:
-        """The items that a GET answers, as `read` makes them."""
-        return [self.read(read, item) for item in self.items(path, query)]
 
     def items(self, path: str, query: Query | None = None) -> list[dict[str, Any]]:
         """The items that a GET answers, as they came."""
@@ -82,22 +71,15 @@ class Answers:
         except (TypeError, ValueError):
             raise UnexpectedAnswer(self._transport.url, "something that is no JSON lines") from None
 
-    def of(self, kind: type[SomeView], answer: httpx.Response) -> SomeView:
+    def of(self, kind: type[Answer], answer: httpx.Response) -> Answer:
         """An answer that has come."""
         return self.parsed(kind, document_of(answer))
 
-    def parsed(self, kind: type[SomeView], document: Any) -> SomeView:
+    def parsed(self, kind: type[Answer], document: Any) -> Answer:
         """A document that has come."""
         try:
-            return kind.model_validate(document)
+            return read(kind, document)
         except ValidationError as error:
-            lacks = f"a {kind.__name__} that lacks {error.errors()[0]['loc']}"
-            raise UnexpectedAnswer(self._transport.url, lacks) from None
-
-    def read(self, read: Reader[Read], document: dict[str, Any]) -> Read:
-        """A document that has come, as `read` makes it."""
-        try:
-            return read(document)
-        except (KeyError, TypeError, ValueError) as error:
-            which = f"a document of another version ({type(error).__name__})"
-            raise UnexpectedAnswer(self._transport.url, which) from None
+            found = error.errors(include_url=False)[0]
+            what = f"a {kind.__name__} that is none ({'.'.join(map(str, found['loc']))}: {found['msg']})"
+            raise UnexpectedAnswer(self._transport.url, what) from None

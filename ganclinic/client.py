@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
 import httpx
 
@@ -20,7 +19,7 @@ from ganclinic.config import ConfigSources, find_service
 from ganclinic.errors import GanClinicError, UnexpectedAnswer
 from ganclinic.log_following import LogFollower
 from ganclinic.polling import Polling, WhenWaiting
-from ganclinic.transport import Query, Transport, document_of
+from ganclinic.transport import Query, Transport
 from ganclinic.views import (
     BatchView,
     ComparisonView,
@@ -35,16 +34,27 @@ from ganclinic.views import (
     WaitingView,
     WorkerView,
 )
-from ganlib.diagnosis.annotation import Labelled
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.findings import FindingName
 from ganlib.records import EpochEvaluation
 from ganlib.spec.request import RunRequest
+from ganlib.wire.annotations import Labelled
+from ganlib.wire.paths import (
+    BATCHES,
+    COMPARISONS,
+    LABELS,
+    RUNS,
+    UPLOADS,
+    WORKERS,
+    batch_path,
+    comparison_path,
+    drain_path,
+    run_path,
+    treatment_path,
+    upload_path,
+)
 
 REPLAY_TIMEOUT_S = 600.0  # the service answers when it has gone through every epoch
-COMPARISONS = "/v1/evaluations"
-UPLOADS = "/v1/uploads"
-LABELS = "/v1/labels"
 
 Figure = Literal["losses", "ndb"]
 
@@ -104,7 +114,7 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = request.model_dump(mode="json", exclude_unset=True)
-        return self._answers.create(RunView, "/v1/runs", body, idempotency_key)
+        return self._answers.create(RunView, RUNS, body, idempotency_key)
 
     def create_batch(
         self, requests: Sequence[RunRequest], *, name: str | None = None, idempotency_key: str | None = None
@@ -116,7 +126,7 @@ class Client:
         """
         runs = [request.model_dump(mode="json", exclude_unset=True) for request in requests]
         body = {"runs": runs} if name is None else {"name": name, "runs": runs}
-        return self._answers.create(BatchView, "/v1/batches", body, idempotency_key)
+        return self._answers.create(BatchView, BATCHES, body, idempotency_key)
 
     def compare(self, real: str | Path, fake: str | Path, /, **options: Any) -> ComparisonView:
         """Uploads two sets of samples and queues their comparison, e.g. with `space="efficientnet-lite0"`.
@@ -164,15 +174,15 @@ class Client:
         Raises:
             Conflict: a run that is queued or running trains on it.
         """
-        self._transport.delete(f"{UPLOADS}/{quote(upload_id, safe='')}")
+        self._transport.delete(upload_path(upload_id))
 
     def cancel_comparison(self, comparison_id: str) -> ComparisonView:
         """Asks for the end of a comparison; one that is over stays as it is."""
-        return self._answers.post(ComparisonView, f"{_comparison_path(comparison_id)}/cancel")
+        return self._answers.post(ComparisonView, f"{comparison_path(comparison_id)}/cancel")
 
     def cancel(self, run_id: str) -> RunView:
         """Asks for the end of a run; one that is over stays as it is."""
-        return self._answers.post(RunView, f"{_path_of(run_id)}/cancel")
+        return self._answers.post(RunView, f"{run_path(run_id)}/cancel")
 
     def delete(self, run_id: str, *, with_labels: bool = False) -> None:
         """Deletes a run that is over, with everything that it has recorded.
@@ -181,7 +191,7 @@ class Client:
             Conflict: it is not over, remedies made other runs of it, or people's labels would be lost and
                 `with_labels` does not say that they may.
         """
-        self._transport.delete(f"{_path_of(run_id)}{'?with_labels=true' if with_labels else ''}")
+        self._transport.delete(f"{run_path(run_id)}{'?with_labels=true' if with_labels else ''}")
 
     def pause(self, run_id: str) -> RunView:
         """Asks a run to pause: a queued one at once, a running one at the end of its epoch.
@@ -189,7 +199,7 @@ class Client:
         Raises:
             Conflict: it is over.
         """
-        return self._answers.post(RunView, f"{_path_of(run_id)}/pause")
+        return self._answers.post(RunView, f"{run_path(run_id)}/pause")
 
     def resume(self, run_id: str) -> RunView:
         """Puts a paused run back into the queue, at its old place, or calls off a pause.
@@ -197,7 +207,7 @@ class Client:
         Raises:
             Conflict: it is over.
         """
-        return self._answers.post(RunView, f"{_path_of(run_id)}/resume")
+        return self._answers.post(RunView, f"{run_path(run_id)}/resume")
 
     def extend(self, run_id: str, epochs: int, *, idempotency_key: str | None = None) -> RunView:
         """Lets a run that succeeded, was halted, or has used up its time go on from its last checkpoint.
@@ -207,7 +217,7 @@ class Client:
         Raises:
             Conflict: it cannot; the message says why.
         """
-        return self._answers.create(RunView, f"{_path_of(run_id)}/extend", {"epochs": epochs}, idempotency_key)
+        return self._answers.create(RunView, f"{run_path(run_id)}/extend", {"epochs": epochs}, idempotency_key)
 
     def drain(self, worker: str | None = None) -> None:
         """Lets that worker, or every worker, finish what it has and claim nothing more.
@@ -215,11 +225,11 @@ class Client:
         Raises:
             NotAllowed: only administrators may.
         """
-        self._transport.post(_drain_path(worker))
+        self._transport.post(drain_path(worker))
 
     def end_drain(self, worker: str | None = None) -> None:
         """Lets that worker, or every worker that is not drained by name, claim again."""
-        self._transport.delete(_drain_path(worker))
+        self._transport.delete(drain_path(worker))
 
     def rediagnose(self, run_id: str) -> Diagnosis:
         """The diagnosis of a run that is over by the service's own ruleset; what earlier rulesets said stays.
@@ -227,8 +237,8 @@ class Client:
         Raises:
             Conflict: the run is queued or running.
         """
-        answer = self._transport.post(f"{_path_of(run_id)}/diagnosis", timeout_s=REPLAY_TIMEOUT_S)
-        return self._answers.read(Diagnosis.from_json, document_of(answer))
+        answer = self._transport.post(f"{run_path(run_id)}/diagnosis", timeout_s=REPLAY_TIMEOUT_S)
+        return self._answers.of(Diagnosis, answer)
 
     def dispute(
         self,
@@ -248,7 +258,7 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = {"finding": finding, "holds": holds, "author": author, "epoch": epoch, "note": note}
-        return self._answers.create(LabelView, f"{_path_of(run_id)}/labels", body, idempotency_key)
+        return self._answers.create(LabelView, f"{run_path(run_id)}/labels", body, idempotency_key)
 
     def treat(
         self,
@@ -268,11 +278,11 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = {"finding": finding, "max_tries": max_tries, "max_epochs": max_epochs}
-        return self._answers.create(TreatmentView, f"{_path_of(run_id)}/treatments", body, idempotency_key)
+        return self._answers.create(TreatmentView, f"{run_path(run_id)}/treatments", body, idempotency_key)
 
     def cancel_treatment(self, treatment_id: str) -> TreatmentView:
         """Ends a treatment, and asks for the end of its try; one that is over stays as it is."""
-        return self._answers.post(TreatmentView, f"{_treatment_path(treatment_id)}/cancel")
+        return self._answers.post(TreatmentView, f"{treatment_path(treatment_id)}/cancel")
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -288,27 +298,27 @@ class Client:
     ) -> Iterator[RunView]:
         """Runs that match all filters, newest first; further pages are fetched as they are reached."""
         query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name, "user": user}
-        return self._answers.pages(RunView, "/v1/runs", query)
+        return self._answers.pages(RunView, RUNS, query)
 
     def get_run(self, run_id: str) -> RunDetails:
         """A run with its spec and attempts."""
-        return self._answers.view(RunDetails, f"{_path_of(run_id)}")
+        return self._answers.view(RunDetails, run_path(run_id))
 
     def why_waiting(self, run_id: str) -> WaitingView:
         """Why a run waits: what is claimed before it, what holds it back, and when it may begin."""
-        return self._answers.view(WaitingView, f"{_path_of(run_id)}/waiting")
+        return self._answers.view(WaitingView, f"{run_path(run_id)}/waiting")
 
     def workers(self) -> list[WorkerView]:
         """Every worker that was heard of within a day, by name."""
-        return self._answers.views(WorkerView, "/v1/workers")
+        return self._answers.views(WorkerView, WORKERS)
 
     def get_batch(self, batch_id: str) -> BatchView:
         """A batch with its runs."""
-        return self._answers.view(BatchView, f"/v1/batches/{quote(batch_id, safe='')}")
+        return self._answers.view(BatchView, batch_path(batch_id))
 
     def get_comparison(self, comparison_id: str) -> ComparisonView:
         """A comparison with what it found."""
-        return self._answers.view(ComparisonView, _comparison_path(comparison_id))
+        return self._answers.view(ComparisonView, comparison_path(comparison_id))
 
     def list_comparisons(self, *, status: str | None = None) -> Iterator[ComparisonView]:
         """Comparisons, newest first, without what they found; further pages are fetched as they are reached."""
@@ -316,7 +326,7 @@ class Client:
 
     def get_upload(self, upload_id: str) -> UploadView:
         """An uploaded set."""
-        return self._answers.view(UploadView, f"{UPLOADS}/{quote(upload_id, safe='')}")
+        return self._answers.view(UploadView, upload_path(upload_id))
 
     def uploads(self) -> list[UploadView]:
         """All uploaded sets, newest first."""
@@ -324,11 +334,11 @@ class Client:
 
     def get_treatment(self, treatment_id: str) -> TreatmentView:
         """A treatment with its tries."""
-        return self._answers.view(TreatmentView, _treatment_path(treatment_id))
+        return self._answers.view(TreatmentView, treatment_path(treatment_id))
 
     def treatments(self, run_id: str) -> list[TreatmentView]:
         """The treatments of a run, in their order."""
-        return self._answers.views(TreatmentView, f"{_path_of(run_id)}/treatments")
+        return self._answers.views(TreatmentView, f"{run_path(run_id)}/treatments")
 
     def watch_treatment(self, treatment_id: str) -> Iterator[TreatmentView]:
         """The treatment each time one of its tries has changed, until all is over."""
@@ -336,7 +346,7 @@ class Client:
 
     def family(self, run_id: str) -> list[MemberView]:
         """The run that people made and all that remedies made of it; each is followed by its children, and theirs."""
-        return self._answers.views(MemberView, f"{_path_of(run_id)}/family")
+        return self._answers.views(MemberView, f"{run_path(run_id)}/family")
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
@@ -386,16 +396,16 @@ class Client:
             NotFound: there is none yet.
         """
         query: Query = {"epoch": epoch, "ruleset": ruleset}
-        return self._answers.value(Diagnosis.from_json, f"{_path_of(run_id)}/diagnosis", query)
+        return self._answers.view(Diagnosis, f"{run_path(run_id)}/diagnosis", query)
 
     def diagnosis_history(self, run_id: str, *, ruleset: str | None = None) -> list[Diagnosis]:
         """The verdict after each epoch, by that `ruleset`, or each by the newest that has judged it."""
-        path = f"{_path_of(run_id)}/diagnosis/history"
-        return self._answers.values(Diagnosis.from_json, path, {"ruleset": ruleset})
+        path = f"{run_path(run_id)}/diagnosis/history"
+        return self._answers.views(Diagnosis, path, {"ruleset": ruleset})
 
     def labels_of(self, run_id: str) -> list[LabelView]:
         """What people said of a run's verdict, newest first."""
-        return self._answers.views(LabelView, f"{_path_of(run_id)}/labels")
+        return self._answers.views(LabelView, f"{run_path(run_id)}/labels")
 
     def labels(self) -> Iterator[LabelView]:
         """What people said of verdicts, newest first; further pages are fetched as they are reached."""
@@ -407,7 +417,7 @@ class Client:
 
     def evaluations(self, run_id: str) -> list[EpochEvaluation]:
         """How each evaluated epoch's fakes compare with real data; epoch 0 is the untrained generator."""
-        return self._answers.values(EpochEvaluation.from_json, f"{_path_of(run_id)}/evaluations")
+        return self._answers.views(EpochEvaluation, f"{run_path(run_id)}/evaluations")
 
     def series(
         self,
@@ -420,7 +430,7 @@ class Client:
     ) -> Series:
         """Losses, accuracies and gradient norms, thinned out to at most `max_points` points (1,000 by default)."""
         query: Query = {"first_step": first_step, "last_step": last_step, "max_points": max_points}
-        return self._answers.view(Series, f"{_path_of(run_id)}/series", {"resolution": resolution, **query})
+        return self._answers.view(Series, f"{run_path(run_id)}/series", {"resolution": resolution, **query})
 
     def log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> RunLog:
         """What an attempt (by default the last) has logged: all that is kept, or its last `tail` lines.
@@ -428,7 +438,7 @@ class Client:
         Raises:
             NotFound: there is no such run or attempt.
         """
-        answer = self._transport.get(f"{_path_of(run_id)}/log", {"attempt": attempt, "tail": tail})
+        answer = self._transport.get(f"{run_path(run_id)}/log", {"attempt": attempt, "tail": tail})
         number, end = (answer.headers.get(name, "") for name in ("X-Log-Attempt", "X-Log-End"))
         if not (number.isdecimal() and end.isdecimal()):
             raise UnexpectedAnswer(self.url, "a log without its attempt")
@@ -440,13 +450,13 @@ class Client:
         Without `attempt` until the run is over: its attempts one after the other, and the first once it begins.
         Outages of up to a minute are waited out.
         """
-        path = f"{_path_of(run_id)}/log/stream"
+        path = f"{run_path(run_id)}/log/stream"
         follower = LogFollower(run_id=run_id, path=path, client=self, transport=self._transport, polling=self._polling)
         return follower.follow(attempt, tail)
 
     def sample_epochs(self, run_id: str) -> list[int]:
         """Epochs that have a sample grid."""
-        return [int(item["epoch"]) for item in self._answers.items(f"{_path_of(run_id)}/samples")]
+        return [int(item["epoch"]) for item in self._answers.items(f"{run_path(run_id)}/samples")]
 
     def samples(self, run_id: str, *, epoch: int | None = None) -> bytes:
         """The sample grid of an epoch, by default of the last one, as PNG.
@@ -456,17 +466,17 @@ class Client:
         """
         if epoch is None:
             epoch = max(self.sample_epochs(run_id), default=1)
-        return self._transport.get(f"{_path_of(run_id)}/samples/{epoch}").content
+        return self._transport.get(f"{run_path(run_id)}/samples/{epoch}").content
 
     def figure(
         self, run_id: str, figure: Figure, *, kind: Literal["png", "svg"] = "png", epoch: int | None = None
     ) -> bytes:
         """The loss figure, or the NDB bars of an epoch (by default the last)."""
-        return self._transport.get(f"{_path_of(run_id)}/figures/{figure}.{kind}", {"epoch": epoch}).content
+        return self._transport.get(f"{run_path(run_id)}/figures/{figure}.{kind}", {"epoch": epoch}).content
 
     def comparison_figure(self, comparison_id: str, *, kind: Literal["png", "svg"] = "png") -> bytes:
         """The NDB bars of a comparison."""
-        return self._transport.get(f"{_comparison_path(comparison_id)}/figures/ndb.{kind}").content
+        return self._transport.get(f"{comparison_path(comparison_id)}/figures/ndb.{kind}").content
 
     def presets(self) -> list[dict[str, Any]]:
         """The published experiments that the service knows."""
@@ -482,19 +492,3 @@ class Client:
             return self._answers.document("/v1/health").get("status") == "ok"
         except GanClinicError:
             return False
-
-
-def _path_of(run_id: str) -> str:
-    return f"/v1/runs/{quote(run_id, safe='')}"
-
-
-def _drain_path(worker: str | None) -> str:
-    return "/v1/drain" if worker is None else f"/v1/workers/{quote(worker, safe='')}/drain"
-
-
-def _treatment_path(treatment_id: str) -> str:
-    return f"/v1/treatments/{quote(treatment_id, safe='')}"
-
-
-def _comparison_path(comparison_id: str) -> str:
-    return f"{COMPARISONS}/{quote(comparison_id, safe='')}"

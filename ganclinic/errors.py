@@ -21,10 +21,11 @@ GanClinicError
 """
 
 import re
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
+
+from ganlib.wire.problems import Problem
 
 OUTAGES = frozenset({502, 503, 504})
 """Statuses of a service that may answer again soon; other failures, a fault or a full disk, are the same then."""
@@ -72,17 +73,6 @@ class UnexpectedAnswer(GanClinicError):
             f"{url} answered with {what}: is that a GAN Clinic service, and of this version? "
             "Check --url and GANCLINIC_URL."
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A problem document (RFC 9457)."""
-
-    status: int
-    title: str
-    detail: str = ""
-    fields: dict[str, str] = field(default_factory=dict[str, str])
-    """Field → what is wrong with it and what is allowed."""
 
 
 class ApiError(GanClinicError):

@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import ValidationError
 
 from ganclinic.errors import (
     OUTAGES,
@@ -20,13 +21,14 @@ from ganclinic.errors import (
     NotAllowed,
     NotAuthorised,
     NotFound,
-    Problem,
     QuotaExceeded,
     ServiceFailed,
     ServiceUnreachable,
     TooLarge,
     UnexpectedAnswer,
 )
+from ganlib.wire.problems import Problem
+from ganlib.wire.reading import read
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
@@ -209,13 +211,11 @@ def _problem(answer: httpx.Response) -> Problem | None:
     """The problem document in an answer; None where it holds none."""
     if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
         return None
-    document = document_of(answer)
-    return Problem(
-        status=answer.status_code,
-        title=str(document.get("title", answer.reason_phrase)),
-        detail=str(document.get("detail") or ""),
-        fields={str(e.get("field")): str(e.get("message")) for e in document.get("errors") or ()},
-    )
+    known = {"title": answer.reason_phrase, "status": answer.status_code}
+    try:
+        return read(Problem, known | document_of(answer))
+    except ValidationError:
+        return None
 
 
 def document_of(answer: httpx.Response) -> dict[str, Any]:

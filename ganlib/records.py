@@ -5,13 +5,19 @@ Imports no torch, so that the store, the diagnosis and the client can use it.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
 
-JsonFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+if TYPE_CHECKING:  # the command line reads evaluations and has no arrays: NumPy would cost it a third of its start
+    import numpy as np
+    from numpy.typing import NDArray
+
+JsonFloat = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]}),
+]
 """A float that strict JSON writes as null where it is not finite."""
 
 STEP_COLUMNS = (
@@ -58,17 +64,17 @@ class EpochReport:
     """From 1."""
     first_step: int
     """Steps made before this epoch, from 0."""
-    steps: NDArray[np.float32]
+    steps: "NDArray[np.float32]"
     """[steps_per_epoch, len(STEP_COLUMNS)]."""
-    samples: NDArray[np.float32]
+    samples: "NDArray[np.float32]"
     """[count, *shape] in [-1, 1], from the run's fixed latents, or from the first of the held-out inputs."""
-    fakes: NDArray[np.float32] | None
+    fakes: "NDArray[np.float32] | None"
     """[num_samples, *shape] for evaluation; None in an epoch without one."""
     gradients: tuple[LayerGradients, ...] = ()
     """At the epoch's end, and before it, in the first epoch, after the first GRADIENT_UPDATES updates."""
-    inputs: NDArray[np.float32] | None = None
+    inputs: "NDArray[np.float32] | None" = None
     """[count, channels, height, width] in [-1, 1], what the samples were made from; None without pairs."""
-    targets: NDArray[np.float32] | None = None
+    targets: "NDArray[np.float32] | None" = None
     """[count, *shape] in [-1, 1], what the samples were to be; None without pairs."""
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.diagnosis.annotation import LabelRequest
 from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.wire.annotations import LabelRequest
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import Annotation, Run

@@ -20,9 +20,10 @@ from sqlalchemy import URL, Engine, create_engine, func, inspect, make_url, sele
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import make_engine, reading
 from store.core.errors import BackupFailed, DatabaseUnavailable, DiskFull, FileMissing, StoreUnavailable
-from store.core.models import FINAL_STATUSES, Epoch, Run
+from store.core.models import Epoch, Run
 from store.core.settings import Settings, child_environment, create_home
 from store.files.backends import artifact_files, checkpoint_files, uploaded_files
 from store.files.local import Files, LocalFiles, room_in

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 from ganlib.records import EpochEvaluation
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.hashing import spec_hash
+from ganlib.wire.runs import Status
 from store.core.db import clock
 from store.core.errors import ComparisonNotFound
-from store.core.models import Run, Status
+from store.core.models import Run
 from store.runs.lifecycle import Page, ask_to_stop, find, hash_request, insert, made_with, new_id, page_of
 from store.runs.records import evaluations
 from store.scheduling.owners import NOBODY_ELSE, Owner

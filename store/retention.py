@@ -18,9 +18,10 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import make_engine, now, require_migrated, transaction
 from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable, StoreUnavailable
-from store.core.models import FINAL_STATUSES, Artifact, Epoch, Run, Treatment
+from store.core.models import Artifact, Epoch, Run, Treatment
 from store.core.settings import Settings
 from store.files.artifacts import hash_of
 from store.files.backends import artifact_files, checkpoint_files, uploaded_files

@@ -28,12 +28,14 @@ from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.findings import SEVERITIES, FindingName
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import UploadChoice
-from ganlib.spec.request import InvalidRequest, RunRequest, TreatmentRequest
+from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.treatments import TreatmentRequest
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
-from store.core.models import FINAL_STATUSES, DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
+from store.core.models import DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
 from store.runs.lifecycle import ask_to_stop, get_locked, hash_request, new_id, new_run
 from store.runs.lifecycle import get as get_run
 from store.scheduling.owners import Owner

@@ -12,9 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.uploads import UploadKind
 from store.core.db import clock
 from store.core.errors import UploadInUse, UploadNotFound
-from store.core.models import FINAL_STATUSES, Run, Upload, UploadKind
+from store.core.models import Run, Upload
 from store.files.artifacts import Artifacts, StoredArtifact
 from store.scheduling.owners import NOBODY_ELSE, Owner
 

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Query
 from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
 from api.requests import DiagnosisQuery, RulesetQuery
-from api.runs.record_schemas import DiagnosisList, DiagnosisView
+from ganlib.diagnosis.verdict import Diagnosis, Picture
+from ganlib.wire.diagnoses import DiagnosisList, DiagnosisView
+from ganlib.wire.paths import run_path
 from store.runs import records, rediagnosis
 
 router = APIRouter(prefix="/runs/{run_id}/diagnosis", tags=["diagnosis"])
@@ -19,7 +21,7 @@ def get_diagnosis(run: FoundRun, session: Reader, query: Annotated[DiagnosisQuer
     diagnosis = records.diagnosis(session, run.id, query.epoch, query.ruleset)
     if diagnosis is None:
         raise NotRecorded(_missing(query, records.rulesets(session, run.id)))
-    return DiagnosisView.of(run.id, diagnosis)
+    return _view(run.id, diagnosis)
 
 
 def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
@@ -35,7 +37,7 @@ def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
 def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[RulesetQuery, Query()]) -> DiagnosisList:
     """List the verdict after each epoch, by one ruleset, or each by the newest that has judged it."""
     found = records.diagnoses(session, run.id, query.ruleset)
-    return DiagnosisList(items=[DiagnosisView.of(run.id, diagnosis) for diagnosis in found])
+    return DiagnosisList(items=tuple(_view(run.id, diagnosis) for diagnosis in found))
 
 
 @router.post("", responses=documented(404, 409))
@@ -44,4 +46,23 @@ def diagnose_again(run_id: RunId, services: ServicesDep) -> DiagnosisView:
     diagnosis = rediagnosis.rediagnose(services.engine, run_id)
     if diagnosis is None:
         raise NotRecorded("epoch to diagnose")
-    return DiagnosisView.of(run_id, diagnosis)
+    return _view(run_id, diagnosis)
+
+
+def _view(run_id: str, diagnosis: Diagnosis) -> DiagnosisView:
+    document = diagnosis.to_json()
+    for finding in document["findings"]:
+        for evidence in finding["evidence"]:
+            evidence["href"] = _picture_path(run_id, evidence["picture"], evidence["last_epoch"])
+    return DiagnosisView.model_validate(document)
+
+
+def _picture_path(run_id: str, picture: Picture, epoch: int) -> str:
+    run = run_path(run_id)
+    match picture:
+        case "losses":
+            return f"{run}/figures/losses.png"
+        case "samples":
+            return f"{run}/samples/{epoch}"
+        case "ndb":
+            return f"{run}/figures/ndb.png?epoch={epoch}"

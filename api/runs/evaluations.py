@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.deps import FoundRun, Reader
 from api.errors import documented
-from api.runs.record_schemas import EvaluationList, EvaluationView
+from ganlib.wire.epochs import EvaluationList
 from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/evaluations", tags=["evaluations"])
@@ -13,5 +13,4 @@ router = APIRouter(prefix="/runs/{run_id}/evaluations", tags=["evaluations"])
 @router.get("", responses=documented(404))
 def list_evaluations(run: FoundRun, session: Reader) -> EvaluationList:
     """List the evaluated epochs, from that of the untrained generator."""
-    found = records.evaluations(session, run.id)
-    return EvaluationList(items=[EvaluationView.model_validate(evaluation.to_json()) for evaluation in found])
+    return EvaluationList(items=tuple(records.evaluations(session, run.id)))

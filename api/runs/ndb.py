@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from api.deps import FoundRun, Reader
 from api.errors import NotRecorded, documented
 from api.requests import EpochQuery
-from api.runs.record_schemas import NdbView
-from ganlib.records import EpochEvaluation
+from ganlib.records import ALPHA, NDB_FIGURES, EpochEvaluation
+from ganlib.wire.epochs import NdbView
+from ganlib.wire.paths import run_path
 from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
 @router.get("", responses=documented(404, 422))
 def get_ndb(run: FoundRun, session: Reader, query: Annotated[EpochQuery, Query()]) -> NdbView:
     """Look at the bins of an epoch: shares, tests, and the numbers of those that differ."""
-    return NdbView.of(run.id, find_ndb(session, run.id, query.epoch))
+    return _view(run.id, find_ndb(session, run.id, query.epoch))
 
 
 def find_ndb(session: Session, run_id: str, epoch: int | None) -> EpochEvaluation:
@@ -31,3 +32,16 @@ def find_ndb(session: Session, run_id: str, epoch: int | None) -> EpochEvaluatio
     if not wanted:
         raise NotRecorded("NDB yet" if epoch is None else f"NDB of epoch {epoch}")
     return wanted[-1]
+
+
+def _view(run_id: str, evaluation: EpochEvaluation) -> NdbView:
+    document = evaluation.to_json()
+    return NdbView(
+        **{name: document[name] for name in ("epoch", "space", "n_real", "n_fake", "num_bins", "bins")},
+        alpha=ALPHA,
+        values={name: document["values"][name] for name in NDB_FIGURES},
+        nulls={name: document["nulls"][name] for name in NDB_FIGURES},
+        different=tuple(rank for rank, ndb_bin in enumerate(evaluation.bins, 1) if ndb_bin.different),
+        missing=tuple(rank for rank, ndb_bin in enumerate(evaluation.bins, 1) if ndb_bin.missing),
+        figure=f"{run_path(run_id)}/figures/ndb.png?epoch={evaluation.epoch}",
+    )

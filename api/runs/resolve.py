@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from api.errors import MAX_FIELD_PROBLEMS
 from ganlib.spec.request import Document, InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.problems import MAX_FIELD_PROBLEMS
 from store import uploads
 from store.core.errors import UploadNotFound
 

@@ -21,10 +21,12 @@ from api.deps import (
     require_storage_of,
 )
 from api.errors import documented
-from api.requests import Extension, RunQuery
+from api.requests import RunQuery
 from api.runs.resolve import resolve
-from api.schemas import RunDetail, RunPage, RunView, run_path
+from api.runs.views import run_detail, run_view
 from ganlib.spec.request import RunRequest
+from ganlib.wire.paths import run_path
+from ganlib.wire.runs import Extension, RunDetail, RunPage, RunView
 from store.core.db import reading
 from store.core.errors import DatabaseUnavailable, StoreUnavailable
 from store.files.backends import checkpoint_files
@@ -64,7 +66,7 @@ def create_run(
         require_room(session, caller.owner, services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
     response.headers["Location"] = run_path(run.id)
-    return RunView.of(run)
+    return run_view(run)
 
 
 @router.get("", responses=documented(422))
@@ -81,20 +83,20 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
         limit=query.limit,
         cursor=query.cursor,
     )
-    return RunPage(items=[RunView.of(run) for run in page.items], next_cursor=page.next_cursor)
+    return RunPage(items=tuple(run_view(run) for run in page.items), next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}", responses=documented(404))
 def get_run(run_id: RunId, session: Reader) -> RunDetail:
     """Look at a run, with its spec and its attempts."""
-    return RunDetail.with_attempts(lifecycle.get(session, run_id), lifecycle.attempts(session, run_id))
+    return run_detail(lifecycle.get(session, run_id), lifecycle.attempts(session, run_id))
 
 
 @router.post("/{run_id}/cancel", status_code=202, responses=documented(403, 404))
 def cancel_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
     """Ask for the end of a run. A queued or paused one ends at once; one that is over stays as it is."""
     require_may_change(caller, lifecycle.get(session, run_id))
-    return RunView.of(lifecycle.cancel(session, run_id))
+    return run_view(lifecycle.cancel(session, run_id))
 
 
 @router.post("/{run_id}/pause", status_code=202, responses=documented(403, 404, 409))
@@ -104,7 +106,7 @@ def pause_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
     What is asked for, and not done yet, is in `pause_requested`.
     """
     require_may_change(caller, lifecycle.get(session, run_id))
-    return RunView.of(pauses.pause(session, run_id))
+    return run_view(pauses.pause(session, run_id))
 
 
 @router.post("/{run_id}/resume", status_code=202, responses=documented(403, 404, 409))
@@ -119,7 +121,7 @@ def resume_run(
     if run.status == "queued" and not was_queued:
         require_room(session, Owner.of(run), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
-    return RunView.of(run)
+    return run_view(run)
 
 
 @router.delete("/{run_id}", status_code=204, responses=documented(403, 404, 409, 422))
@@ -184,4 +186,4 @@ def extend_run(
     if run.status == "queued" and not was_queued:
         require_room(session, Owner.of(run), services.accounts.sharing)
     background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
-    return RunView.of(run)
+    return run_view(run)

@@ -5,8 +5,10 @@ from fastapi import APIRouter, Request, Response
 from api.deps import EpochPath, FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
 from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
-from api.runs.record_schemas import SampleList, SampleView
-from store.core.models import FINAL_STATUSES
+from ganlib.wire.epochs import SampleList, SampleView
+from ganlib.wire.paths import run_path
+from ganlib.wire.runs import FINAL_STATUSES
+from store.core.models import Artifact
 from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
@@ -15,7 +17,17 @@ router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
 @router.get("", responses=documented(404))
 def list_samples(run: FoundRun, session: Reader) -> SampleList:
     """List the epochs that have a picture."""
-    return SampleList(items=[SampleView.of(artifact) for artifact in records.artifacts(session, run.id, "samples")])
+    return SampleList(items=tuple(_view(found) for found in records.artifacts(session, run.id, "samples")))
+
+
+def _view(artifact: Artifact) -> SampleView:
+    return SampleView(
+        epoch=artifact.epoch,
+        sha256=artifact.sha256,
+        media_type=artifact.media_type,
+        size=artifact.size,
+        href=f"{run_path(artifact.run_id)}/samples/{artifact.epoch}",
+    )
 
 
 @router.get("/{epoch}", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)})

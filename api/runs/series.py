@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from api.deps import FoundRun, Reader
 from api.errors import documented
 from api.requests import SeriesQuery
-from api.runs.record_schemas import ColumnView, SeriesView
 from ganlib.records import STEP_COLUMNS
+from ganlib.wire.epochs import ColumnView, SeriesView
 from store.core.models import Run
 from store.runs import records
 from store.runs.series import Buckets, downsample, read_steps
@@ -31,8 +31,8 @@ def get_series(run: FoundRun, session: Reader, query: Annotated[SeriesQuery, Que
     return SeriesView(
         resolution=query.resolution,
         steps_per_epoch=run.steps_per_epoch,
-        steps=steps.tolist(),
-        epochs=((steps - 1) // run.steps_per_epoch + 1).tolist(),
+        steps=tuple(steps.tolist()),
+        epochs=tuple(((steps - 1) // run.steps_per_epoch + 1).tolist()),
         columns={name: _column(points, index) for index, name in enumerate(COLUMNS)},
     )
 
@@ -66,5 +66,5 @@ def _column(points: Buckets, index: int) -> ColumnView:
     )
 
 
-def _finite(values: NDArray[np.float32]) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in values.tolist()]
+def _finite(values: NDArray[np.float32]) -> tuple[float | None, ...]:
+    return tuple(value if np.isfinite(value) else None for value in values.tolist())

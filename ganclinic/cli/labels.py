@@ -21,7 +21,7 @@ def dispute(client: Client, output: Output, options: argparse.Namespace) -> int:
     made = client.dispute(
         options.run, options.finding, holds=options.holds, author=author, epoch=options.epoch, note=options.note
     )
-    output.result(made.model_dump(mode="json"), made.id)
+    output.result(made.to_json(), made.id)
     output.note(
         f"Kept beside the verdict {made.verdict} of ruleset {made.ruleset}. All: ganclinic labels {made.run_id}"
     )
@@ -34,7 +34,7 @@ def labels(client: Client, output: Output, options: argparse.Namespace) -> int:
         return _export(client, output, options)
     found = client.labels_of(options.run) if options.run else list(islice(client.labels(), options.limit + 1))
     shown = found if options.run else found[: options.limit]
-    output.result([label.model_dump(mode="json") for label in shown], labels_table(shown))
+    output.result([label.to_json() for label in shown], labels_table(shown))
     if len(found) > len(shown):
         output.note(f"There are older labels: ganclinic labels --limit {2 * options.limit}")
     return OK

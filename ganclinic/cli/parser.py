@@ -5,10 +5,10 @@ import importlib.metadata
 import re
 from typing import Protocol
 
-from ganlib.diagnosis.annotation import LABELLED
 from ganlib.findings import FINDING_NAMES, SEVERITIES, VERDICTS
 from ganlib.foreign_logs.history import OBJECTIVES
-from ganlib.spec.request import MAX_PRIORITY
+from ganlib.spec.part import MAX_PRIORITY
+from ganlib.wire.annotations import LABELLED
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\

@@ -29,7 +29,7 @@ def run(client: Client, output: Output, options: argparse.Namespace) -> int:
     made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
     if options.watch:
         return _watch(output, client.watch_runs([made.id], when_waiting=_hint(output)), single=True)
-    output.result(made.model_dump(mode="json"), made.id)
+    output.result(made.to_json(), made.id)
     output.note(
         f"Queued. Look at it: ganclinic watch {made.id}   The verdict: ganclinic show {made.id}   "
         f"If it does not begin: ganclinic why {made.id}"
@@ -43,7 +43,7 @@ def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
     made = client.create_batch(requests, name=options.name or name)
     if options.watch:
         return _watch(output, (seen.runs for seen in client.watch_batch(made.id, when_waiting=_hint(output))))
-    output.result(made.model_dump(mode="json"), "\n".join(r.id for r in made.runs))
+    output.result(made.to_json(), "\n".join(r.id for r in made.runs))
     output.note(
         f"Queued {len(made.runs)} runs. Look at them: ganclinic ls --batch {made.id}   "
         f"If none begins: ganclinic why {made.runs[0].id}"
@@ -59,7 +59,7 @@ def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
     if not shown and any(filters.values()) and not output.as_json:
         output.note("No run matches.")
         return OK
-    output.result([r.model_dump(mode="json") for r in shown], runs_table(shown, output.results.width))
+    output.result([r.to_json() for r in shown], runs_table(shown, output.results.width))
     if len(runs) > len(shown):
         output.note(f"There are older runs: ganclinic ls --limit {2 * options.limit}")
     return OK
@@ -77,7 +77,7 @@ def show(client: Client, output: Output, options: argparse.Namespace) -> int:
             evaluation = next(reversed(client.evaluations(found.id)), None)
         except NotFound:  # an epoch is recorded before its evaluation is due
             diagnosis = evaluation = None
-    document = found.model_dump(mode="json") | {
+    document = found.to_json() | {
         "diagnosis": diagnosis.to_json() if diagnosis else None,
         "evaluation": evaluation.to_json() if evaluation else None,
     }
@@ -102,7 +102,7 @@ def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
     if not ids:
         raise InvalidInput("Which runs? `ganclinic ls --status running` lists those that are trained now.")
     asked = [_either(client.cancel, client.cancel_comparison, run_id) for run_id in ids]
-    output.result([r.model_dump(mode="json") for r in asked], "\n".join(f"{r.id} {_cancel_words(r)}" for r in asked))
+    output.result([r.to_json() for r in asked], "\n".join(f"{r.id} {_cancel_words(r)}" for r in asked))
     return OK
 
 
@@ -149,7 +149,7 @@ def _watch(output: Output, states: Iterator[Sequence[RunView]], *, single: bool 
         output.note(f"Stopped watching; it goes on.\n{_what_next([r for r in runs if not r.is_final])}")
         raise
     if output.as_json:
-        documents = [r.model_dump(mode="json") for r in runs]
+        documents = [r.to_json() for r in runs]
         output.json(documents[0] if single else documents)
     else:
         for over in runs:

@@ -30,21 +30,21 @@ def resume(client: Client, output: Output, options: argparse.Namespace) -> int:
 def _change(change: Callable[[str], RunView], output: Output, run_ids: Sequence[str]) -> int:
     runs = [change(run_id) for run_id in run_ids]
     lines = [f"{run.id} {'will pause after its epoch' if run.pause_requested else run.status}" for run in runs]
-    output.result([run.model_dump(mode="json") for run in runs], "\n".join(lines))
+    output.result([run.to_json() for run in runs], "\n".join(lines))
     return OK
 
 
 def extend(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic extend`."""
     run = client.extend(options.run, options.epochs)
-    output.result(run.model_dump(mode="json"), f"{run.id} {run.status}: {run.epochs_done} of {run.epochs_total} epochs")
+    output.result(run.to_json(), f"{run.id} {run.status}: {run.epochs_done} of {run.epochs_total} epochs")
     return OK
 
 
 def why(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic why`."""
     waiting = client.why_waiting(options.run)
-    output.result(waiting.model_dump(mode="json"), _waiting_table(waiting))
+    output.result(waiting.to_json(), _waiting_table(waiting))
     return OK
 
 
@@ -74,7 +74,7 @@ def _spread_words(spread: SpreadView | None) -> str:
 def workers(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic workers`."""
     known = client.workers()
-    document = [worker.model_dump(mode="json") for worker in known]
+    document = [worker.to_json() for worker in known]
     empty = Text("No worker was heard of within a day. Start one: ganclinic worker")
     output.result(document, fields([(worker.name, _worker_words(worker)) for worker in known]) if known else empty)
     return OK

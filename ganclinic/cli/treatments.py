@@ -17,7 +17,7 @@ def treat(client: Client, output: Output, options: argparse.Namespace) -> int:
     made = client.treat(options.run, finding=options.finding, max_tries=options.tries, max_epochs=options.epochs)
     if options.wait:
         return _wait(client, output, made)
-    output.result(made.model_dump(mode="json"), made.id)
+    output.result(made.to_json(), made.id)
     first = made.tries[0]
     output.note(f"Tries '{first.remedy}' against {made.finding}. How it goes: ganclinic family {made.run_id}")
     return OK
@@ -38,7 +38,7 @@ def _wait(client: Client, output: Output, treatment: TreatmentView) -> int:
         )
         raise
     if output.as_json:
-        output.json(treatment.model_dump(mode="json"))
+        output.json(treatment.to_json())
     else:
         output.show(family_table(client.family(treatment.run_id), output.results.width))
         output.note(_outcome(treatment))
@@ -58,6 +58,6 @@ def _outcome(treatment: TreatmentView) -> str:
 def family(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic family`."""
     members = client.family(options.run)
-    documents = [member.model_dump(mode="json") for member in members]
+    documents = [member.to_json() for member in members]
     output.result(documents, family_table(members, output.results.width))
     return OK

@@ -22,7 +22,7 @@ IMAGE_DIMS = 3
 def upload(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic upload`."""
     made = client.upload(options.path, name=options.name, image_size=options.image_size, pairs=options.pairs)
-    output.result(made.model_dump(mode="json"), made.id)
+    output.result(made.to_json(), made.id)
     output.note(f"{_words(made)}. {_how_to_train(made)}")
     return OK
 
@@ -65,5 +65,5 @@ def uploads(client: Client, output: Output, options: argparse.Namespace) -> int:
         client.delete_upload(options.delete)
         output.note(f"Deleted {options.delete}.")
     found = client.uploads()
-    output.result([item.model_dump(mode="json") for item in found], uploads_table(found))
+    output.result([item.to_json() for item in found], uploads_table(found))
     return OK

@@ -1,25 +1,23 @@
-"""What the API accepts: requests for a run (a preset or a spec, plus dotted changes) or a treatment, and options."""
+"""What the API accepts of specs: requests for runs (a preset or a spec, plus dotted changes), and options."""
 
 import json
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ganlib.findings import FindingName
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.evaluation import UNPAIRED_MEASURES, Comparison, MeasureName
 from ganlib.spec.network_plugins import NetworkNotInstalled, NetworkUnavailable, Role, find_network, options_of
 from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, PluginGenerator
+from ganlib.spec.part import MAX_PRIORITY, Name
 from ganlib.spec.patching import with_settings
 from ganlib.spec.preset import get_preset
 from ganlib.spec.run import RunSpec
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-"""A name for people: no control characters, which would reach their terminals."""
-MAX_PRIORITY = 100
+MAX_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,22 +86,13 @@ class RunRequest(BaseModel):
         return spec
 
 
-class TreatmentRequest(BaseModel):
-    """What to treat in a run that is over, and how much may be tried."""
+class BatchRequest(BaseModel):
+    """Many runs to make: all of them, or none where one is not valid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    finding: FindingName | None = Field(
-        default=None,
-        description="The finding to treat; null: the first moderate or severe one, which gives the verdict.",
-    )
-    max_tries: int = Field(default=3, ge=1, le=20, description="Runs that may be made, one after the other.")
-    max_epochs: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000_000,
-        description="Epochs that all tries may take together; null: for each try, and once more, as many as the run.",
-    )
+    name: Name | None = Field(default=None, description="A name for people.")
+    runs: list[RunRequest] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class ComparisonOptions(Comparison):

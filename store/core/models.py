@@ -1,6 +1,6 @@
 """The tables. Every `*_at` is in seconds since 1970 on the database's clock; ids are 16 hex digits."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
@@ -18,16 +18,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
-STATUSES: tuple[Status, ...] = get_args(Status)
-FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
-AttemptOutcome = Literal[
-    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
-]
+from ganlib.wire.runs import AttemptOutcome, Status
+from ganlib.wire.treatments import TreatmentStatus
+from ganlib.wire.uploads import UploadKind
+
 ArtifactKind = Literal["samples", "bins"]
 Kind = Literal["training", "comparison"]
-TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
-UploadKind = Literal["images", "points", "pairs"]
 DEFAULT_USER = "default"
 """Who has the service's one token."""
 DEFAULT_OWNER = f"/{DEFAULT_USER}"

@@ -3,8 +3,9 @@
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import now
-from store.core.models import FINAL_STATUSES, Attempt, Run
+from store.core.models import Attempt, Run
 
 TIME_LIMIT = "TimeLimit"
 """The error of a run that was trained for as long as its spec allows."""

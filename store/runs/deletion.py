@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.errors import RunInUse, RunNotFound
-from store.core.models import FINAL_STATUSES, Annotation, Artifact, Base, Run, Treatment
+from store.core.models import Annotation, Artifact, Base, Run, Treatment
 from store.files.artifacts import Artifacts
 from store.files.local import Files
 from store.files.references import artifacts_in_use

@@ -5,9 +5,10 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES, AttemptOutcome, Status
 from store.core.db import now
 from store.core.errors import LeaseLost
-from store.core.models import FINAL_STATUSES, Attempt, AttemptOutcome, Run, Status
+from store.core.models import Attempt, Run
 from store.runs.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended
 from store.runs.follow_ups import follow_up
 from store.runs.leases import NO_LEASE, held, require_held, update_held, update_run

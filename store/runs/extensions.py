@@ -10,10 +10,11 @@ from ganlib.spec.data import UploadChoice
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.runs import Status
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound
-from store.core.models import Attempt, Epoch, Run, Status, Treatment
+from store.core.models import Attempt, Epoch, Run, Treatment
 from store.runs.attempts import TIME_LIMIT
 from store.runs.lifecycle import get_locked
 

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import Document, RunRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.runs import FINAL_STATUSES, Status
 from store.core.db import clock, now
 from store.core.errors import IdempotencyConflict, RunNotFound
-from store.core.models import FINAL_STATUSES, Attempt, Kind, Run, Status, Treatment
+from store.core.models import Attempt, Kind, Run, Treatment
 from store.core.pages import decode_cursor, encode_cursor
 from store.operations import tracing
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure

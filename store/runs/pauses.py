@@ -3,9 +3,10 @@
 from sqlalchemy import ColumnElement, case, update
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES, Status
 from store.core.db import now
 from store.core.errors import NotPausable
-from store.core.models import FINAL_STATUSES, Run, Status
+from store.core.models import Run
 from store.runs.lifecycle import get
 
 

@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple, get_args
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import now
-from store.core.models import FINAL_STATUSES, Attempt, Run
+from store.core.models import Attempt, Run
 from store.scheduling import quotas, workers
 from store.scheduling.accounts import Sharing
 from store.scheduling.fair_share import QueueHead, heads

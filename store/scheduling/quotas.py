@@ -3,20 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from ganlib.wire.runs import Status
+from ganlib.wire.waiting import Limit, Scope
 from store.core.db import now
 from store.core.errors import PriorityNotAllowed, QuotaExceeded
-from store.core.models import Attempt, OwnerRow, Run, Status
+from store.core.models import Attempt, OwnerRow, Run
 from store.scheduling.accounts import UNLIMITED, Caller, Quota, Sharing
 from store.scheduling.owners import Owner
 from store.scheduling.requirements import gpus_of_run
 
-Scope = Literal["user", "team"]
-Limit = Literal["running", "queued", "device_hours", "storage_bytes"]
 DAY_S = 24 * 3600.0
 
 

@@ -2,27 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from ganlib.wire.waiting import ReasonKind
 from store.scheduling.requirements import GB, ResourceRequests
 from store.scheduling.workers import Worker
 
-ReasonKind = Literal[
-    "paused",
-    "quota",
-    "drained",
-    "no worker",
-    "no label",
-    "no gpu",
-    "too large",
-    "no room",
-    "gave way",
-    "gives way",
-    "priority",
-    "share",
-    "older",
-    "busy",
-]
 MOST_NAMED = 5
 """Sets of labels that are named."""
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import transaction
-from store.core.models import FINAL_STATUSES
 from store.core.settings import Settings
 from store.operations.bell import ring
 from store.runs import lifecycle

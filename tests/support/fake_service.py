@@ -10,6 +10,9 @@ import httpx
 from ganclinic.client import Client
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Remedy
 from ganlib.records import EpochEvaluation, Null
+from ganlib.wire.comparisons import ComparisonLinks
+from ganlib.wire.runs import RunLinks
+from ganlib.wire.treatments import TreatmentLinks
 
 URL = "http://clinic.test"
 TOKEN = "right"
@@ -24,15 +27,25 @@ def run_document(run_id: str = "00000000000000aa", **changes: Any) -> dict[str, 
         "preset": "digit8-stable",
         "status": "queued",
         "batch_id": None,
+        "parent_id": None,
+        "treatment_id": None,
+        "remedy": None,
+        "patch": None,
+        "warm_start": None,
         "spec_hash": "0" * 64,
         "seed": 0,
         "priority": 0,
+        "user": "default",
+        "team": None,
         "created_at": "2026-11-24T12:00:00Z",
         "started_at": None,
         "finished_at": None,
         "attempt": 0,
         "cancel_requested": False,
+        "pause_requested": False,
+        "gives_way_to": None,
         "epochs_total": 10,
+        "extended_from": None,
         "epochs_done": 0,
         "steps_per_epoch": 30,
         "step": 0,
@@ -41,7 +54,7 @@ def run_document(run_id: str = "00000000000000aa", **changes: Any) -> dict[str, 
         "first_epoch_seen": None,
         "error": None,
         "error_kind": None,
-        "links": {"self": f"/v1/runs/{run_id}"},
+        "links": {name: f"/v1/runs/{run_id}/{name}" for name in RunLinks.model_fields},
         "a_field_of_a_newer_service": 1,
         **changes,
     }
@@ -93,6 +106,11 @@ EVALUATION = EpochEvaluation(
 COMPARISON_ID = "00000000000000cc"
 
 
+def batch_document(runs: list[dict[str, Any]], name: str | None = None) -> dict[str, Any]:
+    """A batch as the API answers it."""
+    return {"id": "ba", "name": name, "created_at": "2026-11-24T12:00:00Z", "runs": runs}
+
+
 def comparison_document(**changes: Any) -> dict[str, Any]:
     """A comparison as the API answers it."""
     return {
@@ -110,7 +128,7 @@ def comparison_document(**changes: Any) -> dict[str, Any]:
         "error": None,
         "error_kind": None,
         "evaluation": None,
-        "links": {"self": f"/v1/evaluations/{COMPARISON_ID}"},
+        "links": {name: f"/v1/evaluations/{COMPARISON_ID}/{name}" for name in ComparisonLinks.model_fields},
         **changes,
     }
 
@@ -194,6 +212,7 @@ def treatment_document(*tries: dict[str, Any], **changes: Any) -> dict[str, Any]
         "created_at": "2026-11-24T12:00:00Z",
         "finished_at": None,
         "tries": list(tries) or [try_document(1, "larger latent")],
+        "links": {name: f"/v1/treatments/{TREATMENT_ID}/{name}" for name in TreatmentLinks.model_fields},
         "a_field_of_a_newer_service": 1,
         **changes,
     }
@@ -265,7 +284,7 @@ class FakeService:
             case "POST", ["batches"]:
                 body = json.loads(request.content)
                 runs = [self._create(r) for r in body["runs"]]
-                return httpx.Response(202, json={"id": "ba", "name": body.get("name"), "runs": runs})
+                return httpx.Response(202, json=batch_document(runs, body.get("name")))
             case "POST", ["evaluations"]:
                 self.comparison.extend([comparison_document(status="running"), COMPARED])
                 return httpx.Response(202, json=comparison_document())
@@ -299,7 +318,7 @@ class FakeService:
                 self.labels.insert(0, label_document(run_id=run_id, **json.loads(request.content)))
                 return httpx.Response(201, json=self.labels[0])
             case "GET", ["batches", _]:
-                return httpx.Response(200, json={"id": "ba", "runs": [self._look(i) for i in self.runs]})
+                return httpx.Response(200, json=batch_document([self._look(i) for i in self.runs]))
             case "GET", ["runs"]:
                 return httpx.Response(200, json=self._page(request.url.params))
             case "DELETE", ["runs", run_id] if run_id in self.runs:
@@ -311,7 +330,7 @@ class FakeService:
 
     def _of_run(self, method: str, run_id: str, rest: list[str]) -> httpx.Response:
         documents: dict[tuple[str, ...], Callable[[], Any]] = {
-            (): lambda: self._look(run_id) | {"spec": {}, "attempts": []},
+            (): lambda: self._look(run_id) | {"spec": {}, "request_id": None, "attempts": []},
             ("cancel",): lambda: self._cancel(run_id),
             ("diagnosis",): COLLAPSE.to_json,
             ("diagnosis", "history"): lambda: {"items": [COLLAPSE.to_json()]},

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.findings import FindingName, Severity
-from ganlib.spec.request import TreatmentRequest
+from ganlib.wire.treatments import TreatmentRequest
 from store import treatments
 from store.core.models import Run, Treatment
 from store.runs import endings

@@ -17,8 +17,9 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from ganlib.spec.request import RunRequest
+from ganlib.wire.runs import FINAL_STATUSES
 from store.core.db import make_engine, reading, transaction, upgrade
-from store.core.models import FINAL_STATUSES, Attempt, Epoch, Run
+from store.core.models import Attempt, Epoch, Run
 from store.core.settings import Settings
 from store.runs import claims, endings, lifecycle, records
 from store.runs.series import read_steps

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, update
 
 from api.app import create_app
+from ganlib.wire.runs import AttemptOutcome
 from store.core.db import transaction
-from store.core.models import AttemptOutcome, Run
+from store.core.models import Run
 from store.core.settings import Settings
 from store.runs import endings
 from store.scheduling import gpu_readings

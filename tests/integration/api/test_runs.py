@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.requests import MAX_BATCH
 from ganlib.spec.preset import preset_names
+from ganlib.spec.request import MAX_BATCH
 from store.core.db import reading, transaction
 from store.core.models import Batch, Run
 from tests.support.api import TOKEN, Service, count_runs, record

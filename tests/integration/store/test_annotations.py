@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from ganlib.diagnosis.annotation import LabelRequest
+from ganlib.wire.annotations import LabelRequest
 from store import annotations
 from store.core.db import reading, transaction
 from store.core.errors import IdempotencyConflict, InvalidCursor

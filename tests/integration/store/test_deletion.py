@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.diagnosis.annotation import LabelRequest
+from ganlib.wire.annotations import LabelRequest
 from store import annotations, treatments
 from store.core import db
 from store.core.db import transaction

@@ -7,8 +7,9 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec.hashing import spec_hash
-from ganlib.spec.request import InvalidRequest, TreatmentRequest
+from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.treatments import TreatmentRequest
 from store.core.db import transaction
 from store.core.errors import NotExtendable, RunNotFound
 from store.core.models import Epoch

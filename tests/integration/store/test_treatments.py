@@ -14,8 +14,9 @@ from sqlalchemy import Engine, event, update
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.prescribe import prescribe
-from ganlib.spec.request import InvalidRequest, TreatmentRequest
+from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.treatments import TreatmentRequest
 from store import treatments
 from store.core.db import reading, transaction
 from store.core.errors import (

@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.spec.networks import MlpGenerator
-from ganlib.spec.request import TreatmentRequest
 from ganlib.spec.run import RunSpec
+from ganlib.wire.treatments import TreatmentRequest
 from store import treatments
 from store.core.db import make_engine, reading, transaction, upgrade
 from store.core.models import Run, Treatment

@@ -15,6 +15,7 @@ from ganclinic.cli.parser import make_parser
 from ganclinic.client import Client
 from ganclinic.errors import NotFound, ServiceFailed, ServiceUnreachable
 from ganclinic.transport import Event, read_events
+from tests.support.fake_service import run_document
 
 RUN = "0123456789abcdef"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -30,8 +31,7 @@ def stream(*events: str) -> httpx.Response:
 
 
 def run(status: str, attempt: int) -> httpx.Response:
-    document = {"id": RUN, "status": status, "attempt": attempt, "seed": 0, "epochs_total": 1, "steps_per_epoch": 1}
-    return httpx.Response(200, json={**document, "created_at": "2026-11-01T00:00:00Z"})
+    return httpx.Response(200, json=run_document(RUN, status=status, attempt=attempt) | {"spec": {}})
 
 
 def problem(status: int, title: str, detail: str) -> httpx.Response:

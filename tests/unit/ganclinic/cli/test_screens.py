@@ -21,13 +21,14 @@ from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView
 from ganlib.diagnosis.prescribe import REMEDIES
 from ganlib.diagnosis.verdict import Episode, Evidence, Remedy
 from ganlib.diagnosis.words import evidence_words
+from ganlib.wire.reading import read
 from tests.support.fake_service import COLLAPSE, DONE, EVALUATION, comparison_document, label_document, run_document
 
 WIDTHS = (40, 60, 80, 100, 140)
 
 
 def view(run_id: str = "00000000000000aa", **changes: object) -> RunView:
-    return RunView.model_validate(run_document(run_id, **changes))
+    return read(RunView, run_document(run_id, **changes))
 
 
 def terminal(width: int) -> Console:
@@ -100,7 +101,7 @@ def test_the_readme_shows_a_verdict_as_it_is_printed() -> None:
 
 @pytest.mark.parametrize(("shape", "words"), [([1, 28, 28], "pixels"), ([2], "coordinates")])
 def test_a_comparison_of_points_is_made_by_their_coordinates(shape: list[int], words: str) -> None:
-    shown = drawn(comparison_details(ComparisonView.model_validate(comparison_document(shape=shape))), 80)
+    shown = drawn(comparison_details(read(ComparisonView, comparison_document(shape=shape))), 80)
     assert ["space", words] in [line.split() for line in shown]
 
 
@@ -118,7 +119,7 @@ def test_the_demo_table_names_what_is_mild_in_a_healthy_run(width: int) -> None:
     mild = replace(COLLAPSE.findings[0], name="slow convergence", severity="mild", first_epoch=10, remedies=())
     healthy = replace(COLLAPSE, verdict="healthy", severity="mild", findings=(mild,))
     seen = {"verdict": "healthy", "severity": "mild", "first_epoch_seen": 10}
-    run = RunView.model_validate(run_document(**DONE) | seen)
+    run = read(RunView, run_document(**DONE) | seen)
     outcome = replace(outcomes()[0], run=run, diagnosis=healthy)
     lines = [line.split() for line in drawn(demo_table([outcome], width, Path("/srv")), width)]
     if width == 140:
@@ -135,8 +136,8 @@ def test_the_demo_table_names_what_is_mild_in_a_healthy_run(width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_table_of_labels_says_everything_at_every_width(width: int) -> None:
     labels = [
-        LabelView.model_validate(label_document(note="all ten [digits]", epoch=3)),
-        LabelView.model_validate(label_document(finding="healthy", holds=True)),
+        read(LabelView, label_document(note="all ten [digits]", epoch=3)),
+        read(LabelView, label_document(finding="healthy", holds=True)),
     ]
     text = "".join("".join(drawn(labels_table(labels), 200)).split())
     assert "modecollapse:absent" in text
@@ -186,7 +187,7 @@ def test_a_halted_run_shows_how_far_it_came_and_why() -> None:
         lines.update([view(**halted)])
     assert "epoch 4/10, halted: mode collapse" in written(output.notes)
     spec = {"diagnosis": {"halt_on": ["mode collapse", "divergence"]}}
-    details = RunDetails.model_validate(run_document(**halted) | {"spec": spec})
+    details = read(RunDetails, run_document(**halted) | {"spec": spec})
     shown = " ".join(" ".join(drawn(run_details(details, None, None), 120)).split())
     assert "halted after epoch 4 of 10, by diagnosis.halt_on (mode collapse, divergence)" in shown
 

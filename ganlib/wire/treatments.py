@@ -1,14 +1,33 @@
-"""What the API answers of treatments and of the runs that they make."""
+"""Treatments, and the families of runs that come of them."""
 
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Literal
 
-from api.schemas import RunView, run_path
-from api.views import View, fields_of
+from pydantic import BaseModel, ConfigDict, Field
+
 from ganlib.findings import FindingName, Severity, Verdict
-from store.core.models import Run, Status, Treatment, TreatmentStatus
-from store.runs.lineage import Member
+from ganlib.wire.runs import RunView, Status
+from ganlib.wire.view import View, WrittenAs
+
+TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]
+
+
+class TreatmentRequest(BaseModel):
+    """What to treat in a run that is over, and how much may be tried."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    finding: FindingName | None = Field(
+        default=None,
+        description="The finding to treat; null: the first moderate or severe one, which gives the verdict.",
+    )
+    max_tries: int = Field(default=3, ge=1, le=20, description="Runs that may be made, one after the other.")
+    max_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Epochs that all tries may take together; null: for each try, and once more, as many as the run.",
+    )
 
 
 class TreatmentLinks(View):
@@ -40,25 +59,15 @@ class TreatmentView(View):
     """Of a treatment that is over: the cure, or the try that came nearest to one; null where it was cancelled."""
     created_at: datetime
     finished_at: datetime | None
-    tries: list[RunView]
+    tries: tuple[RunView, ...]
     """The runs that it made, in their order; at most the last one is not over."""
-    links: TreatmentLinks
-
-    @classmethod
-    def of(cls, treatment: Treatment, tries: Iterable[Run]) -> Self:
-        """The view of a stored treatment and its tries."""
-        run = run_path(treatment.run_id)
-        return cls(
-            **fields_of(cls, treatment),
-            tries=[RunView.of(run) for run in tries],
-            links=TreatmentLinks(self=treatment_path(treatment.id), run=run, family=f"{run}/family"),
-        )
+    links: Annotated[dict[str, str], WrittenAs(lambda: TreatmentLinks)]
 
 
 class TreatmentList(View):
     """The treatments of a run, in their order."""
 
-    items: list[TreatmentView]
+    items: tuple[TreatmentView, ...]
 
 
 class MemberView(View):
@@ -84,11 +93,6 @@ class MemberView(View):
     epochs_total: int
     seed: int
 
-    @classmethod
-    def of(cls, member: Member) -> Self:
-        """The view of a member."""
-        return cls(**fields_of(cls, member.run), depth=member.depth)
-
 
 class FamilyView(View):
     """The root, which people made, and every run that remedies made of it.
@@ -96,9 +100,4 @@ class FamilyView(View):
     A list, however deep the tree is: each run is followed by its children, in their order, and theirs.
     """
 
-    items: list[MemberView]
-
-
-def treatment_path(treatment_id: str) -> str:
-    """Path of a treatment."""
-    return f"/v1/treatments/{treatment_id}"
+    items: tuple[MemberView, ...]

@@ -1,0 +1,41 @@
+"""Where the service has what: paths that the service's answers and the client's requests begin with."""
+
+from urllib.parse import quote
+
+BATCHES = "/v1/batches"
+COMPARISONS = "/v1/evaluations"
+DRAIN = "/v1/drain"
+LABELS = "/v1/labels"
+RUNS = "/v1/runs"
+UPLOADS = "/v1/uploads"
+WORKERS = "/v1/workers"
+
+
+def batch_path(batch_id: str) -> str:
+    """Path of a batch."""
+    return f"{BATCHES}/{quote(batch_id, safe='')}"
+
+
+def comparison_path(comparison_id: str) -> str:
+    """Path of an evaluation of uploaded samples."""
+    return f"{COMPARISONS}/{quote(comparison_id, safe='')}"
+
+
+def drain_path(worker: str | None) -> str:
+    """Path of the drain of that worker, or of all."""
+    return DRAIN if worker is None else f"{WORKERS}/{quote(worker, safe='')}/drain"
+
+
+def run_path(run_id: str) -> str:
+    """Path of a run."""
+    return f"{RUNS}/{quote(run_id, safe='')}"
+
+
+def treatment_path(treatment_id: str) -> str:
+    """Path of a treatment."""
+    return f"/v1/treatments/{quote(treatment_id, safe='')}"
+
+
+def upload_path(upload_id: str) -> str:
+    """Path of an upload."""
+    return f"{UPLOADS}/{quote(upload_id, safe='')}"

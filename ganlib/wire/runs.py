@@ -1,0 +1,168 @@
+"""Runs and their attempts."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ganlib.findings import Severity, Verdict
+from ganlib.wire.view import View, WrittenAs
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
+AttemptOutcome = Literal[
+    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
+]
+MAX_EPOCH = 100_000  # as many as a spec may ask for
+
+
+class Extension(BaseModel):
+    """How far a run that is over is to go on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1, le=MAX_EPOCH, description="More than it has made.")
+
+
+class RunLinks(View):
+    """Paths of everything that belongs to a run."""
+
+    self: str
+    series: str
+    samples: str
+    losses: str
+    ndb: str
+    ndb_figure: str
+    diagnosis: str
+    labels: str
+    evaluations: str
+    treatments: str
+    family: str
+    log: str
+    waiting: str
+
+
+class WarmStartView(View):
+    """The checkpoint that a run begins with, or new weights where it is missing."""
+
+    run_id: str
+    epoch: int
+    checkpoint: str
+    """Name of the file."""
+
+
+class RunView(View):
+    """A run as it is now."""
+
+    id: str
+    name: str | None
+    preset: str | None
+    status: Status
+    batch_id: str | None
+    parent_id: str | None
+    """The run whose spec a remedy changed; null where people made the run, as in the next four."""
+    treatment_id: str | None
+    """The treatment that made it."""
+    remedy: str | None
+    """Name of the remedy."""
+    patch: dict[str, Any] | None
+    """What the remedy changed: dotted spec paths and their new values."""
+    warm_start: Annotated[dict[str, Any], WrittenAs(lambda: WarmStartView)] | None
+    """The checkpoint whose weights it begins with; null: with weights of its own."""
+    spec_hash: str
+    """Equal specs have equal hashes."""
+    seed: int
+    priority: int
+    """Higher is trained first."""
+    user: str
+    """Who submitted it."""
+    team: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    """Number of the last attempt; 0 before the first."""
+    cancel_requested: bool
+    pause_requested: bool
+    """Of a running run: it becomes paused with its next epoch."""
+    gives_way_to: str | None
+    """The queued run of higher priority that a running one gives its slot to with its next epoch."""
+    epochs_total: int
+    extended_from: tuple[int, ...] | None
+    """What `epochs_total` was before each time that the run was extended."""
+    epochs_done: int
+    steps_per_epoch: int
+    step: int
+    """The last step that was reported."""
+    verdict: Verdict | None
+    """The verdict so far; of a run that is over, the final one."""
+    severity: Severity | None
+    first_epoch_seen: int | None
+    """First epoch with the finding that the verdict names."""
+    error: str | None
+    """Why the run failed."""
+    error_kind: str | None
+    links: Annotated[dict[str, str], WrittenAs(lambda: RunLinks)]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def steps_total(self) -> int:
+        """Steps of the whole run."""
+        return self.steps_per_epoch * self.epochs_total
+
+    @property
+    def steps_done(self) -> int:
+        """Steps made so far."""
+        return max(self.step, self.epochs_done * self.steps_per_epoch)
+
+    @property
+    def label(self) -> str:
+        """What people call it: its name, else its preset, else its id."""
+        return self.name or self.preset or self.id
+
+
+class AttemptView(View):
+    """One execution of a run."""
+
+    number: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: AttemptOutcome
+    error: str | None
+    device: str | None
+    threads: int | None
+    cpu_capability: str | None
+    versions: dict[str, Any] | None
+    resumed_from_epoch: int | None
+    identical: bool | None
+    """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""
+
+
+def run_spec() -> type[BaseModel]:
+    """The model of a spec, which costs a command more time than all else."""
+    from ganlib.spec.run import RunSpec
+
+    return RunSpec
+
+
+class RunDetail(RunView):
+    """A run with its spec and its attempts."""
+
+    spec: Annotated[dict[str, Any], WrittenAs(run_spec)]
+    request_id: str | None
+    """Of the request that made it: `X-Request-ID`, as in the API's log; null where no request did."""
+    attempts: tuple[AttemptView, ...]
+
+
+class RunPage(View):
+    """A part of the list of runs, newest first."""
+
+    items: tuple[RunView, ...]
+    next_cursor: str | None
+    """`cursor` of the next page; null on the last."""

@@ -1,0 +1,35 @@
+"""Workers, and drains."""
+
+from datetime import datetime
+
+from ganlib.wire.view import View
+
+
+class WorkerView(View):
+    """A worker as it was last heard of."""
+
+    name: str
+    started_at: datetime
+    seen_at: datetime
+    is_alive: bool
+    """Whether it was heard of within 30 s."""
+    is_drained: bool
+    """Whether it claims nothing more."""
+    run_id: str | None
+    """What it trains."""
+    labels: tuple[str, ...]
+    """That a run may ask for in `resources.labels`; sorted."""
+    obstacle: str | None
+    """Why it does not claim the run whose turn it is, e.g. a GPU that is in use; null where it would."""
+
+
+class WorkerList(View):
+    """Every worker that was heard of within a day, by name."""
+
+    items: tuple[WorkerView, ...]
+
+
+class DrainView(View):
+    """Whether the whole service is drained."""
+
+    drained: bool
