@@ -43,13 +43,15 @@ def diagnose(
     steps_per_epoch: int | None = None,
     d_loss: DLoss | None = None,
     columns: Mapping[str, str] | None = None,
+    tile: int | None = None,
 ) -> HistoryDiagnosis:
     """What the losses of a training show, and its fakes beside reals where both are given.
 
     `history` is what a trainer writes or prints: a file, a folder or several (docs/foreign-logs.md), or arrays by the
-    names of their columns. `columns` says what nobody knows: {"d_loss": "LossD"}. `objective`, and
-    whether a column `d_loss` is the mean or the sum of its parts on reals and on fakes, are inferred from the numbers
-    where nobody says them.
+    names of their columns. `columns` says what nobody knows: {"d_loss": "LossD"}. `objective`, and whether a column
+    `d_loss` is the mean or the sum of its parts on reals and on fakes, are inferred where nobody says them. Fakes and
+    reals are .npy, .npz or .pt files, folders of pictures, or a picture that is a grid of `tile` pixels a sample
+    (default: as large as the reals).
 
     Raises:
         InvalidInput: a file or a value cannot be used, or there are several trainings, which `diagnose_each` tells
@@ -63,6 +65,7 @@ def diagnose(
         steps_per_epoch=steps_per_epoch,
         d_loss=d_loss,
         columns=columns,
+        tile=tile,
     )
     if len(found) > 1:
         raise InvalidInput(f"There are {len(found)} trainings: {', '.join(found)}. ganclinic.diagnose_each takes each.")
@@ -78,6 +81,7 @@ def diagnose_each(
     steps_per_epoch: int | None = None,
     d_loss: DLoss | None = None,
     columns: Mapping[str, str] | None = None,
+    tile: int | None = None,
     standard_input: bytes | None = None,
 ) -> dict[str, HistoryDiagnosis]:
     """The diagnosis of each game and run of a log by its name, as the trainer calls it; one alone may have none.
@@ -106,7 +110,7 @@ def diagnose_each(
     if missing:
         note = NO_TORCH.format(missing=", ".join(missing))
         return {name: diagnose_reading(replace(reading, notes=(*reading.notes, note)))}
-    evaluations, notes = _evaluate(reading, fakes, Path(real))
+    evaluations, notes = _evaluate(reading, fakes, Path(real), tile)
     return {name: diagnose_reading(replace(reading, notes=(*reading.notes, *notes)), evaluations)}
 
 
@@ -126,7 +130,9 @@ def _sources(
     return found
 
 
-def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[EpochEvaluation], Sequence[str]]:
+def _evaluate(
+    reading: Reading, fakes: Fakes, real: Path, tile: int | None
+) -> tuple[Sequence[EpochEvaluation], Sequence[str]]:
     """In a process of its own: this package imports no torch."""
     pairs = fakes.items() if isinstance(fakes, Mapping) else [(None, fakes)]
     request = {
@@ -134,6 +140,7 @@ def _evaluate(reading: Reading, fakes: Fakes, real: Path) -> tuple[Sequence[Epoc
         "fakes": [[epoch, str(path)] for epoch, path in pairs],
         "last_epoch": reading.history.epoch,
         "epochs_known": reading.epochs_known,
+        "tile": tile,
     }
     done = subprocess.run(
         [sys.executable, "-P", "-m", EVALUATOR],  # -P: a trainer's folder may hold a `random.py` of its own

@@ -44,6 +44,7 @@ def _diagnosed(options: argparse.Namespace, piped: bytes | None) -> Found:
         steps_per_epoch=options.steps_per_epoch,
         d_loss=options.d_loss,
         columns=_columns(options.column),
+        tile=options.tile,
         standard_input=piped,
     )
 

@@ -235,9 +235,13 @@ def _add_diagnose(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="[EPOCH=]FILE",
-        help=".npy or .npz of fakes [n, …], of the last epoch unless one is named, here or by arrays called epoch_3",
+        help=".npy, .npz or .pt of fakes [n, …], a folder of pictures, or one picture that is a grid of them; of the "
+        "last epoch unless one is named, here or by arrays called epoch_3",
     )
-    diagnose.add_argument("--real", metavar="FILE", help=".npy or .npz of the training data, as the fakes are")
+    diagnose.add_argument("--real", metavar="FILE", help="the training data, in any of these forms")
+    diagnose.add_argument(
+        "--tile", type=_count, metavar="PIXELS", help="side of a sample in a grid (default: as large as the reals)"
+    )
     diagnose.add_argument("--objective", choices=OBJECTIVES, help="the adversarial loss (default: by its numbers)")
     diagnose.add_argument("--steps-per-epoch", type=_count, metavar="N", help="where no column counts epochs")
     diagnose.add_argument(

@@ -2,11 +2,14 @@
 """Fakes and reals in files, evaluated as a run's are: `python -m ganlib.evaluation.for_files`, JSON in and JSON out.
 
 A process of its own, so that a client without torch can do without it. In: `real`, a file; `fakes`, pairs of an epoch
-or null and a file; `last_epoch`; `epochs_known`. Out: `evaluations` and `notes`, or `error`, with exit status 2.
+or null and a file; `last_epoch`; `epochs_known`; `tile`, pixels or null. Out: `evaluations` and `notes`, or `error`,
+with exit status 2.
 
 Arrays are [n, …] in .npy or .npz files; nothing is unpickled. Bytes are pixels. With four axes the channels are the
 second axis, or the last one where that has length 1 or 3 and the second has not. Floats with three or four axes are
 pixels in [-1, 1], or in [0, 1] where no file has negative ones; with two axes they are points, and stay as they are.
+A .pt file holds one tensor, a folder a picture a sample, and a picture is a grid of samples, as large as the reals or
+as `tile` says.
 """
 
 import json
@@ -26,6 +29,7 @@ from ganlib.data.load import as_float
 from ganlib.data.samples import CHANNELS, InvalidUpload, Limits
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.table import Context
+from ganlib.evaluation.pictures import is_picture, read_folder, read_grid, read_tensor
 from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
 from ganlib.seeding import Stream, numpy_generator
@@ -38,6 +42,8 @@ FEWEST = 50
 LARGEST_PIXEL = 1.5  # of reals: a little more than 1 is a resize's, 255 another scale
 NEGATIVE = -0.25  # below this pixels are of [-1, 1], above it rounding or a resize
 EPOCH_PREFIX = "epoch_"
+TENSOR_SUFFIXES = (".pt", ".pth")
+PICKLE = b"\x80"
 Array = NDArray[Any]
 
 
@@ -53,11 +59,12 @@ def evaluate_files(request: dict[str, Any]) -> dict[str, Any]:
     """
     real = Path(request["real"])
     reals = _only(real)
+    size = _tile_size(request.get("tile"), reals)
     last, known = request["last_epoch"], request["epochs_known"]
     notes: list[str] = []
     sets: dict[int, tuple[str, Array]] = {}
     for epoch, path in request["fakes"]:
-        for number, name, array in _sets_of(Path(path), epoch):
+        for number, name, array in _sets_of(Path(path), epoch, size):
             _add(sets, last if number is None else _checked(number, name, last, known), name, array)
     evaluations = list(_evaluated(str(real), reals, sets, notes))
     return {"evaluations": [e.to_json() for e in evaluations], "notes": notes}
@@ -84,15 +91,23 @@ def _checked(number: int, name: str, last: int, known: bool) -> int:
 
 
 def _only(path: Path) -> Array:
-    found = list(_sets_of(path, None))
+    found = list(_sets_of(path, None, None))
     if len(found) != 1:
         raise InvalidFiles(f"{path} holds {len(found)} arrays; save the real data as one")
     return found[0][2]
 
 
-def _sets_of(path: Path, epoch: int | None) -> Iterator[tuple[int | None, str, Array]]:
+def _tile_size(told: int | None, reals: Array) -> tuple[int, int] | None:
+    """Height and width of a tile; None where reals are no images and nobody says."""
+    if told is not None:
+        return told, told
+    shape = _channels_first(reals).shape
+    return (shape[2], shape[3]) if len(shape) == 4 else None
+
+
+def _sets_of(path: Path, epoch: int | None, size: tuple[int, int] | None) -> Iterator[tuple[int | None, str, Array]]:
     """Epoch, name and array of each set of samples in the file."""
-    for name, array in _arrays(path):
+    for name, array in _arrays(path, size):
         number = name.removeprefix(EPOCH_PREFIX)
         named = name.startswith(EPOCH_PREFIX) and number.isdecimal()
         label = f"{path}, {name}" if named else str(path)
@@ -101,10 +116,10 @@ def _sets_of(path: Path, epoch: int | None) -> Iterator[tuple[int | None, str, A
         yield (int(number) if named and epoch is None else epoch), label, array
 
 
-def _arrays(path: Path) -> list[tuple[str, Array]]:
+def _arrays(path: Path, size: tuple[int, int] | None) -> list[tuple[str, Array]]:
     """The arrays of the file, those of an .npz by their names."""
     try:
-        return list(_read(path))
+        return list(_read(path, size))
     except InvalidUpload as error:
         raise InvalidFiles(f"{path} {error}") from None
     except FileNotFoundError:
@@ -117,9 +132,22 @@ def _arrays(path: Path) -> list[tuple[str, Array]]:
         raise InvalidFiles(f"{path} is encrypted; pack it without a password") from None
 
 
-def _read(path: Path) -> Iterator[tuple[str, Array]]:
+def _read(path: Path, size: tuple[int, int] | None) -> Iterator[tuple[str, Array]]:
     limits = Limits(min_samples=FEWEST)
+    if path.is_dir():
+        yield "", read_folder(path, limits)
+        return
     with path.open("rb") as file:
+        start = file.read(16)
+        if is_picture(start):
+            if size is None:
+                raise InvalidUpload("is one picture, and the reals are none; say the size of its tiles: --tile PIXELS")
+            yield "", read_grid(path, size, limits)
+            return
+        if path.suffix.lower() in TENSOR_SUFFIXES or start.startswith(PICKLE):
+            yield "", read_tensor(path, limits)
+            return
+        file.seek(0)
         if not zipfile.is_zipfile(file):
             yield "", read_npy(file, limits)
             return

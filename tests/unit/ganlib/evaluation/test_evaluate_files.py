@@ -1,11 +1,13 @@
 """Fakes and reals in files: read without trust, brought to one scale, evaluated as those of a run."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_files import InvalidFiles, evaluate_files
@@ -135,3 +137,101 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             answer(real, (None, str(tmp_path / "d.npz")))
     with pytest.raises(InvalidFiles, match="There is no file"):
         answer(real, (None, str(tmp_path / "none.npy")))
+
+
+# --- pictures and tensors ---------------------------------------------------------------------------------------
+
+
+def folder_of(place: Path, samples: np.ndarray) -> str:
+    place.mkdir()
+    for at, sample in enumerate(samples):
+        Image.fromarray(sample.transpose(1, 2, 0)).save(place / f"{at:04}.png")
+    return str(place)
+
+
+def grid_of(path: Path, samples: np.ndarray, columns: int, gap: int) -> str:
+    high, wide = samples.shape[2:]
+    rows = -(-len(samples) // columns)
+    grid = np.zeros((rows * (high + gap) + gap, columns * (wide + gap) + gap, 3), np.uint8)
+    for at, sample in enumerate(samples):
+        top, left = gap + at // columns * (high + gap), gap + at % columns * (wide + gap)
+        grid[top : top + high, left : left + wide] = sample.transpose(1, 2, 0)
+    Image.fromarray(grid).save(path)
+    return str(path)
+
+
+def figures(real: str, fakes: str, **request: Any) -> dict[str, Any]:
+    asked = {"real": real, "fakes": [(None, fakes)], "last_epoch": 5, "epochs_known": True}
+    [found] = evaluate_files(asked | request)["evaluations"]
+    return found
+
+
+def test_pictures_in_folders_are_the_samples_that_arrays_are(tmp_path: Path) -> None:
+    expected = figures(saved(tmp_path, "r.npy", BYTES), saved(tmp_path, "f.npy", OTHERS))
+    assert figures(folder_of(tmp_path / "reals", BYTES), folder_of(tmp_path / "fakes", OTHERS)) == expected
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+def test_a_grid_is_cut_into_tiles_as_large_as_the_reals(tmp_path: Path, gap: int) -> None:
+    real = saved(tmp_path, "r.npy", BYTES)
+    expected = figures(real, saved(tmp_path, "f.npy", OTHERS[:58]))
+    grid = grid_of(tmp_path / "fakes000200.png", OTHERS[:58], columns=8, gap=gap)  # six tiles at its end are empty
+    assert figures(real, grid) == expected
+    assert figures(real, grid, tile=6) == expected
+
+
+def test_a_grid_of_grey_tiles_has_one_channel(tmp_path: Path) -> None:
+    grey = OTHERS[:, :1]
+    real = saved(tmp_path, "r.npy", BYTES[:, :1])
+    grid = grid_of(tmp_path / "fakes.png", grey.repeat(3, axis=1), columns=10, gap=2)
+    assert figures(real, grid) == figures(real, saved(tmp_path, "f.npy", grey))
+
+
+def test_a_tensor_is_read_without_unpickling(tmp_path: Path) -> None:
+    fakes = torch.from_numpy(POINTS[:60].copy())
+    real = saved(tmp_path, "r.npy", POINTS)
+    expected = figures(real, saved(tmp_path, "f.npy", POINTS[:60]))
+    for held in (fakes, {"samples": fakes, "step": torch.zeros(())}, [fakes]):
+        torch.save(held, tmp_path / "f.pt")
+        assert figures(real, str(tmp_path / "f.pt")) == expected
+
+
+class Bomb:
+    """Touches a file where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("unpickled"),)
+
+
+@pytest.mark.parametrize("name", ["f.pt", "f.pkl"])
+def test_a_pickle_is_refused_by_name_and_never_unpickled(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InvalidFiles, match=f"{name} holds more than tensors.*pickle, which could run any code"):
+        figures(saved(tmp_path, "r.npy", POINTS), name)
+    torch.save({"samples": Bomb()}, tmp_path / "g.pt")
+    with pytest.raises(InvalidFiles, match=r"g.pt holds more than tensors"):
+        figures(saved(tmp_path, "r.npy", POINTS), "g.pt")
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_pictures_that_cannot_be_samples_are_refused(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npy", BYTES)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InvalidFiles, match="none holds no pictures"):
+        figures(real, str(tmp_path / "none"))
+    mixed = Path(folder_of(tmp_path / "mixed", OTHERS))
+    Image.new("RGB", (7, 6)).save(mixed / "0100.png")
+    with pytest.raises(InvalidFiles, match=r"different sizes: 0000.png is 6 x 6, 0100.png 7 x 6"):
+        figures(real, str(mixed))
+    Image.new("RGB", (50, 49)).save(tmp_path / "odd.png")
+    with pytest.raises(InvalidFiles, match=r"is 50 x 49, which no grid of 6 x 6 tiles is.*--tile PIXELS"):
+        figures(real, str(tmp_path / "odd.png"))
+    (tmp_path / "torn.png").write_bytes((mixed / "0001.png").read_bytes()[:40])
+    with pytest.raises(InvalidFiles, match=r"torn.png is damaged"):
+        figures(real, str(tmp_path / "torn.png"))
+    grid = grid_of(tmp_path / "g.png", OTHERS, columns=10, gap=0)
+    with pytest.raises(InvalidFiles, match="the reals are none; say the size of its tiles: --tile"):
+        figures(saved(tmp_path, "p.npy", POINTS), grid)
