@@ -67,14 +67,22 @@ def served(tmp_path: Path) -> Iterator[str]:
     assert process.wait(60) == 0
 
 
+@pytest.mark.timeout(600)
+def test_the_first_runs_are_healthy_and_sick_as_the_readme_says(served, tmp_path):
+    healthy, sick = [line for line in commands() if "run ring8-" in line]
+    env = environ(tmp_path, GANCLINIC_URL=served)
+    assert re.search(r"succeeded: healthy$", shell(healthy, tmp_path, env), re.MULTILINE)
+    assert re.search(r"succeeded: .*, severe", shell(sick, tmp_path, env))
+
+
 def test_the_commands_that_talk_to_a_service_do_what_they_say(served, tmp_path):
-    (tmp_path / "ring8.toml").write_text(blocks("toml")[0])
-    found = [line for line in commands() if "ring8" in line or "presets" in line or " ls" in line or "curl" in line]
+    (tmp_path / "mine.toml").write_text(blocks("toml")[0])
+    found = [line for line in commands() if "mine.toml" in line or "presets" in line or " ls" in line or "curl" in line]
     said = [line.replace("http://127.0.0.1:8000", served) for line in found if "/ID/" not in line]
     assert len(said) == 4
     env = environ(tmp_path)
     outputs = {line: shell(line, tmp_path, env) for line in said}
-    [run_id] = re.findall(r"ganclinic show ([0-9a-f]{16})", outputs[".venv/bin/ganclinic run ring8.toml --watch"])
+    [run_id] = re.findall(r"ganclinic show ([0-9a-f]{16})", outputs[".venv/bin/ganclinic run mine.toml --watch"])
     for line in (line for line in found if "/ID/" in line):
         shell(line.replace("http://127.0.0.1:8000", served).replace("/ID/", f"/{run_id}/"), tmp_path, env)
     for picture in ("samples.png", "losses.png"):

@@ -23,6 +23,8 @@ PUBLISHED = {
     "digit8-adam-default": (50, 1e-3, 0.9, 10, 128, 128, 7, 64),
 }
 
+POINTS = ("ring8-slow-discriminator", "ring8-stable")
+
 TRANSLATIONS = {
     # preset: (learning rate, the discriminator's, weight of L1)
     "pix2pix-edges": (2e-4, 2e-4, 100),
@@ -31,8 +33,15 @@ TRANSLATIONS = {
 }
 
 
-def test_there_is_a_preset_for_every_published_experiment():
-    assert preset_names() == tuple(sorted([*PUBLISHED, *TRANSLATIONS]))
+def test_there_is_a_preset_for_every_published_experiment_and_two_for_points():
+    assert preset_names() == tuple(sorted([*POINTS, *PUBLISHED, *TRANSLATIONS]))
+
+
+def test_the_two_presets_for_points_differ_in_the_discriminators_rate_alone():
+    sick, healthy = (get_preset(name).spec.model_dump() for name in POINTS)
+    assert sick["discriminator_optimizer"].pop("learning_rate") == 1e-5
+    assert healthy["discriminator_optimizer"].pop("learning_rate") == 2e-3
+    assert sick == healthy
 
 
 @pytest.mark.parametrize("name", sorted(TRANSLATIONS))
