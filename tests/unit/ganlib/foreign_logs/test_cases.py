@@ -1,0 +1,70 @@
+"""Excerpts of logs that people had, each with what a right answer to it says.
+
+The numbers are those of public reports, carried on at the same level with noise where a report shows a few lines.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ganclinic
+from ganlib.foreign_logs.history import HistoryDiagnosis
+from ganlib.foreign_logs.reading.files import read_logs
+
+CASES = Path(__file__).parent / "cases"
+WINS, NO_BALANCE = "convergence failure: discriminator wins", "convergence failure: no equilibrium"
+
+
+def said(found: HistoryDiagnosis) -> str:
+    return " ".join(found.reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "rows", "verdict", "findings"),
+    [
+        ("dcgan-stdout.txt", "pytorch/examples DCGAN", 60, "convergence failure", {WINS}),
+        ("four-digits-zero.csv", "pytorch/examples DCGAN", 120, "convergence failure", {WINS}),
+        ("percent-accuracies.csv", "", 120, "convergence failure", {WINS}),
+        ("pix2pix-loss_log-vanilla.txt", "pix2pix", 60, "convergence failure", {WINS}),
+        ("pix2pix-loss_log-lsgan.txt", "pix2pix", 60, "undetermined", set()),
+        ("one-row-an-epoch.csv", "", 120, "convergence failure", {WINS, NO_BALANCE}),
+        ("keras-history.json", "", 50, "convergence failure", {WINS, NO_BALANCE}),
+        ("wandb-chart-export.csv", "W&B, a chart's export", 60, "convergence failure", {WINS}),
+        ("stylegan-stats.jsonl", "StyleGAN2-ADA / StyleGAN3", 40, "convergence failure", {WINS, NO_BALANCE}),
+        ("studiogan-nan.log", "StudioGAN", 8, "divergence", {"divergence"}),
+        ("relativistic-hinge.csv", "", 120, "undetermined", set()),
+        ("wgan-gp-large.csv", "", 300, "undetermined", set()),
+    ],
+)
+def test_a_log_as_somebody_had_it_gets_the_right_answer(
+    name: str, form: str, rows: int, verdict: str, findings: set[str]
+) -> None:
+    found = ganclinic.diagnose(CASES / name)
+    assert len(found.reading.history.steps) == rows
+    assert (f"read as a log of {form}" in said(found)) == bool(form)
+    assert found.diagnosis.verdict == verdict
+    assert {finding.name for finding in found.diagnosis.findings} <= findings
+    assert bool(found.diagnosis.findings) == bool(findings)
+
+
+def test_a_nan_is_a_divergence_with_full_confidence() -> None:
+    [finding] = ganclinic.diagnose(CASES / "studiogan-nan.log").diagnosis.findings
+    assert (finding.name, finding.confidence) == ("divergence", 1.0)
+
+
+def test_signs_are_accuracies_exactly() -> None:
+    [table] = read_logs([CASES / "stylegan-stats.jsonl"])
+    assert table.columns["d_acc_real"].values[0] == pytest.approx((1 + 0.9661728788005147) / 2)
+    assert table.columns["d_acc_fake"].values[0] == pytest.approx((1 + 0.9803653454370002) / 2)
+
+
+def test_half_of_a_history_asks_for_the_other_half(tmp_path: Path) -> None:
+    path = CASES / "tensorboard-one-tag.csv"
+    with pytest.raises(ganclinic.GanClinicError, match=r"holds one metric.*file of the other one beside it"):
+        ganclinic.diagnose(path)
+    one = shutil.copy(path, tmp_path / "run-a-tag-Loss_D.csv")
+    other = shutil.copy(path, tmp_path / "run-a-tag-Loss_G.csv")
+    found = ganclinic.diagnose([one, other])
+    assert found.reading.sources == {"step": "step", "d_loss": "Loss_D", "g_loss": "Loss_G"}
+    assert len(found.reading.history.steps) == 40
