@@ -24,7 +24,11 @@ def main() -> int:
         sys.stderr.write(f"{describe_invalid(error)}\n")
         return 1
     create_home(settings.home)
-    token = settings.token or read_or_create_token(settings.home)
+    try:
+        token = settings.token or read_or_create_token(settings.home)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     configure_logging(settings.log_format, secrets=(*settings.secrets, token.get_secret_value()))
     configure_tracing("ganclinic-api", settings)
     engine = make_engine(settings.database)

@@ -67,6 +67,8 @@ class RequireToken:
 
         Whose it is, is noted in the scope's state.
         """
+        if not given:  # nobody's, whatever the secrets are
+            return 401
         is_metrics = scope["path"] == METRICS_PATH
         if is_metrics and self._metrics_token and secrets.compare_digest(given, self._metrics_token):
             return 200

@@ -4,6 +4,7 @@ But for one, whose name OpenTelemetry has chosen, and for `visible_gpus`.
 """
 
 import os
+import re
 import secrets
 import tempfile
 from datetime import timedelta
@@ -38,6 +39,30 @@ HostName = Annotated[
     str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,254}|\[?[0-9A-Fa-f:.]{2,45}\]?)$"), AfterValidator(str.lower)
 ]
 """A name or an address, without scheme and port."""
+SHORTEST_TOKEN = 12
+"""Characters: what is shorter can be guessed, and is not taken out of logs."""
+WELL_KNOWN = ("admin", "changeme", "default", "example", "ganclinic", "password", "postgres", "secret", "token")
+"""Words that stand in examples, alone, again and again, or with digits and dashes."""
+
+
+def require_secret(token: SecretStr) -> SecretStr:
+    """The token, where nobody can guess it.
+
+    Raises:
+        ValueError: it is empty, short or well known; the message does not repeat it.
+    """
+    text = token.get_secret_value()
+    letters = re.sub(r"[^a-z]", "", text.lower())
+    is_known = re.fullmatch(f"({'|'.join(WELL_KNOWN)})+", letters) is not None
+    if text.strip() != text or len(text) < SHORTEST_TOKEN or len(set(text)) < 4 or is_known:
+        raise ValueError(
+            f"is empty, well known or can be guessed; allowed: at least {SHORTEST_TOKEN} characters that nobody else "
+            "knows, as `openssl rand -hex 24` prints"
+        )
+    return token
+
+
+Secret = Annotated[SecretStr, AfterValidator(require_secret)]
 LogFormat = Literal["text", "json"]
 
 SHORTEST_GRACE_IN_BUCKETS = timedelta(minutes=30)
@@ -78,11 +103,11 @@ class Settings(BaseSettings):
     """The key's secret."""
     s3_secret_file: Path | None = Field(default=None, repr=False)
     """File that holds the key's secret instead."""
-    token: SecretStr | None = None
+    token: Secret | None = None
     """Bearer token of the API; default: the one in the file `token` in `home`."""
     tokens_file: Directory | None = None
     """File with users, hashes of their tokens, weights, quotas (see `store.scheduling.accounts`); default: one user."""
-    metrics_token: SecretStr | None = None
+    metrics_token: Secret | None = None
     """Another bearer token, which opens `/metrics` and nothing else."""
     host: str = "127.0.0.1"
     """Address that the API listens on."""
@@ -278,11 +303,18 @@ def create_home(home: Path) -> Path:
 
 
 def read_or_create_token(home: Path) -> SecretStr:
-    """The API's token from the file `token` in `home`; the first caller makes it, with mode 0600."""
+    """The API's token from the file `token` in `home`; the first caller makes it, with mode 0600.
+
+    Raises:
+        ValueError: the file holds what anybody could guess.
+    """
     path = create_home(home) / "token"
     if not path.exists():
         _write_once(path, secrets.token_urlsafe(32))
-    return SecretStr(path.read_text("ascii").strip())
+    try:
+        return require_secret(SecretStr(path.read_text("ascii").strip()))
+    except ValueError as error:
+        raise ValueError(f"{path}: the token {error}; or delete the file, and one is made") from None
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -109,6 +109,8 @@ class _File(_Part):
                 raise ValueError(
                     f"users[{index}].name: '{DEFAULT_USER}' is who has the service's one token; take another"
                 )
+            if user.token_sha256 == hash_token(b""):
+                raise ValueError(f"users[{index}].token_sha256: is of an empty token; make one: ganclinic token")
             if user.name in {other.name for other in before}:
                 raise ValueError(f"users[{index}].name: '{user.name}' is there twice")
             if user.token_sha256 in {other.token_sha256 for other in before}:

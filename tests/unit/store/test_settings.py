@@ -36,7 +36,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
         "DATABASE_URL": "postgresql://db/clinic",
         "BROKER_URL": "redis://broker",
         "DATA_DIR": "/data",
-        "TOKEN": "secret",
+        "TOKEN": "correct-horse",
         "PORT": "9000",
         "LEASE_DURATION": "90",
         "POLL_INTERVAL": "0.5",
@@ -55,8 +55,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert settings.worker_labels == ("fast", "h100")
     assert (settings.lease_duration, settings.poll_interval) == (timedelta(seconds=90), timedelta(seconds=0.5))
     assert settings.token is not None
-    assert settings.token.get_secret_value() == "secret"
-    assert "secret" not in repr(settings)
+    assert settings.token.get_secret_value() == "correct-horse"
+    assert "correct-horse" not in repr(settings)
 
 
 def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +139,8 @@ def test_the_token_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def test_a_token_that_a_person_wrote_is_used(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("my-own\n")
-    assert read_or_create_token(tmp_path).get_secret_value() == "my-own"
+    (tmp_path / "token").write_text("a-word-of-my-own\n")
+    assert read_or_create_token(tmp_path).get_secret_value() == "a-word-of-my-own"
 
 
 def test_everyone_who_starts_at_once_gets_the_same_token(tmp_path: Path) -> None:
