@@ -101,6 +101,15 @@ def agreed(
     return without(found, kept, reason), tuple(conditional)
 
 
+def only_under(suspected: ReadingAs, found: Diagnosis, own: ReadingAs) -> tuple[Conditional, ...]:
+    """What a reading comes to that numbers contradict, which the code may do as well."""
+    return tuple(
+        Conditional(finding=finding, holds=suspected, denied=(own,))
+        for finding in found.findings
+        if finding.severity == "severe" and _verdict(finding.name) in BY_LEVELS
+    )
+
+
 def without(found: Diagnosis, kept: Sequence[Finding], reason: str) -> Diagnosis:
     """The diagnosis with these of its findings only; `reason` is that of a verdict that has no harmful one left."""
     harmful = [finding for finding in kept if finding.severity != "mild"]

@@ -21,10 +21,10 @@ from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.thresholds import WINDOW_UPDATES
 from ganlib.diagnosis.verdict import Diagnosis, Finding, Remedy
 from ganlib.findings import FindingName
-from ganlib.foreign_logs.agreement import Conditional, ReadingAs, agreed, without
+from ganlib.foreign_logs.agreement import Conditional, ReadingAs, agreed, only_under, without
 from ganlib.foreign_logs.column_names import D_LOSS, InvalidHistory
 from ganlib.foreign_logs.epochs import are_means, rows_per_epoch, updates_per_row
-from ganlib.foreign_logs.implied.answer import Implied, implications, rules_of, would_decide
+from ganlib.foreign_logs.implied.answer import Implied, implications, rules_of, suspect, would_decide
 from ganlib.foreign_logs.implied.excluded import excluded
 from ganlib.foreign_logs.implied.faults import is_at_chance
 from ganlib.foreign_logs.implied.numbers import Interval
@@ -94,6 +94,9 @@ class Reading:
     read_as: ReadingAs
     others: tuple[tuple[ReadingAs, History], ...] = ()
     """The history as the other objectives and units read it that the numbers leave."""
+    suspected: tuple[ReadingAs, History] | None = None
+    """As an objective reads it that the trainer is known for, or that is the usual one, and that a relation between
+    numbers refutes: a contradiction, which may be the code's."""
     are_means: bool = False
     """Whether a row is the mean over many updates."""
 
@@ -211,6 +214,7 @@ def read_history(
         implied=implied,
         read_as=own[0],
         others=tuple((way[0], _filled(empty, way[1], other)) for way, other in rest),
+        suspected=_suspected(table, implied, empty, own[2]),
         are_means=are_means(table),
     )
 
@@ -244,6 +248,14 @@ def _ways(table: Table, implied: Implied, told: str | None) -> list[tuple[str, _
             )
             ways.append((name, (way, rules, meaning)))
     return ways
+
+
+def _suspected(table: Table, implied: Implied, empty: History, d_loss: DLoss) -> tuple[ReadingAs, History] | None:
+    name = suspect(implied)
+    if name is None:
+        return None
+    known = known_signals(table, implied.numbers_under(name), name, d_loss)
+    return ReadingAs(objective=name, option=f"--objective {name}"), _filled(empty, name, known)
 
 
 NO_PARTS = ("wgan", "wgan-gp", "other")
@@ -284,6 +296,9 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
     last = _of_any_scale(_with_a_margin(last, reading), reading)
     others = [(way, diagnose(replace(other, evaluations=seen))) for way, other in reading.others if _is_harmed(last)]
     last, conditional = agreed(last, reading.read_as, others)
+    if reading.suspected is not None and not conditional and not _is_harmed(last):
+        way, other = reading.suspected
+        conditional += only_under(way, diagnose(replace(other, evaluations=seen)), reading.read_as)
     if last.verdict == "undetermined" and not last.findings and not conditional and not seen:
         last = replace(last, reason=_nothing_seen(history))
     missing = [*reading.missing, *([] if evaluations else [EVALUATION]), LAYERS]

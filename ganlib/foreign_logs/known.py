@@ -19,6 +19,8 @@ CONTRADICTION = 0.05
 """By how much bounds of an accuracy may exclude each other before it is said: generators see other batches."""
 NOT_DATA = frozenset({D_X, D_G_Z, D_ACC})
 """Signals that only bound others: where they are no numbers, they say nothing."""
+FAMILIES = {"wgan-gp": "wgan", "clamped-bce": "bce"}
+"""Objectives that numbers cannot tell from another."""
 Part = tuple[Of, Literal["d_loss_real", "d_loss_fake"], str]
 PARTS: tuple[Part, ...] = (("real", "d_loss_real", D_X), ("fake", "d_loss_fake", D_G_Z))
 
@@ -44,7 +46,7 @@ def numbers_of(table: Table, d_loss: DLoss | None, objectives: Sequence[str]) ->
     return Numbers(
         columns=columns,
         d_loss=d_loss or table.d_loss,
-        objectives=tuple(objectives),
+        objectives=tuple(dict.fromkeys(FAMILIES.get(name, name) for name in objectives)),
         are_means=are_means(table),
     )
 

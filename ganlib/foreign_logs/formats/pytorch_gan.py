@@ -10,7 +10,7 @@ FORMAT = Format(
     needs=("Epoch", "Batch", "D loss", "G loss"),
     keys={"Epoch": EPOCH, "Batch": STEP, "D loss": D_LOSS, "G loss": "g_loss", "acc": D_ACC},
     d_loss="mean",
-    objectives=("bce",),
+    objectives=("bce", "lsgan", "wgan", "relativistic"),  # its thirty models print the same line
 )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_LOSS, D_X, G_ACC
+from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_LOSS, D_X, G_ACC, LOGIT_FAKE, LOGIT_REAL
 from ganlib.foreign_logs.implied.numbers import Floats, Interval, Numbers
 
 Of = Literal["real", "fake"]
@@ -80,6 +80,8 @@ def _of_outputs(numbers: Numbers, objective: str, of: Of) -> list[tuple[Interval
     if objective in HAVE_PROBABILITIES and output is not None and _are_shares(output):
         right = output if of == "real" else Interval(low=1 - output.high, high=1 - output.low)
         found.append((Interval(low=2 * right.low - 1, high=2 * right.high), signal))
+    if objective in HAVE_PROBABILITIES and (by_logits := _of_logits(numbers, of)) is not None:
+        found.append(by_logits)
     if of == "real":
         return found
     g_loss, called_real = numbers.get("g_loss"), _share(numbers, G_ACC)
@@ -89,6 +91,20 @@ def _of_outputs(numbers: Numbers, objective: str, of: Of) -> list[tuple[Interval
     if called_real is not None:
         found.append((Interval(low=1 - called_real.high, high=1 - called_real.low), G_ACC))
     return found
+
+
+def _of_logits(numbers: Numbers, of: Of) -> tuple[Interval, str] | None:
+    """log(1 + e^x) - log(1 + e^-x) = x: loss and mean logit tell what the same samples cost with the other label.
+
+    A sample on the right side costs at least log 2 with the wrong label.
+    """
+    signal = LOGIT_REAL if of == "real" else LOGIT_FAKE
+    logit, part = numbers.get(signal), numbers.get(f"d_loss_{of}")
+    if logit is None or part is None:
+        return None
+    other = part.plus(logit if of == "real" else logit.scaled(-1.0))
+    most = np.maximum(other.high, 0.0) / math.log(2)
+    return Interval(low=np.zeros(len(logit)), high=most), signal
 
 
 def _share(numbers: Numbers, signal: str) -> Interval | None:

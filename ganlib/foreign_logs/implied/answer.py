@@ -13,7 +13,7 @@ import numpy as np
 from ganlib.foreign_logs.implied.accuracies import AccuracyBounds, Of, accuracy_bounds
 from ganlib.foreign_logs.implied.faults import CodeFault, code_faults
 from ganlib.foreign_logs.implied.numbers import Interval, Numbers
-from ganlib.foreign_logs.implied.objectives import CANDIDATES, Objective, Possibility, left, possibilities
+from ganlib.foreign_logs.implied.objectives import CANDIDATES, D_LOSSES, Objective, Possibility, left, possibilities
 from ganlib.foreign_logs.implied.scales import negated, rescaled
 
 UNKNOWN = 0.2
@@ -112,6 +112,18 @@ def _taken(stand: Sequence[Possibility], hinted: Sequence[str], told: str | None
     if unlikely and (unlikely[0] != "wgan" or "never below 0" in by_name["bce"].reason):
         return unlikely[0], _because(unlikely[0], stand)
     return "bce", f"no objective explains these numbers, so the code contradicts itself: {by_name['bce'].reason}"
+
+
+def suspect(implied: Implied) -> Objective | None:
+    """The usual objective, where another one is taken because two of its losses do not go together."""
+    if implied.is_told or "bce" in implied.left or implied.numbers.get("g_loss") is None:
+        return None
+    signs = any(_sometimes_negative(implied.numbers.get(signal)) for signal in (*D_LOSSES, "g_loss"))
+    return None if signs else "bce"
+
+
+def _sometimes_negative(column: Interval | None) -> bool:
+    return column is not None and bool((column.finite & (column.high < 0)).any())
 
 
 def _because(name: Objective, stand: Sequence[Possibility]) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ganlib.foreign_logs.column_names import D_ACC, D_LOSS, LOGIT_FAKE, LOGIT_REAL
+from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_G_Z_AFTER, D_LOSS, LOGIT_FAKE, LOGIT_REAL
 from ganlib.foreign_logs.implied.numbers import Flags, Floats, Interval, Numbers, share
 
 Objective = Literal[
@@ -39,6 +39,8 @@ SLACK = 0.75
 SMALLEST_LOSS = 1e-30
 LARGE_SCORE = 20.0
 """A median loss above it is a logit that far from 0, or the score of a critic, which has no scale."""
+ONE_SCALE = 0.01
+"""Of the larger loss: scores of one critic are of one scale, and a generator's loss of 0.00 beside 60 is not."""
 LARGE_SQUARES = 0.6
 """Of both sides together, which cost .5 at chance."""
 EXACT_ZEROS = 0.02
@@ -215,6 +217,16 @@ def _less_than_squares_of_means(numbers: Numbers) -> str:
     return "d_loss is lower than the squares of the D(x) and D(G(z)) beside it"
 
 
+def _told_and_passed(numbers: Numbers) -> str:
+    """Fakes that the discriminator tells before its update, and calls real right after it: no objective makes that."""
+    before, after = numbers.get(D_G_Z), numbers.get(D_G_Z_AFTER)
+    if before is None or after is None or numbers.probabilities is None:
+        return ""
+    if _fails((before.high < 0.25) & (after.low > 0.5), before, after) <= 0.5:
+        return ""
+    return "D(G(z)) is below .25 in the discriminator's pass and above .5 in the generator's, of the same fakes"
+
+
 def _not_hinge(numbers: Numbers) -> str:
     """d_loss_fake >= 1 + E[D(G(z))] = 1 - g_loss."""
     g_loss, fake = numbers.get("g_loss"), numbers.part("fake")
@@ -314,14 +326,19 @@ def _logits_only_differ(numbers: Numbers) -> bool:
     return share(odd, real.finite & fake.finite & total.finite) > TOLERATED
 
 
+def _median_size(column: Interval) -> float:
+    return float(np.median(np.abs(column.middle[column.finite])))
+
+
 def _no_sign_of_a_critic(numbers: Numbers) -> str:
     if any(numbers.get(signal) is not None for signal in (D_ACC, "d_acc_real", "d_acc_fake")):
         return "an accuracy was printed, and a critic calls nothing real or fake"
     columns = [numbers.get(signal) for signal in (*D_LOSSES, "g_loss")]
     if any(_is_negative(column) for column in columns):
         return ""
-    d_losses = [numbers.get(signal) for signal in D_LOSSES]
-    if any(c is not None and np.median(np.abs(c.middle[c.finite])) > LARGE_SCORE for c in d_losses):
+    largest = max((_median_size(c) for signal in D_LOSSES if (c := numbers.get(signal)) is not None), default=0.0)
+    g_loss = numbers.get("g_loss")
+    if largest > LARGE_SCORE and (g_loss is None or _median_size(g_loss) > ONE_SCALE * largest):
         return ""
     return "no loss is ever below 0, and a critic's losses are scores of any sign"
 
@@ -330,7 +347,7 @@ def _no_sign_of_a_turned_one(numbers: Numbers) -> str:
     columns = [c for signal in D_LOSSES if (c := numbers.get(signal)) is not None]
     if not any(_is_negative(column) for column in columns):
         return "no loss of the discriminator is below 0"
-    if any(np.median(np.abs(c.middle[c.finite])) > LARGE_SCORE for c in columns):
+    if any(_median_size(column) > LARGE_SCORE for column in columns):
         return "a cross-entropy is hardly ever so large"
     return ""
 
@@ -351,7 +368,7 @@ def _beyond_squares(numbers: Numbers) -> str:
 
 REFUTED_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
     "bce": (_negative_cross_entropy, _too_low_for_fakes, _less_than_probabilities_allow),
-    "lsgan": (_negative_squares, _not_squares, _less_than_squares_of_means),
+    "lsgan": (_negative_squares, _not_squares, _less_than_squares_of_means, _told_and_passed),
     "hinge": (_negative_hinge, _not_hinge, _less_than_hinge_of_means),
     "relativistic": (_negative_cross_entropy, _less_than_pairs(2 * LOG2)),
     "relativistic-hinge": (_negative_pairs_of_hinge, _less_than_pairs(2.0), _less_than_hinge_of_means),

@@ -129,3 +129,22 @@ def test_a_format_s_hint_decides_between_what_the_numbers_leave() -> None:
     assert judged(log(4, **zeros)).diagnosis.findings == ()
     hinted = replace(log(4, **zeros), objectives=("bce",))
     assert names(judged(hinted)) == ["discriminator wins"]
+
+
+def test_losses_that_contradict_a_cross_entropy_may_be_squares_or_a_mistake_and_both_are_told() -> None:
+    found = judged(log(4, d_loss_real=0.04, d_loss_fake=0.04, g_loss=0.25))
+    assert found.diagnosis.findings == ()
+    assert [c.words for c in found.conditional] == [
+        "convergence failure: both losses vanish, if it is bce; not if it is lsgan"
+    ]
+    table = log(4, every=1, **{"Loss_D": 0.08, "Loss_G": 0.25, "D(x)": 0.9, "D(G(z))": 0.03})
+    after = replace(table.columns["g_loss"], name="D(G(z)) / 2", values=np.full(ROWS, 0.8))
+    both = replace(table, columns={**table.columns, "d_g_z_after": after}, d_loss="sum")
+    assert names(judged(both)) == ["both losses vanish"]
+
+
+def test_logits_tell_on_which_side_of_a_cross_entropy_samples_lie() -> None:
+    table = log(4, d_loss_real=0.05, d_loss_fake=13.0)
+    side = replace(table.columns["d_loss_fake"], name="out_d_fake")
+    found = judged(replace(table, columns={**table.columns, "d_logit_fake": side}))
+    assert names(found) == ["discriminator inert"]
