@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from ganlib.networks.dropout import dropout
+from ganlib.networks.few_outputs import convolution_to_few
 from ganlib.networks.frame import Frame, with_class
 from ganlib.networks.layers import double_side, keep_side, norm_layer
 from ganlib.spec.checks.networks import halvings
@@ -32,7 +33,7 @@ class Deconv(nn.Module):
                 for kind in kinds
             )
         )
-        self.last = nn.Conv2d(spec.width, channels, spec.last_kernel_size, padding="same")
+        self.last = convolution_to_few(spec.width, channels, spec.last_kernel_size)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlib.networks.dropout import dropout
+from ganlib.networks.few_outputs import convolution_to_few
 from ganlib.networks.frame import Frame, with_class, with_planes
 from ganlib.networks.head import Head, appended_classes
 from ganlib.networks.layers import keep_side, norm_layer
@@ -26,7 +27,8 @@ class ResnetG(nn.Module):
             norm_layer(spec.norm, spec.width),
             nn.LeakyReLU(spec.leaky_slope),
         )
-        self.last = keep_side(spec.width, channels, spec.kernel_size)
+        last = convolution_to_few if spec.kernel_size % 2 else keep_side
+        self.last = last(spec.width, channels, spec.kernel_size)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""
