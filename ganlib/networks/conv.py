@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
 from ganlib.networks.head import Head, appended_classes
-from ganlib.networks.layers import halve_side, keep_side, norm_layer
+from ganlib.networks.layers import halve_side, keep_side, leaky, norm_layer
 from ganlib.spec.checks.networks import halvings
 from ganlib.spec.networks import ConvDiscriminator
 
@@ -25,7 +25,7 @@ class Conv(nn.Module):
                 nn.Sequential(
                     kind(size, spec.width, spec.kernel_size),
                     norm_layer(spec.norm, spec.width),
-                    nn.LeakyReLU(spec.leaky_slope),
+                    leaky(spec.leaky_slope),
                     dropout(spec.dropout),
                 )
                 for kind, size in zip(kinds, inputs, strict=True)

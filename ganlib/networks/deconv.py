@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ganlib.networks.dropout import dropout
 from ganlib.networks.few_outputs import convolution_to_few
 from ganlib.networks.frame import Frame, with_class
-from ganlib.networks.layers import double_side, keep_side, norm_layer
+from ganlib.networks.layers import double_side, keep_side, leaky, norm_layer
 from ganlib.spec.checks.networks import halvings
 from ganlib.spec.networks import DeconvGenerator
 
@@ -20,14 +20,14 @@ class Deconv(nn.Module):
         self.classes = frame.classes
         self.start = (spec.width, side >> doublings, side >> doublings)
         self.project = nn.Linear(spec.latent_dim + frame.classes, spec.width * (side >> doublings) ** 2)
-        self.activation = nn.LeakyReLU(spec.leaky_slope)
+        self.activation = leaky(spec.leaky_slope)
         kinds = [keep_side] * (spec.layers - doublings) + [double_side] * doublings
         self.hidden = nn.Sequential(
             *(
                 nn.Sequential(
                     kind(spec.width, spec.width, spec.kernel_size),
                     norm_layer(spec.norm, spec.width),
-                    nn.LeakyReLU(spec.leaky_slope),
+                    leaky(spec.leaky_slope),
                     dropout(spec.dropout),
                 )
                 for kind in kinds

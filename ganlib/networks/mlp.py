@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_class
 from ganlib.networks.head import Head, appended_classes
+from ganlib.networks.layers import leaky
 from ganlib.spec.layers import BatchNorm, FlatNorm, GroupNorm
 from ganlib.spec.networks import MlpDiscriminator, MlpGenerator
 
@@ -51,7 +52,7 @@ def _hidden(inputs: int, spec: MlpGenerator | MlpDiscriminator) -> nn.Sequential
         layers += [
             nn.Linear(size, spec.width),
             _norm(spec.norm, spec.width),
-            nn.LeakyReLU(spec.leaky_slope),
+            leaky(spec.leaky_slope),
             dropout(spec.dropout),
         ]
     return nn.Sequential(*layers)

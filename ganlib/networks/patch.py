@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
-from ganlib.networks.layers import halve_side, norm_layer
+from ganlib.networks.layers import halve_side, leaky, norm_layer
 from ganlib.spec.networks import PatchDiscriminator
 
 WIDEST = 8  # times the first layer's channels
@@ -41,7 +41,7 @@ class Patch(nn.Module):
 def _after(spec: PatchDiscriminator, channels: int | None) -> list[nn.Module]:
     """What follows a convolution; the first, without channels, has no norm."""
     norm = nn.Identity() if channels is None else norm_layer(spec.norm, channels)
-    return [norm, nn.LeakyReLU(spec.leaky_slope), dropout(spec.dropout)]
+    return [norm, leaky(spec.leaky_slope), dropout(spec.dropout)]
 
 
 def _step(inputs: int, outputs: int, kernel_size: int) -> nn.Conv2d:

@@ -7,7 +7,7 @@ from ganlib.networks.dropout import dropout
 from ganlib.networks.few_outputs import convolution_to_few
 from ganlib.networks.frame import Frame, with_class, with_planes
 from ganlib.networks.head import Head, appended_classes
-from ganlib.networks.layers import keep_side, norm_layer
+from ganlib.networks.layers import keep_side, leaky, norm_layer
 from ganlib.spec.checks.networks import halvings
 from ganlib.spec.networks import ResnetDiscriminator, ResnetGenerator
 
@@ -25,7 +25,7 @@ class ResnetG(nn.Module):
         self.blocks = nn.Sequential(
             *(UpBlock(spec, doubles=i >= spec.layers - doublings) for i in range(spec.layers)),
             norm_layer(spec.norm, spec.width),
-            nn.LeakyReLU(spec.leaky_slope),
+            leaky(spec.leaky_slope),
         )
         last = convolution_to_few if spec.kernel_size % 2 else keep_side
         self.last = last(spec.width, channels, spec.kernel_size)
@@ -42,11 +42,12 @@ class UpBlock(nn.Module):
     def __init__(self, spec: ResnetGenerator, *, doubles: bool) -> None:
         super().__init__()
         self.factor = 2 if doubles else 1
+        # a LeakyReLU of its own memory: without a norm it would write over the shortcut's input
         self.before = nn.Sequential(norm_layer(spec.norm, spec.width), nn.LeakyReLU(spec.leaky_slope))
         self.after = nn.Sequential(
             keep_side(spec.width, spec.width, spec.kernel_size),
             norm_layer(spec.norm, spec.width),
-            nn.LeakyReLU(spec.leaky_slope),
+            leaky(spec.leaky_slope),
             dropout(spec.dropout),
             keep_side(spec.width, spec.width, spec.kernel_size),
         )
@@ -70,7 +71,7 @@ class ResnetD(nn.Module):
         inputs = [frame.shape[0] + self.planes, *[spec.width] * (spec.layers - 1)]
         self.blocks = nn.Sequential(
             *(DownBlock(spec, size, first=i == 0, halves=i < halved) for i, size in enumerate(inputs)),
-            nn.LeakyReLU(spec.leaky_slope),
+            leaky(spec.leaky_slope),
         )
         self.head = Head(spec, spec.width, frame.classes)
 
@@ -91,13 +92,14 @@ class DownBlock(nn.Module):
 
     def __init__(self, spec: ResnetDiscriminator, inputs: int, *, first: bool, halves: bool) -> None:
         super().__init__()
+        # a LeakyReLU of its own memory, as in `UpBlock`
         self.before = (
             nn.Identity() if first else nn.Sequential(norm_layer(spec.norm, inputs), nn.LeakyReLU(spec.leaky_slope))
         )
         self.after = nn.Sequential(
             keep_side(inputs, spec.width, spec.kernel_size),
             norm_layer(spec.norm, spec.width),
-            nn.LeakyReLU(spec.leaky_slope),
+            leaky(spec.leaky_slope),
             dropout(spec.dropout),
             keep_side(spec.width, spec.width, spec.kernel_size),
         )

@@ -62,7 +62,7 @@ def _down(spec: UnetGenerator, inputs: int, outputs: int, *, first: bool, innerm
     # the innermost level may be a single pixel, which instance norm would turn into 0
     bare = first or innermost
     return nn.Sequential(
-        nn.Identity() if first else nn.LeakyReLU(spec.leaky_slope),
+        nn.Identity() if first else nn.LeakyReLU(spec.leaky_slope),  # its input goes around the level, too
         halve_side(inputs, outputs, KERNEL),
         nn.Identity() if bare else norm_layer(spec.norm, outputs),
     )

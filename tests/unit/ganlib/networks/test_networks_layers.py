@@ -150,3 +150,34 @@ def test_every_scheme_draws_all_of_a_network_from_the_seed(kind):
     one, same, other = (weights(discriminator(frame, seed=s, norm=NORMS["spectral"], **options)) for s in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not any(torch.equal(one[name], other[name]) for name in one if name.endswith("weight"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("make", "family", "norm"),
+    [(generator, *pair) for pair in with_norms("deconv", "resnet", "unet", "mlp")]
+    + [(discriminator, *pair) for pair in with_norms("conv", "resnet", "patch", "mlp")],
+)
+def test_writing_over_activations_changes_no_value_and_no_gradient(make, family, norm, training):
+    """Gradients of a penalty on gradients are the same but for rounding: their terms are added in another order."""
+    frame = Frame(shape=(1, 32, 32))
+    source = images(frame.shape) if make is discriminator else given(family, frame.shape)
+    found = list[list[torch.Tensor]]()
+    for writes_over in (True, False):
+        network = make(frame, family=family, norm=NORMS[norm], leaky_slope=0.2).train(training)
+        activations = [layer for layer in network.modules() if isinstance(layer, nn.LeakyReLU)]
+        assert any(layer.inplace for layer in activations) or family == "unet"
+        for layer in activations:
+            layer.inplace &= writes_over
+        start = source.clone().requires_grad_()
+        values = network(start)
+        weights_of = list(network.parameters())
+        first = torch.autograd.grad(values.square().sum(), [start, *weights_of], create_graph=True)
+        second = torch.autograd.grad(
+            values.sum() + first[0].square().sum(), weights_of, allow_unused=True, materialize_grads=True
+        )
+        assert torch.equal(start, source)
+        found.append([values, *first, torch.cat([g.flatten() for g in second])])
+    (*over, over_second), (*fresh, fresh_second) = found
+    assert all(torch.equal(value, wanted) for value, wanted in zip(over, fresh, strict=True))
+    assert (over_second - fresh_second).norm() <= 1e-5 * fresh_second.norm()
