@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -364,9 +364,16 @@ def batch_indices(spec: RunSpec, draw: int) -> NDArray[np.int64]:
     if spec.training.sampling == "with_replacement":
         return numpy_generator(spec.seed, Stream.DATA_ORDER, draw).integers(0, size, batch)
     batches = math.ceil(size / batch)
-    order = numpy_generator(spec.seed, Stream.DATA_ORDER, draw // batches).permutation(size)
     first = draw % batches * batch
-    return order[first : first + batch]
+    return _data_order(spec.seed, size, draw // batches)[first : first + batch].copy()
+
+
+@lru_cache(
+    maxsize=4
+)  # a permutation of 60,000 takes longer than an MLP's discriminator update; 4 for several trainings
+def _data_order(seed: int, size: int, number: int) -> NDArray[np.int64]:
+    """The order of pass `number` over the data."""
+    return numpy_generator(seed, Stream.DATA_ORDER, number).permutation(size)
 
 
 def scale(samples: Tensor) -> Tensor:

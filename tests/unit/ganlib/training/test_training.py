@@ -8,6 +8,7 @@ import torch
 
 from ganlib.data.load import load_dataset
 from ganlib.records import STEP_COLUMNS
+from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
@@ -107,6 +108,21 @@ def test_without_replacement_a_pass_shows_every_sample_once():
     assert [len(batch_indices(spec, draw)) for draw in (0, 7)] == [64, 500 - 7 * 64]
     assert sorted(one_pass) == list(range(500))
     assert not np.array_equal(batch_indices(spec, 0), batch_indices(spec, 8))
+
+
+def test_the_order_of_a_pass_depends_on_seed_and_number_alone():
+    """Whoever changes a batch in place, and whatever was asked for before."""
+    settings = {"training__sampling": "without_replacement", "training__discriminator_batch_size": 64}
+    spec, other = image_spec(**settings), image_spec(**settings, seed=5)
+    first = batch_indices(spec, 3)
+    kept = first.copy()
+    first[:] = 0
+    for draw in range(80):
+        batch_indices(other, draw)
+        batch_indices(spec, draw)
+    assert np.array_equal(batch_indices(spec, 3), kept)
+    assert np.array_equal(batch_indices(spec, 3), numpy_generator(0, Stream.DATA_ORDER).permutation(500)[192:256])
+    assert not np.array_equal(batch_indices(other, 3), kept)
 
 
 def test_with_replacement_each_update_draws_anew():
