@@ -30,7 +30,10 @@ def looks_delimited(lines: Sequence[str]) -> bool:
     if not re.search(r"\d", header) and any(signal_of(name) for name in re.split(r"[,;\t|]", header)[1:]):
         return True
     delimiter = sniffed(header, row)
-    names, cells = cells_of(header, delimiter), cells_of(row, delimiter)
+    try:
+        names, cells = cells_of(header, delimiter), cells_of(row, delimiter)
+    except csv.Error:  # as of a cell that is too long
+        return False
     if len(names) < 2 and delimiter != WHITE_SPACE:
         return len(lines[0].split()) == 1 and all(_is_number(line) for line in lines[1:3])
     numbers = sum(_is_number(cell) or not cell for cell in cells)

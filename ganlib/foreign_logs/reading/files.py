@@ -5,6 +5,7 @@ A file is taken for what it holds, whatever its name.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -204,7 +205,7 @@ def sheet_of(source: str, data: bytes) -> Sheet:
     if is_binary(data):
         raise InvalidHistory(f"{source} is no text; give what the trainer prints, or its CSV, JSON lines or .npz")
     text = plain(decoded(data))
-    start = [line for line in text[:20_000].split("\n") if line.strip()][:3]
+    start = [line for line in re.split(r"[\r\n]+", text[:20_000]) if line.strip()][:3]
     if not start:
         return read_delimited(source, text)
     if start[0].lstrip().startswith(("{", "[")) and _is_json(text, start[0]):

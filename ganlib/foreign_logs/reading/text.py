@@ -68,4 +68,5 @@ def plain(text: str) -> str:
     """Text without colours and movements of the cursor."""
     if "\x1b" in text:
         text = ESCAPES.sub("", text)
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text.strip() else text.replace("\r", "\n")  # as old Macs end lines

@@ -189,8 +189,10 @@ def _has_whole_steps(table: Table) -> bool:
 
 def _of_epochs(table: Table, *, lists: bool) -> Table:
     """With what a row is of, where there is one row an epoch, or as few values as only epochs have."""
-    if table.row_span != "update" or STEP in table.columns or KIMG in table.columns or len(table) < 2:
+    if table.row_span != "update" or KIMG in table.columns or len(table) < 2:
         return table
+    if STEP in table.columns and (np.diff(table.columns[STEP].values) != 0).any():
+        return table  # else it is how many steps an epoch has, as at the end of Keras' bars
     if EPOCH in table.columns:
         epochs = np.floor(table.columns[EPOCH].values)
         return replace(table, row_span="epoch") if len(np.unique(epochs)) == len(epochs) else table

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ganlib.foreign_logs.column_names import InvalidHistory
 from ganlib.foreign_logs.reading.files import read_logs
@@ -20,6 +22,7 @@ def first(table: Table) -> dict[str, float]:
     return {signal: float(column.values[0]) for signal, column in table.columns.items()}
 
 
+CASES = Path(__file__).parent / "cases"
 LOSSES = {"d_loss": 0.69, "g_loss": 0.71}
 
 
@@ -93,6 +96,19 @@ def test_bars_that_are_written_over_are_rows_of_their_own(tmp_path: Path) -> Non
     assert read(tmp_path, keras + "\n").columns["d_loss"].values.tolist() == [i / 10 for i in range(9)]
 
 
+def test_a_bar_may_come_before_the_first_line(tmp_path: Path) -> None:
+    lines = [f"\r{i}it [00:01, 3.1it/s]\n[Epoch 0/2] [Batch {i}/9] [D loss: 0.6] [G loss: 0.{i}]\n" for i in range(9)]
+    table = read(tmp_path, "".join(lines))
+    assert (table.format, len(table)) == ("PyTorch-GAN", 9)
+
+
+def test_the_end_of_a_bar_in_each_epoch_is_its_mean(tmp_path: Path) -> None:
+    bar = "\x1b[1m938/938\x1b[0m \x1b[32m━━━━━━\x1b[0m\x1b[37m\x1b[0m 11ms/step - d_loss: 0.{e} - g_loss: 1.0\n"
+    table = read(tmp_path, "".join(f"Epoch {e}/4\n" + bar.format(e=e) for e in (1, 2, 3, 4)))
+    assert table.row_span == "epoch"
+    assert table.columns["d_loss"].values.tolist() == [0.1, 0.2, 0.3, 0.4]
+
+
 def test_lines_that_make_one_row_are_joined(tmp_path: Path) -> None:
     text = "".join(f"Epoch {e}/3\n----------\nD loss: 0.{e}\nG loss: 1.{e}\n" for e in (1, 2, 3))
     table = read(tmp_path, text)
@@ -150,3 +166,24 @@ def test_lines_nobody_knows_are_shown_by_their_shape(tmp_path: Path) -> None:
         read(tmp_path, "tick 1 kimg 4.0 took 21s\ntick 2 kimg 8.0 took 20s\n")
     with pytest.raises(InvalidHistory, match=r"there are: 'G_GAN'.*nearest known format is that of pix2pix"):
         read(tmp_path, "G_GAN: 1.0 G_L1: 2.0 D_rea: 0.5\n" * 3)
+
+
+@given(
+    st.sampled_from(sorted(path.name for path in CASES.iterdir())),
+    st.integers(0, 5000),
+    st.integers(0, 300),
+    st.sampled_from(
+        ["", "\n", ",", "\r", "nan", '"', "{", "[", "1,234", "\t", " Epoch 3 ", "\x1b[0m", "%|", "tensor(", "1e400"]
+    ),
+)
+@settings(deadline=None, max_examples=150)
+def test_whatever_happened_to_a_log_it_is_read_or_refused_with_words(name: str, at: int, cut: int, put: str) -> None:
+    data = (CASES / name).read_bytes()[:5000]
+    torn = data[:at] + put.encode() + data[at + cut :]
+    words, tables = "", list[Table]()
+    try:
+        tables = read_logs([Path("-")], standard_input=torn)
+    except InvalidHistory as refused:
+        words = str(refused)
+    assert tables or "standard input" in words
+    assert all(len(table) for table in tables)
