@@ -1,12 +1,15 @@
 """Uploaded sets of samples that runs train on: create, look up, list, delete.
 
-An upload's files lie in a root of their own, so that nothing else names them, and are deleted with their row. Whoever
-makes a run keeps the upload's row locked until the run is stored: no upload is deleted in between.
+An upload's files lie in a root of their own, so that nothing else names them. They go once their row is gone for good:
+a deletion that is rolled back, or whose commit fails, has deleted none. Whoever makes a run keeps the upload's row
+locked until the run is stored: no upload is deleted in between.
 """
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +21,7 @@ from store.core.db import clock
 from store.core.errors import UploadInUse, UploadNotFound
 from store.core.models import Run, Upload
 from store.files.artifacts import Artifacts, StoredArtifact
+from store.files.references import uploads_in_use
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
 
@@ -98,8 +102,8 @@ def list_uploads(session: Session) -> list[Upload]:
     return list(session.scalars(select(Upload).order_by(Upload.created_at.desc(), Upload.id.desc())))
 
 
-def delete(session: Session, upload_id: str, artifacts: Artifacts) -> None:
-    """Forgets the upload and deletes its files, unless another upload has the same.
+def delete(session: Session, upload_id: str) -> frozenset[str]:
+    """Forgets the upload; the hashes of its files, which `delete_files` deletes once that is committed.
 
     Raises:
         UploadNotFound: there is none.
@@ -113,7 +117,17 @@ def delete(session: Session, upload_id: str, artifacts: Artifacts) -> None:
         raise UploadInUse(upload_id, user)
     session.delete(upload)
     session.flush()
-    for sha256 in {upload.samples_sha256, upload.labels_sha256} - {None}:
-        shared = select(Upload.id).where((Upload.samples_sha256 == sha256) | (Upload.labels_sha256 == sha256))
-        if session.scalars(shared.limit(1)).one_or_none() is None:
-            artifacts.delete(str(sha256))
+    return frozenset(sha256 for sha256 in (upload.samples_sha256, upload.labels_sha256) if sha256 is not None)
+
+
+def delete_files(session: Session, sha256s: frozenset[str], *, artifacts: Artifacts, grace: timedelta) -> None:
+    """Deletes the files of a deleted upload, unless another upload has the same.
+
+    One that was put within `grace` may be somebody's whose row is not there yet: it is left to `store.retention`.
+
+    Raises:
+        StoreUnavailable: the store does not answer; `store.retention` will delete what is left.
+    """
+    before = time.time() - grace.total_seconds()
+    for sha256 in sha256s - uploads_in_use(session):
+        artifacts.discard(sha256, before)

@@ -1,6 +1,7 @@
 """Uploads over HTTP: what is taken, what is refused, and the runs that train on them."""
 
 import io
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,6 +134,8 @@ def test_arrays_of_images_are_cut_too(sqlite_service: Service) -> None:
 
 def test_an_upload_is_deleted_with_its_files(service: Service) -> None:
     path = post(service).json()["links"]["self"]
+    for file in files_of(service):
+        os.utime(file, (1.0, 1.0))
     answer = service.client.delete(path)
     assert (answer.status_code, answer.content) == (204, b"")
     assert files_of(service) == []

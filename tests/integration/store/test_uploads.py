@@ -1,6 +1,7 @@
 """Uploads in the store: the same set once, who keeps one from being deleted, and which files go with it."""
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -60,15 +61,49 @@ def test_the_same_set_is_stored_once_and_keeps_its_first_name(engine: Engine, ar
         assert other.id != first
 
 
+NO_GRACE = timedelta(seconds=-1)
+
+
+def delete(engine: Engine, upload_id: str, artifacts: LocalArtifacts, grace: timedelta = NO_GRACE) -> None:
+    """As the API does it."""
+    with transaction(engine) as session:
+        sha256s = uploads.delete(session, upload_id)
+    with reading(engine) as session:
+        uploads.delete_files(session, sha256s, artifacts=artifacts, grace=grace)
+
+
+def test_an_upload_whose_deletion_is_rolled_back_keeps_its_files(
+    engine: Engine, artifacts: LocalArtifacts, tmp_path: Path
+) -> None:
+    with transaction(engine) as session:
+        upload_id = create_upload(session, artifacts).id
+    with transaction(engine) as session:
+        sha256s = uploads.delete(session, upload_id)
+        session.rollback()  # as where the commit fails
+    with reading(engine) as session:
+        uploads.delete_files(session, sha256s, artifacts=artifacts, grace=NO_GRACE)
+        assert files(artifacts, tmp_path) == sha256s
+        assert uploads.get(session, upload_id).id == upload_id
+
+
+def test_files_that_were_put_a_moment_ago_are_left_to_retention(
+    engine: Engine, artifacts: LocalArtifacts, tmp_path: Path
+) -> None:
+    """Somebody may store the same set just now: its row comes after its files."""
+    with transaction(engine) as session:
+        upload_id = create_upload(session, artifacts).id
+    delete(engine, upload_id, artifacts, timedelta(minutes=1))
+    assert len(files(artifacts, tmp_path)) == 2
+
+
 def test_a_deleted_upload_is_gone_with_its_files(engine: Engine, artifacts: LocalArtifacts, tmp_path: Path) -> None:
     with transaction(engine) as session:
         upload_id = create_upload(session, artifacts).id
     assert len(files(artifacts, tmp_path)) == 2
-    with transaction(engine) as session:
-        uploads.delete(session, upload_id, artifacts)
+    delete(engine, upload_id, artifacts)
     assert files(artifacts, tmp_path) == set()
     with transaction(engine) as session:
-        for action in (uploads.get, lambda session, upload_id: uploads.delete(session, upload_id, artifacts)):
+        for action in (uploads.get, uploads.delete):
             with pytest.raises(UploadNotFound):
                 action(session, upload_id)
 
@@ -76,7 +111,7 @@ def test_a_deleted_upload_is_gone_with_its_files(engine: Engine, artifacts: Loca
 def test_a_file_that_another_upload_has_too_stays(engine: Engine, artifacts: LocalArtifacts, tmp_path: Path) -> None:
     with transaction(engine) as session:
         one, other = (create_upload(session, artifacts, seed) for seed in range(2))  # with the same labels
-        uploads.delete(session, one.id, artifacts)
+        uploads.delete_files(session, uploads.delete(session, one.id), artifacts=artifacts, grace=NO_GRACE)
         assert files(artifacts, tmp_path) == {other.samples_sha256, other.labels_sha256}
 
 
@@ -87,13 +122,13 @@ def test_an_upload_stays_while_a_run_on_it_is_not_over(engine: Engine, artifacts
         upload_id = create_upload(session, artifacts).id
         run_id = create_run_on(session, upload_id).id
         with pytest.raises(UploadInUse, match=f"the run '{run_id}' trains on the upload"):
-            uploads.delete(session, upload_id, artifacts)
+            uploads.delete(session, upload_id)
         while (claimed := claim_run(session)).run_id != run_id:
             pass
         with pytest.raises(UploadInUse):
-            uploads.delete(session, upload_id, artifacts)
+            uploads.delete(session, upload_id)
         endings.finish(session, run_id, claimed.token, "failed", error="no luck", error_kind="Luck")
-        uploads.delete(session, upload_id, artifacts)
+        uploads.delete(session, upload_id)
 
 
 def test_an_upload_is_not_deleted_while_a_run_on_it_is_made(engine: Engine, artifacts: LocalArtifacts) -> None:
@@ -104,7 +139,7 @@ def test_an_upload_is_not_deleted_while_a_run_on_it_is_made(engine: Engine, arti
     def delete() -> None:
         try:
             with transaction(engine) as session:
-                uploads.delete(session, upload_id, artifacts)
+                uploads.delete(session, upload_id)
             outcome.append("deleted")
         except UploadInUse:
             outcome.append("in use")
