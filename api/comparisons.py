@@ -5,6 +5,7 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.deletion import delete_files_of_run
 from api.deps import (
     CallerDep,
     EvaluationId,
@@ -37,7 +38,8 @@ from store import comparisons
 from store.core.db import reading, transaction
 from store.core.models import Run
 from store.files.local import hash_file
-from store.runs import lifecycle, records
+from store.runs import deletion, lifecycle, records
+from store.scheduling.accounts import EQUAL
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_room
 
@@ -160,6 +162,21 @@ def cancel_evaluation(evaluation_id: EvaluationId, session: Writer, caller: Call
     """Ask for the end of an evaluation. A queued one ends at once; one that is over stays as it is."""
     require_may_change(caller, comparisons.get(session, evaluation_id))
     return _view(comparisons.cancel(session, evaluation_id))
+
+
+@router.delete("/{evaluation_id}", status_code=204, responses=documented(403, 404, 409))
+def delete_evaluation(
+    evaluation_id: EvaluationId,
+    session: Writer,
+    services: ServicesDep,
+    background: BackgroundTasks,
+    caller: CallerDep,
+) -> None:
+    """Delete an evaluation that is over, with its samples and everything that it has found."""
+    require_may_change(caller, comparisons.get(session, evaluation_id))
+    sharing = EQUAL if caller.administrator else services.accounts.sharing
+    sha256s = deletion.delete_comparison(session, evaluation_id, sharing=sharing)
+    background.add_task(delete_files_of_run, services, evaluation_id, sha256s)  # runs after the commit
 
 
 @router.get("/{evaluation_id}/figures/ndb.{format}", response_class=Response, responses=RESPONSES)

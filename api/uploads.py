@@ -1,13 +1,13 @@
 """Uploads: sets of samples that runs train on."""
 
 import io
-import logging
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.deletion import delete_files_of_upload
 from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
 from api.errors import documented
 from api.http.arrays import FILE, as_npy
@@ -23,14 +23,12 @@ from ganlib.spec.request import InvalidRequest
 from ganlib.wire.paths import upload_path
 from ganlib.wire.uploads import UploadKind, UploadList, UploadView
 from store import uploads
-from store.core.db import reading, transaction
-from store.core.errors import DatabaseUnavailable, StoreUnavailable
+from store.core.db import transaction
 from store.core.models import Upload
 from store.files.artifacts import StoredArtifact
 from store.scheduling.owners import Owner
 from store.uploads import UploadedSet
 
-logger = logging.getLogger(__name__)
 NPY = "application/octet-stream"
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -180,16 +178,7 @@ def get_upload(upload_id: UploadId, session: Reader) -> UploadView:
 def delete_upload(upload_id: UploadId, session: Writer, services: ServicesDep, background: BackgroundTasks) -> None:
     """Delete an uploaded set with its files. One that a queued or running run trains on stays."""
     sha256s = uploads.delete(session, upload_id)
-    background.add_task(_delete_files, services, upload_id, sha256s)  # runs after the commit: rows never lack files
-
-
-def _delete_files(services: Services, upload_id: str, sha256s: frozenset[str]) -> None:
-    grace = services.settings.retention_grace
-    try:
-        with reading(services.engine) as session:
-            uploads.delete_files(session, sha256s, artifacts=services.uploaded, grace=grace)
-    except (DatabaseUnavailable, StoreUnavailable) as error:
-        logger.warning("files of the deleted upload %s stay until they are collected: %s", upload_id, error)
+    background.add_task(delete_files_of_upload, services, upload_id, sha256s)  # runs after the commit
 
 
 def _view(upload: Upload) -> UploadView:

@@ -184,6 +184,14 @@ class Client:
         """Asks for the end of a run; one that is over stays as it is."""
         return self._answers.post(RunView, f"{run_path(run_id)}/cancel")
 
+    def delete_comparison(self, comparison_id: str) -> None:
+        """Deletes a comparison that is over, with its samples and what it found.
+
+        Raises:
+            Conflict: it is not over, or a quota of device hours counts it.
+        """
+        self._transport.delete(comparison_path(comparison_id))
+
     def delete(self, run_id: str, *, with_labels: bool = False) -> None:
         """Deletes a run that is over, with everything that it has recorded.
 

@@ -27,6 +27,7 @@ from store.files.artifacts import hash_of
 from store.files.backends import artifact_files, checkpoint_files, uploaded_files
 from store.files.local import StoredFile
 from store.files.references import artifacts_in_use, checkpoints_in_use, uploads_in_use
+from store.runs.deletion import delete_rows
 from store.runs.lifecycle import RUN_ID
 
 DAY_S = 86_400
@@ -44,6 +45,8 @@ class Deleted:
     """That expired: rows, whose files may belong to other runs, too."""
     checkpoints: int
     """That expired, likewise."""
+    comparisons: int
+    """That expired."""
     files: int
     """That no row names."""
     size: int
@@ -52,8 +55,8 @@ class Deleted:
     def __str__(self) -> str:
         """For people."""
         return (
-            f"{self.pictures} pictures and {self.checkpoints} checkpoints expired; {self.files} files of together "
-            f"{self.size / 1e6:.1f} MB that no row names"
+            f"{self.pictures} pictures, {self.checkpoints} checkpoints and {self.comparisons} evaluations of uploaded "
+            f"samples expired; {self.files} files of together {self.size / 1e6:.1f} MB that no row names"
         )
 
 
@@ -73,6 +76,7 @@ def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Del
     with transaction(engine) as session:
         pictures = _expire_pictures(session, settings.retention_samples_days)
         expired = _expire_checkpoints(session, settings.retention_checkpoints_days)
+        comparisons = _expire_comparisons(session, settings.retention_comparisons_days)
         kept = artifacts_in_use(session, {hash_of(name) for name in artifacts})
         kept_uploads = uploads_in_use(session)
         going_on, named = checkpoints_in_use(session)
@@ -95,7 +99,13 @@ def collect(engine: Engine, settings: Settings, *, dry_run: bool = False) -> Del
             files.sweep(before, going_on, ours)
         for path in logs:
             path.unlink(missing_ok=True)
-    return Deleted(pictures=pictures, checkpoints=expired, files=len(gone), size=sum(file.size for file in gone))
+    return Deleted(
+        pictures=pictures,
+        checkpoints=expired,
+        comparisons=comparisons,
+        files=len(gone),
+        size=sum(file.size for file in gone),
+    )
 
 
 def _older(files: Iterable[StoredFile], before: float, ours: re.Pattern[str]) -> dict[str, StoredFile]:
@@ -154,6 +164,22 @@ def _expire_checkpoints(session: Session, days: float | None) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(session.execute(forgotten).all())
+
+
+def _expire_comparisons(session: Session, days: float | None) -> int:
+    """Deletes the comparisons that have been over for long, with what they found; how many.
+
+    Their samples are then named by no row. None goes within a day, while a quota of device hours may count it.
+    """
+    if days is None:
+        return 0
+    old = select(Run.id).where(
+        Run.kind == "comparison", Run.status.in_(FINAL_STATUSES), Run.finished_at < now() - days * DAY_S
+    )
+    expired = session.scalars(old.limit(RUNS_AT_ONCE).with_for_update(skip_locked=True)).all()
+    for comparison_id in expired:
+        delete_rows(session, comparison_id)
+    return len(expired)
 
 
 def main(argv: list[str] | None = None) -> int:

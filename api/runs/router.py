@@ -1,10 +1,10 @@
 """Runs: create, list, look at, cancel, delete."""
 
-import logging
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Query, Response
 
+from api.deletion import delete_files_of_run
 from api.deps import (
     CallerDep,
     IdempotencyKey,
@@ -12,7 +12,6 @@ from api.deps import (
     Reader,
     RequestId,
     RunId,
-    Services,
     ServicesDep,
     ServiceStorageRoom,
     StorageRoom,
@@ -27,15 +26,11 @@ from api.runs.views import run_detail, run_view
 from ganlib.spec.request import RunRequest
 from ganlib.wire.paths import run_path
 from ganlib.wire.runs import Extension, RunDetail, RunPage, RunView
-from store.core.db import reading
-from store.core.errors import DatabaseUnavailable, StoreUnavailable
-from store.files.backends import checkpoint_files
 from store.runs import deletion, extensions, lifecycle, pauses
 from store.scheduling.accounts import EQUAL
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_priorities, require_room
 
-logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
@@ -140,23 +135,7 @@ def delete_run(
     require_may_change(caller, lifecycle.get(session, run_id))
     sharing = EQUAL if caller.administrator else services.accounts.sharing
     artifacts = deletion.delete_run(session, run_id, with_labels=with_labels, sharing=sharing)
-    background.add_task(_delete_files, services, run_id, artifacts)  # runs after the commit: rows never lack files
-
-
-def _delete_files(services: Services, run_id: str, artifacts: frozenset[str]) -> None:
-    settings = services.settings
-    try:
-        with reading(services.engine) as session:
-            deletion.delete_files_of(
-                session,
-                run_id,
-                artifacts,
-                artifacts=services.artifacts,
-                checkpoints=checkpoint_files(settings),
-                grace=settings.retention_grace,
-            )
-    except (DatabaseUnavailable, StoreUnavailable) as error:
-        logger.warning("files of the deleted run %s stay until they are collected: %s", run_id, error)
+    background.add_task(delete_files_of_run, services, run_id, artifacts)  # runs after the commit
 
 
 @router.post(

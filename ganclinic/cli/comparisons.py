@@ -1,9 +1,10 @@
-"""`ganclinic compare`: two sets of samples in, every measure out."""
+"""`ganclinic compare` and `ganclinic comparisons`: two sets of samples in, every measure out."""
 
 import argparse
+from itertools import islice
 
 from ganclinic.cli.output import Output
-from ganclinic.cli.tables import comparison_details
+from ganclinic.cli.tables import comparison_details, comparisons_table
 from ganclinic.client import Client
 from ganclinic.request import parse_settings
 from ganclinic.views import ComparisonView
@@ -27,6 +28,16 @@ def compare(client: Client, output: Output, options: argparse.Namespace) -> int:
         )
         raise
     return show(output, over)
+
+
+def comparisons(client: Client, output: Output, options: argparse.Namespace) -> int:
+    """`ganclinic comparisons`."""
+    found = list(islice(client.list_comparisons(status=options.status), options.limit + 1))
+    shown = found[: options.limit]
+    output.result([item.to_json() for item in shown], comparisons_table(shown))
+    if len(found) > len(shown):
+        output.note(f"There are older ones: ganclinic comparisons --limit {2 * options.limit}")
+    return OK
 
 
 def show(output: Output, comparison: ComparisonView) -> int:

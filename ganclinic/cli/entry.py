@@ -46,6 +46,7 @@ CLIENT_VERBS: dict[str, ClientVerb] = {
     "dispute": labels.dispute,
     "labels": labels.labels,
     "compare": comparisons.compare,
+    "comparisons": comparisons.comparisons,
     "pause": scheduling.pause,
     "resume": scheduling.resume,
     "extend": scheduling.extend,

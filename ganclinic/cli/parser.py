@@ -133,8 +133,8 @@ def _add_makers(verbs: Verbs) -> None:
     cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
     cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
     cancel.add_argument("--batch", help="a batch's id: all its runs")
-    rm = _add(verbs, "rm", "delete runs that are over, with all that they have recorded")
-    rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run")
+    rm = _add(verbs, "rm", "delete runs or comparisons that are over, with all that they have recorded")
+    rm.add_argument("runs", metavar="RUN", nargs="+", help="id of a run or a comparison")
     rm.add_argument("--with-labels", action="store_true", help="even where people's labels are lost with them")
 
 
@@ -203,6 +203,9 @@ def _add_compare(verbs: Verbs) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option, e.g. space=efficientnet-lite0"
     )
     compare.add_argument("--wait", action="store_true", help="wait until it is over, and write what was found")
+    listed = _add(verbs, "comparisons", "list comparisons, newest first")
+    listed.add_argument("--status", choices=STATUSES)
+    listed.add_argument("--limit", type=_count, default=20, metavar="N", help="how many at most (default: 20)")
 
 
 def _add_diagnose(verbs: Verbs) -> None:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,8 @@ from ganclinic.views import ComparisonView, RunView
 
 OK = 0
 RUN_FAILED = 1
-SomeRun = TypeVar("SomeRun", bound=RunView)
+OfRun = TypeVar("OfRun")
+OfComparison = TypeVar("OfComparison")
 
 
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
@@ -109,14 +111,14 @@ def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
 def rm(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic rm`."""
     for run_id in options.runs:
-        client.delete(run_id, with_labels=options.with_labels)
+        _either(partial(client.delete, with_labels=options.with_labels), client.delete_comparison, run_id)
     output.result(options.runs, "\n".join(f"{run_id} deleted" for run_id in options.runs))
     return OK
 
 
 def _either(
-    of_run: Callable[[str], SomeRun], of_comparison: Callable[[str], ComparisonView], job_id: str
-) -> SomeRun | ComparisonView:
+    of_run: Callable[[str], OfRun], of_comparison: Callable[[str], OfComparison], job_id: str
+) -> OfRun | OfComparison:
     """What the run of that id gives, or else the comparison."""
     try:
         return of_run(job_id)

@@ -229,6 +229,20 @@ def comparison_details(comparison: ComparisonView) -> RenderableType:
     return Group(fields(rows), Text(), figures_table(comparison.evaluation))
 
 
+def comparisons_table(comparisons: Sequence[ComparisonView]) -> RenderableType:
+    """One line a comparison."""
+    if not comparisons:
+        return Text("No comparisons yet. Make one: ganclinic compare REAL FAKE")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for head in ("comparison", "status", "reals", "fakes", "shape", "space"):
+        table.add_column(head, no_wrap=True, justify="right" if head in {"reals", "fakes"} else "left")
+    for made in comparisons:
+        shape = " x ".join(map(str, made.shape))
+        cells = (made.id, made.status, str(made.n_real), str(made.n_fake), shape, _space_words(made))
+        table.add_row(*map(Text, cells))
+    return table
+
+
 def _space_words(comparison: ComparisonView) -> str:
     """The feature space; what is called pixels of images are a point's coordinates."""
     space = str(comparison.options.get("space", NONE))

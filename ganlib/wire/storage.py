@@ -1,16 +1,20 @@
 """What stored files take."""
 
+from typing import Literal
+
 from ganlib.wire.view import View
 
 
 class RunStorageView(View):
-    """What the files of one run take, in bytes."""
+    """What the files of one run, or evaluation of uploaded samples, take, in bytes."""
 
     run_id: str
+    kind: Literal["training", "comparison"]
+    """`comparison`: it is an evaluation of uploaded samples."""
     name: str | None
     user: str
     artifacts: int
-    """Pictures; one that several runs have counts for each of them."""
+    """Pictures, and samples that are compared; what several have counts for each of them."""
     checkpoints: int
 
 
@@ -31,7 +35,7 @@ class OwnerStorageView(View):
 
 
 class StorageView(View):
-    """What all stored files take, in bytes, each counted once; and the users and runs that take most."""
+    """What all stored files take, in bytes, each counted once; and the users, runs and evaluations that take most."""
 
     artifacts: int
     """Pictures, and samples that are compared."""

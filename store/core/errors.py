@@ -34,6 +34,11 @@ StoreError
 
 from pathlib import Path
 
+WHAT_TO_DELETE = (
+    "delete runs, evaluations or uploads that nobody needs: GET /v1/storage lists the runs and evaluations that take "
+    "most, GET /v1/uploads the uploads"
+)
+
 
 class StoreError(Exception):
     """Base of every error of the store."""
@@ -185,10 +190,7 @@ class StorageFull(StoreError):
     """Stored files take all that they may."""
 
     def __init__(self, used: int, quota: int) -> None:
-        super().__init__(
-            f"stored files take {used:,} bytes, and the service allows {quota:,}; delete runs or uploads that nobody "
-            "needs: GET /v1/storage lists the runs that take most"
-        )
+        super().__init__(f"stored files take {used:,} bytes, and the service allows {quota:,}; {WHAT_TO_DELETE}")
         self.used = used
         self.quota = quota
 
@@ -197,10 +199,7 @@ class StorageQuotaExceeded(StoreError):
     """The stored files of a user or a team take all that they may."""
 
     def __init__(self, scope: str, name: str, *, used: int, quota: int) -> None:
-        super().__init__(
-            f"the {scope} '{name}' stores {used:,} bytes, and may store {quota:,}; delete runs or uploads that nobody "
-            "needs: GET /v1/storage lists the runs that take most"
-        )
+        super().__init__(f"the {scope} '{name}' stores {used:,} bytes, and may store {quota:,}; {WHAT_TO_DELETE}")
         self.used = used
         self.quota = quota
 
@@ -210,10 +209,10 @@ class StoreUnavailable(StoreError):
 
 
 class RunInUse(StoreError):
-    """Something needs the run, which is to be deleted; the message says what, and what to do."""
+    """Something needs the run, or comparison, which is to be deleted; the message says what, and what to do."""
 
-    def __init__(self, run_id: str, why: str) -> None:
-        super().__init__(f"the run '{run_id}' cannot be deleted: {why}")
+    def __init__(self, run_id: str, why: str, *, what: str = "run") -> None:
+        super().__init__(f"the {what} '{run_id}' cannot be deleted: {why}")
         self.run_id = run_id
 
 

@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     """Pictures of a run that is over are deleted after so many days, but for its last epoch's; default: never."""
     retention_checkpoints_days: float | None = Field(default=None, gt=0)
     """Checkpoints of a run that is over are deleted after so many days; default: never."""
+    retention_comparisons_days: float | None = Field(default=None, ge=1)
+    """Comparisons of uploaded samples are deleted so many days after their end; default: never."""
     storage_quota_bytes: int | None = Field(default=None, ge=1)
     """Uploads and new runs are refused once stored files take so many bytes; default: never."""
     keep_checkpoints: int = Field(default=2, ge=1)

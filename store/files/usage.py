@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from store.core.db import reading
 from store.core.errors import StorageFull, StorageQuotaExceeded
-from store.core.models import Artifact, Run, Upload
+from store.core.models import Artifact, Kind, Run, Upload
 from store.core.settings import Settings
 from store.files.artifacts import hash_of
 from store.files.backends import artifact_files, checkpoint_files, uploaded_files
@@ -25,13 +25,14 @@ GAUGE_PERIOD = timedelta(seconds=30)  # a list of a bucket costs a request for e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunUsage:
-    """What the files of one run take, in bytes."""
+    """What the files of one run, or comparison, take, in bytes."""
 
     run_id: str
+    kind: Kind
     name: str | None
     user: str
     artifacts: int
-    """Pictures; one that several runs have counts for each of them."""
+    """Pictures, and samples that are compared; what several have counts for each of them."""
     checkpoints: int
 
 
@@ -87,20 +88,25 @@ def list_stored(settings: Settings) -> Stored:
 
 
 def usage_of_runs(session: Session, stored: Stored) -> list[RunUsage]:
-    """What the files of each run take, most first."""
+    """What the files of each run and comparison take, most first."""
     artifacts: dict[str, int] = {}
     pictures = select(Artifact.run_id, Artifact.sha256, Artifact.size).distinct()
     for run_id, _, size in session.execute(pictures):
         artifacts[run_id] = artifacts.get(run_id, 0) + size
+    compared = select(Run.id, Run.spec["reals"].as_string(), Run.spec["fakes"].as_string())
+    for run_id, *hashes in session.execute(compared.where(Run.kind == "comparison")):
+        samples = sum(stored.artifacts.get(sha256, 0) for sha256 in set(hashes))
+        artifacts[run_id] = artifacts.get(run_id, 0) + samples
     found = [
         RunUsage(
             run_id=run_id,
+            kind=kind,
             name=name,
             user=user,
             artifacts=artifacts.get(run_id, 0),
             checkpoints=stored.checkpoints.get(run_id, 0),
         )
-        for run_id, name, user in session.execute(select(Run.id, Run.name, Run.user))
+        for run_id, kind, name, user in session.execute(select(Run.id, Run.kind, Run.name, Run.user))
         if run_id in artifacts or run_id in stored.checkpoints
     ]
     return sorted(found, key=lambda usage: (-usage.artifacts - usage.checkpoints, usage.run_id))
@@ -213,6 +219,11 @@ class StorageGauge:
                 self._usage = measure_usage(self._settings)
                 self._good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
             return self._usage
+
+    def forget(self) -> None:
+        """Something was deleted: the next caller measures anew."""
+        with self._measuring_total, self._measuring_usages:
+            self._good_until = self._usages_good_until = 0.0
 
     def require_room_of(self, owner: Owner, engine: Engine, sharing: Sharing = EQUAL) -> None:
         """Returns where the owner may store more.

@@ -1,4 +1,4 @@
-"""Deletes a run that is over, with all that it has recorded. Its files go afterwards: see `delete_files_of`."""
+"""Deletes a run or comparison that is over, with all that it recorded. Its files go later: see `delete_files_of`."""
 
 import time
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from sqlalchemy import Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.wire.runs import FINAL_STATUSES
-from store.core.errors import RunInUse, RunNotFound
-from store.core.models import Annotation, Artifact, Base, Run, Treatment
+from store.core.errors import ComparisonNotFound, RunInUse, RunNotFound
+from store.core.models import Annotation, Artifact, Base, Kind, Run, Treatment
 from store.files.artifacts import Artifacts
 from store.files.local import Files
 from store.files.references import artifacts_in_use
@@ -34,12 +34,10 @@ def delete_run(session: Session, run_id: str, *, with_labels: bool = False, shar
         RunInUse: it is not over, a remedy made another run of it, a treatment goes on with it, a quota of device hours
             counts it, or people's labels would be lost and `with_labels` does not say that they may.
     """
-    _lock(session, run_id)
+    if not _lock(session, "training", run_id):
+        raise RunNotFound(run_id)
     if (reason := _needed_for(session, run_id, with_labels=with_labels, sharing=sharing)) is not None:
         raise RunInUse(run_id, reason)
-    artifacts = frozenset(session.scalars(select(Artifact.sha256).where(Artifact.run_id == run_id)))
-    for table in RECORDS:
-        session.execute(delete(table).where(table.c.run_id == run_id))
     session.execute(delete(Treatment).where(Treatment.run_id == run_id).execution_options(synchronize_session=False))
     session.execute(
         update(Treatment)
@@ -47,23 +45,58 @@ def delete_run(session: Session, run_id: str, *, with_labels: bool = False, shar
         .values(best_run_id=None)
         .execution_options(synchronize_session=False)
     )
+    return delete_rows(session, run_id)
+
+
+def delete_comparison(session: Session, comparison_id: str, *, sharing: Sharing = EQUAL) -> frozenset[str]:
+    """Deletes the comparison with what it found; the hashes of its samples and pictures, which others may have, too.
+
+    Raises:
+        ComparisonNotFound: there is no such comparison.
+        RunInUse: it is not over, or a quota of device hours counts it.
+    """
+    if not _lock(session, "comparison", comparison_id):
+        raise ComparisonNotFound(comparison_id)
+    run = session.get_one(Run, comparison_id, populate_existing=True)
+    if (reason := _not_over(run) or _counted(session, run, sharing)) is not None:
+        raise RunInUse(comparison_id, reason, what="evaluation")
+    samples = {run.spec["reals"], run.spec["fakes"]}
+    return delete_rows(session, comparison_id) | samples
+
+
+def delete_rows(session: Session, run_id: str) -> frozenset[str]:
+    """Deletes what it has recorded and itself; the hashes of its pictures."""
+    artifacts = frozenset(session.scalars(select(Artifact.sha256).where(Artifact.run_id == run_id)))
+    for table in RECORDS:
+        session.execute(delete(table).where(table.c.run_id == run_id))
     session.execute(delete(Run).where(Run.id == run_id).execution_options(synchronize_session=False))
     session.expire_all()
     return artifacts
 
 
-def _lock(session: Session, run_id: str) -> None:
-    """Keeps everybody from adding to the run: whoever refers to its row waits."""
-    query = select(Run.id).where(Run.id == run_id, Run.kind == "training").with_for_update()
-    if session.scalars(query).one_or_none() is None:
-        raise RunNotFound(run_id)
+def _lock(session: Session, kind: Kind, run_id: str) -> bool:
+    """Keeps everybody from adding to the run, for whoever refers to its row waits; whether there is one."""
+    query = select(Run.id).where(Run.id == run_id, Run.kind == kind).with_for_update()
+    return session.scalars(query).one_or_none() is not None
+
+
+def _not_over(run: Run) -> str | None:
+    if run.status in FINAL_STATUSES:
+        return None
+    return f"it is {run.status}; cancel it first, or wait for its end"
+
+
+def _counted(session: Session, run: Run, sharing: Sharing) -> str | None:
+    if (whose := quotas.counts_hours_of(session, run, sharing)) is None:
+        return None
+    return f"the quota device_hours of {whose} counts it; wait for 24 h after its end, or ask an administrator"
 
 
 def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sharing) -> str | None:
     """Why the run cannot be deleted; None where it can."""
     run = session.get_one(Run, run_id, populate_existing=True)
-    if run.status not in FINAL_STATUSES:
-        return f"it is {run.status}; cancel it first, or wait for its end"
+    if (reason := _not_over(run)) is not None:
+        return reason
     mine = Treatment.run_id == run_id
     running = select(Treatment.id).where(or_(mine, Treatment.id == run.treatment_id), Treatment.status == "running")
     if (treatment := session.scalars(running.limit(1)).one_or_none()) is not None:
@@ -72,8 +105,8 @@ def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sh
     children = session.scalars(select(Run.id).where(or_(Run.parent_id == run_id, tries), Run.id != run_id)).all()
     if children:
         return f"remedies made of it {_list(children)}; delete {'it' if len(children) == 1 else 'them'} first"
-    if (whose := quotas.counts_hours_of(session, run, sharing)) is not None:
-        return f"the quota device_hours of {whose} counts it; wait for 24 h after its end, or ask an administrator"
+    if (reason := _counted(session, run, sharing)) is not None:
+        return reason
     labels = session.scalars(select(func.count()).select_from(Annotation).where(Annotation.run_id == run_id)).one()
     if labels and not with_labels:
         words = "label" if labels == 1 else "labels"
@@ -95,7 +128,7 @@ def delete_files_of(
     checkpoints: Files,
     grace: timedelta,
 ) -> None:
-    """Deletes the checkpoints of a run that is deleted, and the artifacts that no other row names.
+    """Deletes the checkpoints of what is deleted, and the artifacts that no other row names.
 
     An artifact that was put within `grace` may be somebody's whose row is not there yet: it is left to
     `store.retention`.

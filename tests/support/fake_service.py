@@ -295,6 +295,9 @@ class FakeService:
             case "GET", ["evaluations", "00000000000000cc"] if self.comparison:
                 states = self.comparison
                 return httpx.Response(200, json=states.popleft() if len(states) > 1 else states[0])
+            case "DELETE", ["evaluations", "00000000000000cc"] if self.comparison:
+                self.comparison.clear()
+                return httpx.Response(204)
             case "POST", ["evaluations", "00000000000000cc", "cancel"] if self.comparison:
                 return httpx.Response(202, json=comparison_document(status="cancelled"))
             case _, ["runs", _, "treatments" | "family"] | ["treatments", *_] if self.treatments:

@@ -82,7 +82,9 @@ def test_beyond_the_quota_nothing_more_is_taken(
         answer = service.client.post(path, **request)
         assert (path, answer.status_code) == (path, 507)
         assert answer.json()["type"] == "urn:ganclinic:problem:storage-full"
-        assert "the service allows 1,000; delete runs or uploads that nobody needs" in answer.json()["detail"]
+        assert (
+            "the service allows 1,000; delete runs, evaluations or uploads that nobody needs" in answer.json()["detail"]
+        )
     assert service.client.get("/v1/storage").json()["quota"] == 1000
     assert service.count_runs() == 2
 

@@ -1,5 +1,6 @@
 """What users and teams may store: counted over their runs, comparisons and uploads, and refused beyond."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,29 @@ def test_what_each_user_stores_is_told(engine: Engine, tmp_path: Path) -> None:
     stored = sum(path.stat().st_size for path in service.settings.artifacts.rglob("*") if path.is_file())
     assert told["cyd"]["artifacts"] == stored - PICTURES
     assert (told["cyd"]["quota"], told["cyd"]["team_quota"]) == (None, None)
+
+
+def test_a_user_gets_below_its_quota_by_deleting_an_evaluation(engine: Engine, tmp_path: Path) -> None:
+    service = make_shared(engine, tmp_path, QUOTAS)
+    ada = client_of(service, "ada")
+    files = {"real": REAL, "fake": FAKE}
+    path = ada.post("/v1/evaluations", files=files).json()["links"]["self"]
+    service.app.state.services.storage.forget()
+    refused = ada.post("/v1/evaluations", files=files)
+    assert refused.status_code == 507
+    assert "delete runs, evaluations or uploads that nobody needs" in refused.json()["detail"]
+    (listed,) = ada.get("/v1/storage").json()["runs"]  # as the refusal says
+    assert (listed["kind"], path) == ("comparison", f"/v1/evaluations/{listed['run_id']}")
+    assert listed["artifacts"] > 1000
+    assert client_of(service, "cyd").delete(path).status_code == 403
+    assert ada.delete(path).status_code == 409
+    ada.post(f"{path}/cancel")
+    for file in service.settings.artifacts.rglob("*/*"):
+        os.utime(file, (1.0, 1.0))
+    assert ada.delete(path).status_code == 204
+    assert ada.get(path).status_code == 404
+    assert list(service.settings.artifacts.rglob("*/*")) == []
+    assert ada.post("/v1/evaluations", files=files).status_code == 202
 
 
 def test_a_user_beyond_its_quota_is_refused_what_would_store_more_and_nobody_else_is(

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select, update
@@ -14,15 +15,17 @@ from ganlib.wire.annotations import LabelRequest
 from store import annotations, treatments
 from store.core import db
 from store.core.db import transaction
-from store.core.errors import RunInUse, RunNotFound
-from store.core.models import Attempt, Base, Run
+from store.core.errors import ComparisonNotFound, RunInUse, RunNotFound
+from store.core.models import ArtifactKind, Attempt, Base, Run
 from store.files.artifacts import LocalArtifacts, StoredArtifact
 from store.files.local import LocalFiles
+from store.files.references import artifacts_in_use
 from store.runs import endings, lifecycle, recording
-from store.runs.deletion import delete_files_of, delete_run
+from store.runs.deletion import delete_comparison, delete_files_of, delete_run
 from store.scheduling.accounts import Quota, Sharing
+from tests.support.comparison import create_comparison
 from tests.support.sharing import ADA, submit
-from tests.support.store import claim_run, create_run, diagnosis, epoch_record
+from tests.support.store import claim_run, create_run, diagnosis, epoch_record, evaluation
 from tests.support.treatment import last_try, make_run, treat
 
 HOUR = timedelta(hours=1)
@@ -36,6 +39,53 @@ def finished_run(session: Session, picture: StoredArtifact | None = None) -> str
     recording.record_epoch(session, epoch_record(claimed, 1, **pictures))
     endings.finish(session, claimed.run_id, claimed.token, "succeeded")
     return claimed.run_id
+
+
+def finished_comparison(session: Session, **changes: Any) -> str:
+    """The id of a comparison that has succeeded, with a picture of its bins."""
+    comparison_id = create_comparison(session, **changes).id
+    claimed = claim_run(session)
+    assert claimed.run_id == comparison_id
+    bins: dict[ArtifactKind, StoredArtifact] = {
+        "bins": StoredArtifact(sha256="ef" * 32, size=3, media_type="image/png")
+    }
+    recording.record_comparison(session, comparison_id, claimed.token, evaluation(1), bins)
+    return comparison_id
+
+
+def test_a_deleted_comparison_leaves_no_row_and_names_its_files(engine: Engine) -> None:
+    with transaction(engine) as session:
+        deleted, other = finished_comparison(session, seed=1), finished_comparison(session, seed=2)
+        before = rows_of(session, other)
+        assert rows_of(session, deleted) == before == 3  # its attempt, its evaluation, its bins
+        assert delete_comparison(session, deleted) == {"ab" * 32, "cd" * 32, "ef" * 32}
+    with transaction(engine) as session:
+        assert (rows_of(session, deleted), rows_of(session, other)) == (0, before)
+        assert lifecycle.find(session, deleted) is None
+        assert artifacts_in_use(session, ["ab" * 32, "ef" * 32]) == {"ab" * 32, "ef" * 32}  # the other's
+        with pytest.raises(ComparisonNotFound):
+            delete_comparison(session, deleted)
+
+
+def test_runs_and_comparisons_are_not_deleted_as_each_other_nor_before_their_end(engine: Engine) -> None:
+    with transaction(engine) as session:
+        run_id, comparison_id = finished_run(session), create_comparison(session).id
+        with pytest.raises(ComparisonNotFound):
+            delete_comparison(session, run_id)
+        with pytest.raises(RunNotFound):
+            delete_run(session, comparison_id)
+        with pytest.raises(RunInUse, match=f"the evaluation '{comparison_id}' cannot be deleted: it is queued; cancel"):
+            delete_comparison(session, comparison_id)
+
+
+def test_a_comparison_that_a_quota_counts_stays(engine: Engine) -> None:
+    with transaction(engine) as session:
+        comparison_id = finished_comparison(session)
+        session.execute(update(Run).where(Run.id == comparison_id).values(user="ada"))
+        sharing = Sharing(user_quotas={"ada": Quota(device_hours=1)})
+        with pytest.raises(RunInUse, match="the quota device_hours of the user 'ada' counts it"):
+            delete_comparison(session, comparison_id, sharing=sharing)
+        delete_comparison(session, comparison_id)
 
 
 def rows_of(session: Session, run_id: str) -> int:

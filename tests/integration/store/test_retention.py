@@ -95,6 +95,30 @@ def test_what_a_row_names_is_never_collected(engine: Engine, settings: Settings)
     assert len(list(open_artifacts(settings).entries())) == 4
 
 
+def test_comparisons_expire_with_their_samples_once_they_have_been_over_for_long(
+    engine: Engine, settings: Settings
+) -> None:
+    artifacts = open_artifacts(settings)
+    names = ("old", "young", "queued")
+    samples = {name: artifacts.put(name.encode(), "application/octet-stream").sha256 for name in names}
+    with transaction(engine) as session:
+        ids = {name: create_comparison(session, reals=samples[name], fakes=samples[name]).id for name in names}
+        for name, days in (("old", 31), ("young", 29)):
+            values = {"status": "succeeded", "finished_at": time.time() - days * DAY_S}
+            session.execute(update(Run).where(Run.id == ids[name]).values(**values))
+    age(settings)
+    assert collect(engine, settings).comparisons == 0
+    monthly = changed(settings, retention_comparisons_days=30)
+    would = collect(engine, monthly, dry_run=True)
+    assert (would.comparisons, would.files) == (1, 1)
+    assert artifacts.has(samples["old"])
+    assert collect(engine, monthly) == would
+    assert [name for name in names if artifacts.has(samples[name])] == ["young", "queued"]
+    with reading(engine) as session:
+        assert session.get(Run, ids["old"]) is None
+        assert session.get(Run, ids["young"]) is not None
+
+
 def test_what_no_row_names_is_collected_once_it_is_old(engine: Engine, settings: Settings) -> None:
     artifacts = open_artifacts(settings)
     with transaction(engine) as session:
@@ -249,7 +273,8 @@ def test_the_command_says_what_is_gone(sqlite_engine: Engine, settings: Settings
         command = [sys.executable, "-m", "store.retention", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, cwd=CHECKOUT, env=environment).stdout
 
-    words = "0 pictures and 0 checkpoints expired; 1 files of together 0.0 MB that no row names"
+    expired = "0 pictures, 0 checkpoints and 0 evaluations of uploaded samples expired"
+    words = f"{expired}; 1 files of together 0.0 MB that no row names"
     assert run("--dry-run") == f"would go: {words}\n"
     assert run() == f"gone: {words}\n"
 

@@ -46,6 +46,31 @@ def cli(service: FakeService, tmp_path: Path) -> Callable[..., int]:
     return run
 
 
+def test_a_comparison_is_deleted_by_client_and_command(
+    service: FakeService, cli: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for delete in (lambda: service.client().delete_comparison(COMPARISON_ID), lambda: cli("rm", COMPARISON_ID)):
+        service.comparison.append(COMPARED)
+        delete()
+        assert not service.comparison
+    assert capsys.readouterr().out == f"{COMPARISON_ID} deleted\n"
+    assert cli("rm", COMPARISON_ID) == 2
+
+
+def test_comparisons_are_listed(
+    service: FakeService, cli: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("comparisons") == 0
+    assert "Make one: ganclinic compare" in capsys.readouterr().out
+    service.comparison.extend([COMPARED, COMPARED])
+    assert cli("comparisons", "--limit", "1") == 0
+    written = capsys.readouterr()
+    head, row = written.out.splitlines()
+    assert head.split() == ["comparison", "status", "reals", "fakes", "shape", "space"]
+    assert row.split()[:3] == [COMPARISON_ID, "succeeded", "60"]
+    assert "--limit 2" in written.err
+
+
 # --- the client -------------------------------------------------------------------------------------------------
 
 
