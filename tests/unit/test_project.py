@@ -33,8 +33,21 @@ def test_make_alone_lists_every_target_with_a_description() -> None:
     makefile = (CHECKOUT / "Makefile").read_text("utf-8")
     declared = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
     listed = dict(re.findall(r"^make (\S+) +(\S.*)$", run("make").stdout, re.MULTILINE))
-    assert set(listed) == declared
+    assert set(listed) == {*declared, "bench-NAME"}
     assert {"help", "demo", "test", "check", "format", "serve", "clean"} <= declared
+
+
+def test_every_benchmark_is_listed_in_its_folder() -> None:
+    makefile = (CHECKOUT / "bench" / "Makefile").read_text("utf-8")
+    declared = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    listed = set(re.findall(r"^make bench-(\S+) +\S", run("make", "-C", "bench").stdout, re.MULTILINE))
+    assert listed == declared
+    named = {
+        name
+        for path in (CHECKOUT / "docs").glob("*.md")
+        for name in re.findall(r"`make bench-([a-z-]+)", path.read_text())
+    }
+    assert named <= listed
 
 
 def test_the_make_targets_that_the_readme_names_exist() -> None:
