@@ -8,6 +8,7 @@ from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.evidence import finding, of_outcome, of_window
 from ganlib.diagnosis.signals import Dynamics, Pull, Signals
 from ganlib.diagnosis.verdict import Evidence, Finding
+from ganlib.diagnosis.words import bare, course_words
 
 SMALLEST_LOSS = 1e-30
 """Below it, single precision has rounded a loss to 0."""
@@ -27,8 +28,10 @@ def divergence(signals: Signals) -> Finding | None:
     found = finding(
         "divergence",
         "severe",
-        "Losses or gradients are no longer finite numbers of a sensible size: the weights have blown up.",
-        of_window(window, "largest loss or gradient", value, ">=", at.EXPLODED_LOSS),
+        f"A loss has reached {value:.2g}, which no sane weights give: they have blown up."
+        if window.finite
+        else "Losses, logits or gradients are no longer finite numbers: the weights have blown up.",
+        of_window(window, "largest loss" if window.finite else "loss or gradient", value, ">=", at.EXPLODED_LOSS),
     )
     # nothing else has to be seen, and nothing that was not could speak against a number that is none
     return found if window.finite else replace(found, confidence=1.0)
@@ -49,8 +52,8 @@ def both_losses_vanish(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: both losses vanish",
         "severe",
-        "The discriminator tells every fake, yet the generator's loss is low. Both cannot be true of the same fakes: "
-        "the two updates see different batch statistics, and the generator learns nothing.",
+        f"The discriminator tells the fakes, yet the generator's loss is {bare(f'{window.g_loss:.2g}')}, less than the "
+        "same fakes can give it: the two updates see different batch statistics, and the generator learns nothing.",
         of_window(window, "g_loss over the least that d_loss_fake allows", share, "<", at.IMPOSSIBLE_G_LOSS),
         vanished,
     )
@@ -106,7 +109,8 @@ def _wins_by_levels(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: discriminator wins",
         "severe",
-        "The discriminator is never wrong, so its gradients tell the generator nothing it could follow.",
+        f"The discriminator is hardly ever wrong, and g_loss is {course_words(window.g_loss, window.g_loss_before)}: "
+        "its gradients tell the generator nothing it could follow.",
         of_window(window, "d_loss", window.d_loss, "<", at.VANISHED_D_LOSS),
         of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS if rising else at.LOST_G_LOSS),
         *_certainty(window),
@@ -140,7 +144,7 @@ def _wins_by_ranks(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: discriminator wins",
         "severe",
-        "Every real scores higher than every fake, and the samples stay poor: the generator cannot follow.",
+        "Every real scores higher than every fake, and the samples are poor: the generator cannot follow.",
         of_window(window, "d_auc", window.d_auc, ">=", at.SEPARATED),
         of_outcome(result, "quality / null", result.quality, "<", at.HOPELESS_QUALITY),
     )
@@ -162,7 +166,7 @@ def _calls_all_alike(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: discriminator inert",
         "severe",
-        f"The discriminator calls everything {called}: it has stopped telling reals from fakes, and no longer learns.",
+        f"The discriminator calls everything {called}: it does not tell reals from fakes.",
         of_window(window, "d_acc_real", window.d_acc_real, ">=" if all_real else "<=", real_rule),
         of_window(window, "d_acc_fake", window.d_acc_fake, "<=" if all_real else ">=", fake_rule),
     )
@@ -187,7 +191,8 @@ def _worse_than_guessing(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: discriminator inert",
         "severe",
-        "The discriminator has been worse than guessing for a long time and does not get better: it does not learn.",
+        f"The discriminator has been worse than guessing for {2 * at.WINDOW_UPDATES} updates and hardly gets better: "
+        "it does not learn.",
         *evidence,
     )
 
@@ -205,13 +210,13 @@ def exploding_gradients(signals: Signals) -> Finding | None:
     return finding(
         "exploding gradients",
         "severe" if signals.pull >= FAR_BEYOND * at.EXPLODED.value else "moderate",
-        f"The {WHOLE_GENERATOR}, has grown to {signals.pull:,.0f}: its steps throw away what was learnt.",
+        f"The {WHOLE_GENERATOR}, has grown to {signals.pull:,.0f}: such steps may throw away what was learnt.",
         *evidence,
     )
 
 
 def vanishing_gradients(signals: Signals) -> Finding | None:
-    """The generator, or a layer of it, hardly gets a gradient any more, while the samples are poor."""
+    """The generator, or a layer of it, hardly gets a gradient any more, and no evaluation says that it is done."""
     result = signals.outcome
     if not signals.is_full or (result is not None and result.quality >= at.POOR_QUALITY.value):
         return None
@@ -227,8 +232,8 @@ def vanishing_gradients(signals: Signals) -> Finding | None:
     return finding(
         "vanishing gradients",
         "severe" if least <= at.VANISHED_PULL.value / FAR_BEYOND else "moderate",
-        f"The {evidence[0].signal}, has shrunk to {evidence[0].value:.1g}: the generator hardly learns any more, "
-        "though its samples are poor.",
+        f"The {evidence[0].signal}, has shrunk to {evidence[0].value:.1g}: the generator hardly learns any more"
+        + (", though its samples are poor." if result is not None else "; its samples were not looked at."),
         *evidence,
     )
 

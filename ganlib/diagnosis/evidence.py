@@ -6,26 +6,34 @@ from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, Picture
 from ganlib.findings import FindingName, Severity
 
 CHECKS: dict[FindingName, str] = {
-    "divergence": "Look at the loss curves: they leave the plot, or stop where numbers ended.",
+    "divergence": "Look at the loss curves: whether they leave the plot, or stop where numbers ended.",
     "convergence failure: both losses vanish": (
-        "Look at the loss curves: all three lie at 0 while the accuracy is 100 %; the samples do not improve."
+        "Look at the loss curves: d_loss lies at 0, and whether g_loss, which ought to be high then, lies there, too."
     ),
     "convergence failure: discriminator wins": (
-        "Look at the loss curves: d_loss lies at 0 and g_loss climbs; the samples stop improving."
+        "Look at the loss curves and at d_auc: whether the discriminator is ever wrong, and whether g_loss climbs; and "
+        "whether the samples still become better."
     ),
     "convergence failure: discriminator inert": (
-        "Look at the accuracies: one is 100 % and the other 0 %, or at d_loss: it lies far above that of guesses and "
-        "does not fall; whatever the samples look like."
+        "Look at the accuracies: whether one is 100 % and the other 0 %, or at d_loss: whether it lies far above that "
+        "of guesses; whatever the samples look like."
     ),
-    "exploding gradients": "Look at the gradient norms of the named layer: they grow by orders of magnitude.",
-    "vanishing gradients": "Look at the gradient norms of the named layer: they shrink by orders of magnitude.",
-    "convergence failure: no equilibrium": "Look at the loss curves: g_loss climbs while the samples stay poor.",
+    "exploding gradients": (
+        "Look at the gradient norms of the generator, and of the layer where one is named: when they began to grow, "
+        "and whether the losses went with them."
+    ),
+    "vanishing gradients": (
+        "Look at the gradient norms of the generator, and of the layer where one is named: when they began to shrink."
+    ),
+    "convergence failure: no equilibrium": (
+        "Look at the loss curves: whether g_loss climbs or comes down; and whether the samples become better meanwhile."
+    ),
     "mode collapse": "Look at the samples: a few again and again, or whole kinds of the data that never appear.",
-    "memorisation": "Look at the samples beside the training images nearest to them: they are the same.",
-    "oscillation": "Look at the loss curves step by step: g_loss swings at the named period.",
-    "deceptive loss": "Look at the samples, not at the losses: the curves look balanced, the samples do not.",
-    "stalled": "Look at the samples of the last third of the epochs: they are poor, and do not change for the better.",
-    "slow convergence": "Look at the samples of the last third of the epochs: they still become better.",
+    "memorisation": "Look at the samples beside the training images nearest to them: whether they are the same.",
+    "oscillation": "Look at the loss curves step by step: whether g_loss swings at the named period.",
+    "deceptive loss": "Look at the samples, not at the losses: the curves look balanced; do the samples?",
+    "stalled": "Look at the samples of the named epochs: whether they are poor, and change for the better.",
+    "slow convergence": "Look at the samples of the named epochs: whether they still become better.",
 }
 """What to look at to see for oneself, by finding."""
 

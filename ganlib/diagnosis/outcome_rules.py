@@ -1,17 +1,20 @@
 """Rules on what the generator makes: collapse, memorisation, and how its quality moves."""
 
+import math
+
 import numpy as np
 
 from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.dynamic_rules import discriminator_wins
 from ganlib.diagnosis.evidence import finding, of_outcome, of_outcomes, of_window
 from ganlib.diagnosis.signals import RelativeEvaluation, Signals
-from ganlib.diagnosis.statistics.trend import projection
+from ganlib.diagnosis.statistics.trend import Remaining, projection
 from ganlib.diagnosis.verdict import Evidence, Finding
+from ganlib.diagnosis.words import course_words, epochs_words
 
 
 def no_equilibrium(signals: Signals) -> Finding | None:
-    """The generator's loss is far above its healthy band and the samples stay poor.
+    """The generator's loss is far above its healthy band and the samples are poor.
 
     A generator that only repeats itself is told easily: then the discriminator's lead is a symptom, not the cause.
     """
@@ -29,7 +32,8 @@ def no_equilibrium(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: no equilibrium",
         "severe" if window.g_loss > at.LOST_G_LOSS.value else "moderate",
-        "The discriminator stays ahead, the generator's loss keeps climbing, and the samples do not become real.",
+        f"The discriminator is far ahead, g_loss is {course_words(window.g_loss, window.g_loss_before)}, and the "
+        "samples are poor.",
         of_window(window, "g_loss", window.g_loss, ">", at.UNSETTLED_G_LOSS),
         of_window(window, "d_acc", accuracy, ">", at.UNSETTLED_ACCURACY),
         of_outcome(result, "quality / null", result.quality, "<", at.POOR_QUALITY),
@@ -71,9 +75,7 @@ def mode_collapse(signals: Signals) -> Finding | None:
     return finding(
         "mode collapse",
         "severe" if complete else "moderate",
-        "The generator makes the same few samples again and again and leaves out most of the data."
-        if complete
-        else "The generator leaves out a part of the data that its quality does not explain.",
+        _words_of_collapse(result),
         *evidence,
     )
 
@@ -86,7 +88,8 @@ def memorisation(signals: Signals) -> Finding | None:
     return finding(
         "memorisation",
         "severe" if result.copies >= at.MOSTLY_COPIES.value else "moderate",
-        "The generator gives the training data back instead of something new like it.",
+        f"Of the samples {result.copies:.0%} are nearer to a training sample than hardly any unseen real is: the "
+        "generator gives training data back instead of something new like it.",
         of_outcome(result, "chance that a fake is nearer than an unseen real", result.memorisation, ">=", at.MEMORISED),
         of_outcome(result, "share of fakes that are copies", result.copies, ">=", at.COPIES),
     )
@@ -100,21 +103,25 @@ def deceptive_loss(signals: Signals) -> Finding | None:
     low_d, high_d, low_g, high_g = at.BALANCED_D_LOSS, at.UNBALANCED_D_LOSS, at.BALANCED_G_LOSS, at.UNBALANCED_G_LOSS
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
         return None
-    collapsed = mode_collapse(signals) is not None
-    quality = signals.late_quality
-    if quality >= at.POOR_QUALITY.value and not collapsed:
+    collapsed, quality = mode_collapse(signals), signals.late_quality
+    is_poor = quality < at.POOR_QUALITY.value
+    if not is_poor and collapsed is None:
         return None
+    evidence = [
+        of_window(third, "d_loss", third.d_loss, "<=", high_d),
+        of_window(third, "g_loss", third.g_loss, "<=", high_g),
+    ]
+    if is_poor:
+        late = results[-at.LATE_EVALUATIONS :]
+        evidence.append(of_outcomes(late, "quality / null", quality, "<", at.POOR_QUALITY))
+    elif collapsed is not None:
+        evidence += collapsed.evidence[:1]
     return finding(
         "deceptive loss",
         "moderate",
-        "The losses look as those of a good run do, but the samples are far from the data.",
-        of_window(third, "d_loss", third.d_loss, "<=", high_d),
-        of_window(third, "g_loss", third.g_loss, "<=", high_g),
-        *(
-            [of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY)]
-            if quality < at.POOR_QUALITY.value
-            else []
-        ),
+        "The losses look as those of a good run do, but the samples "
+        + ("are far from the data." if is_poor else "have collapsed, good as each of them may be."),
+        *evidence,
     )
 
 
@@ -125,18 +132,20 @@ def stalled(signals: Signals) -> Finding | None:
     if change is None:
         return None
     quality = signals.late_quality
-    if quality >= at.POOR_QUALITY.value or change.slope * len(results) >= at.GAIN.value:
+    if quality >= at.POOR_QUALITY.value or change.change >= at.GAIN.value:
         return None
+    epochs = epochs_words(results[0].epoch, results[-1].epoch)
+    course = "hardly become better" if abs(change.change) < at.GAIN.value else "become worse"
     return finding(
         "stalled",
         "moderate",
-        "The samples are poor, and over the last third of the budget they have not become better.",
+        f"The samples are poor, and over {epochs} they have {course}.",
         of_outcomes(results[-at.LATE_EVALUATIONS :], "quality / null", quality, "<", at.POOR_QUALITY),
     )
 
 
 def slow_convergence(signals: Signals) -> Finding | None:
-    """Samples that were still becoming better when the budget ended. Information: it goes with a healthy verdict."""
+    """Samples that became better until late in the budget. Information: it goes with a healthy verdict."""
     results = signals.late_outcomes
     change = signals.quality_trend() if signals.is_over else None
     if change is None:
@@ -144,17 +153,39 @@ def slow_convergence(signals: Signals) -> Finding | None:
     line = projection(np.array([r.epoch for r in results]), np.array([r.quality for r in results]))
     if line is None:
         return None
-    gained = change.slope * len(results)
-    if change.p_rising >= at.TREND_P.value or gained < at.GAIN.value or line.level >= at.FINISHED.value:
+    if change.p_rising >= at.TREND_P.value or change.change < at.GAIN.value or line.level >= at.FINISHED.value:
         return None
-    to_go = line.projected_epochs(at.FINISHED.value)
     return finding(
         "slow convergence",
         "mild",
-        "The samples were still becoming better when the budget ended; at that pace it takes about "
-        f"{to_go.expected:.0f} more epochs, and at the least {to_go.soonest:.0f}.",
+        f"Over {epochs_words(results[0].epoch, results[-1].epoch)} the samples became better"
+        + _words_of_what_is_left(line.projected_epochs(at.FINISHED.value)),
         of_outcomes(results, "p of no rise in quality", change.p_rising, "<", at.TREND_P),
     )
+
+
+def _words_of_what_is_left(to_go: Remaining) -> str:
+    """A line may rise over all the late evaluations and not over the last of them."""
+    if not math.isfinite(to_go.expected):
+        return ", though not in the last of them."
+    least = f", and at the least {to_go.soonest:.0f}" if to_go.soonest < to_go.expected else ""
+    return f", and not finished; at the pace of the last it takes about {to_go.expected:.0f} more epochs{least}."
+
+
+def _words_of_collapse(result: RelativeEvaluation) -> str:
+    """Each sign that is there, and no other."""
+    seen: list[str] = []
+    if result.distance < at.REPEATING.value:
+        seen.append("makes the same few samples again and again")
+    if result.spread < at.NARROW.value:
+        seen.append("makes samples that differ far less than the data does")
+    if result.missing_mass > at.MISSING_MASS.value:
+        seen.append(f"leaves out {result.missing_mass:.0%} of the training data")
+    if np.isfinite(result.recognised) and result.unevenness > _uneven(result).value:
+        seen.append("makes some classes far more often than others")
+    if not seen:
+        seen.append("leaves out a part of the data that its quality does not explain")
+    return f"The generator {', and '.join(seen)}."
 
 
 def _is_collapsed(result: RelativeEvaluation, updates: int) -> bool:

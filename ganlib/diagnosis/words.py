@@ -22,3 +22,20 @@ def evidence_words(evidence: Evidence) -> str:
 def epochs_words(first: int, last: int) -> str:
     """`epoch 8`, `epochs 8–10`."""
     return f"epoch {last}" if first == last else f"epochs {first}–{last}"
+
+
+NOTICED = 1.1
+"""Times the median of the window before: from here on a loss is said to climb, or to fall below its inverse."""
+
+
+def course_words(now: float, before: float) -> str:
+    """`4.2 and climbs, from 3.1 in the window before`: a loss above 0; its level alone where `before` is not known."""
+    level = bare(f"{now:.3g}")
+    if not math.isfinite(before):
+        return level
+    earlier = f"{bare(f'{before:.3g}')} in the window before"
+    if now > NOTICED * before:
+        return f"{level} and climbs, from {earlier}"
+    if now < before / NOTICED:
+        return f"{level}, though it falls, from {earlier}"
+    return f"{level}, about as in the window before"

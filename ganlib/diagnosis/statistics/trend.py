@@ -44,6 +44,11 @@ class Trend:
     p_falling: float
     n: int
 
+    @property
+    def change(self) -> float:
+        """Over all evaluations."""
+        return self.slope * self.n
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remaining:
