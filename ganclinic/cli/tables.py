@@ -16,7 +16,6 @@ from ganclinic.cli.words import (
     ndb_words,
     null_words,
     number_words,
-    percent_words,
     progress_words,
     settings_words,
     shortened,
@@ -25,7 +24,7 @@ from ganclinic.cli.words import (
 )
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
 from ganlib.diagnosis.verdict import Diagnosis, Finding
-from ganlib.diagnosis.words import evidence_words
+from ganlib.diagnosis.words import evidence_words, percent_words
 from ganlib.foreign_logs.history import HistoryDiagnosis
 from ganlib.foreign_logs.implied.answer import standing_words
 from ganlib.records import EpochEvaluation

@@ -99,11 +99,6 @@ def null_words(null: Null) -> str:
     return f"{number_words(null.mean)} ({number_words(null.q05)} to {number_words(null.q95)})"
 
 
-def percent_words(share: float) -> str:
-    """`85 %` of a share in [0, 1]."""
-    return f"{100 * share:.0f} %"
-
-
 def episode_words(episode: Episode) -> str:
     """`mode collapse (severe), epochs 3–5`."""
     return f"{episode.name} ({episode.severity}), {epochs_words(episode.first_epoch, episode.last_epoch)}"

@@ -127,8 +127,8 @@ def _wins_by_share_of_chance(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: discriminator wins",
         "severe",
-        "The discriminator is never wrong and beyond its margin with nearly every sample, and has been for long: the "
-        "generator cannot follow.",
+        "The discriminator is hardly ever wrong and beyond its margin with nearly every sample, and has been for "
+        f"{2 * at.WINDOW_UPDATES} updates: the generator cannot follow.",
         of_window(window, "d_loss over that of guesses", share, "<", at.VANISHED_SHARE),
         *_certainty(window),
     )

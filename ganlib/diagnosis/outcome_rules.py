@@ -10,7 +10,7 @@ from ganlib.diagnosis.evidence import finding, of_outcome, of_outcomes, of_windo
 from ganlib.diagnosis.signals import RelativeEvaluation, Signals
 from ganlib.diagnosis.statistics.trend import Remaining, projection
 from ganlib.diagnosis.verdict import Evidence, Finding
-from ganlib.diagnosis.words import course_words, epochs_words
+from ganlib.diagnosis.words import bare, course_words, epochs_words, percent_words
 
 
 def no_equilibrium(signals: Signals) -> Finding | None:
@@ -50,7 +50,8 @@ def _far_ahead(signals: Signals) -> Finding | None:
     return finding(
         "convergence failure: no equilibrium",
         "severe",
-        "The discriminator is far ahead and stays there: the generator's loss is lost.",
+        f"The discriminator has been far ahead for {window.updates} updates, and g_loss is "
+        f"{bare(f'{window.g_loss:.3g}')}; no samples were looked at.",
         of_window(window, "g_loss", window.g_loss, ">", at.LOST_G_LOSS),
         of_window(window, "d_acc", accuracy, ">", at.FAR_AHEAD),
     )
@@ -88,8 +89,8 @@ def memorisation(signals: Signals) -> Finding | None:
     return finding(
         "memorisation",
         "severe" if result.copies >= at.MOSTLY_COPIES.value else "moderate",
-        f"Of the samples {result.copies:.0%} are nearer to a training sample than hardly any unseen real is: the "
-        "generator gives training data back instead of something new like it.",
+        f"Of the samples {percent_words(result.copies)} are nearer to a training sample than all but 1 % of unseen "
+        "reals: the generator gives training data back instead of something new like it.",
         of_outcome(result, "chance that a fake is nearer than an unseen real", result.memorisation, ">=", at.MEMORISED),
         of_outcome(result, "share of fakes that are copies", result.copies, ">=", at.COPIES),
     )
@@ -180,7 +181,7 @@ def _words_of_collapse(result: RelativeEvaluation) -> str:
     if result.spread < at.NARROW.value:
         seen.append("makes samples that differ far less than the data does")
     if result.missing_mass > at.MISSING_MASS.value:
-        seen.append(f"leaves out {result.missing_mass:.0%} of the training data")
+        seen.append(f"leaves out {percent_words(result.missing_mass)} of the training data")
     if np.isfinite(result.recognised) and result.unevenness > _uneven(result).value:
         seen.append("makes some classes far more often than others")
     if not seen:

@@ -145,7 +145,7 @@ CONFIDENCE: dict[str, float] = {
     "oscillation": 0.78,
     "deceptive loss": 0.93,
     "stalled": 0.8,
-    "slow convergence": 0.8,
+    "slow convergence": 0.79,
 }
 """By finding: (right + 1) / (alarms + 2), of the suite's calibration part (`bench/results/verdicts.json`)."""
 CONFIDENCE_UNKNOWN = 0.5

@@ -10,6 +10,11 @@ def bare(number: str) -> str:
     return number.replace("0.", ".", 1) if number.startswith(("0.", "-0.")) else number
 
 
+def percent_words(share: float) -> str:
+    """`85 %` of a share in [0, 1]."""
+    return f"{100 * share:.0f} %"
+
+
 def evidence_words(evidence: Evidence) -> str:
     """`coverage .008 < .1 (epochs 8–10)`."""
     epochs = epochs_words(evidence.first_epoch, evidence.last_epoch)

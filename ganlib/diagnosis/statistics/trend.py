@@ -46,8 +46,8 @@ class Trend:
 
     @property
     def change(self) -> float:
-        """Over all evaluations."""
-        return self.slope * self.n
+        """From the first evaluation to the last, n - 1 slopes away."""
+        return self.slope * (self.n - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,7 +126,7 @@ def test_a_collapse_is_told_by_the_signs_that_it_has(outcome: dict[str, float], 
 
 def test_copies_are_told_by_their_share() -> None:
     past = history(outcome={"memorisation": 0.75, "copies": 0.14})
-    assert found(past, "memorisation").summary.startswith("Of the samples 14% are nearer")
+    assert found(past, "memorisation").summary.startswith("Of the samples 14 % are nearer")
 
 
 def test_losses_deceive_about_a_collapse_of_good_samples_too() -> None:
@@ -144,6 +144,16 @@ def test_what_stalls_may_become_worse(last: float, said: str) -> None:
     qualities = [0.1] * 5 + list(np.linspace(0.1, last, 5))
     past = replace(of_quality(*qualities), objective="hinge")
     assert said in found(past, "stalled").summary
+
+
+def test_the_gain_of_n_evaluations_is_that_of_n_minus_one_steps() -> None:
+    # .044 from the first to the last of five, where five slopes make .055; a finding needs .05
+    little = of_quality(*[0.5] * 5, *np.linspace(0.5, 0.544, 5))
+    assert "slow convergence" not in {f.name for f in diagnose(little).findings}
+    enough = of_quality(*[0.5] * 5, *np.linspace(0.5, 0.552, 5))
+    assert "over epochs 6–10" in found(enough, "slow convergence").summary.lower()
+    poor = replace(of_quality(*[0.1] * 5, *np.linspace(0.1, 0.144, 5)), objective="hinge")
+    assert found(poor, "stalled")
 
 
 def test_no_number_of_epochs_is_made_up_where_the_end_does_not_rise() -> None:
