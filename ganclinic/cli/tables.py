@@ -10,6 +10,7 @@ from rich.text import Text
 from ganclinic.cli.words import (
     NONE,
     age_words,
+    confidence_words,
     count_words,
     duration_words,
     episode_words,
@@ -24,7 +25,7 @@ from ganclinic.cli.words import (
 )
 from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
 from ganlib.diagnosis.verdict import Diagnosis, Finding
-from ganlib.diagnosis.words import evidence_words, percent_words
+from ganlib.diagnosis.words import evidence_words
 from ganlib.foreign_logs.history import HistoryDiagnosis
 from ganlib.foreign_logs.implied.answer import standing_words
 from ganlib.records import EpochEvaluation
@@ -158,7 +159,7 @@ def verdict_block(
 def _finding_block(finding: Finding) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [("what", finding.summary)]
     rows += [("evidence", evidence_words(evidence)) for evidence in finding.evidence]
-    rows.append(("confidence", f"{percent_words(finding.confidence)} that this is right"))
+    rows.append(("confidence", confidence_words(finding)))
     rows += [("check", finding.check)] if finding.check else []
     for remedy in finding.remedies:
         if not remedy.patch:  # no spec is known that it could change

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 from ganlib.diagnosis import thresholds as at
 from ganlib.diagnosis.evidence import finding, of_outcome, of_window
@@ -34,7 +33,7 @@ def divergence(signals: Signals) -> Finding | None:
         of_window(window, "largest loss" if window.finite else "loss or gradient", value, ">=", at.EXPLODED_LOSS),
     )
     # nothing else has to be seen, and nothing that was not could speak against a number that is none
-    return found if window.finite else replace(found, confidence=1.0)
+    return found if window.finite else found.beyond_doubt()
 
 
 def both_losses_vanish(signals: Signals) -> Finding | None:

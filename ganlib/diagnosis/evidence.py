@@ -1,7 +1,8 @@
 """Findings and their evidence, put together from signals and thresholds."""
 
+from ganlib.diagnosis.confidence import CONFIDENCE
 from ganlib.diagnosis.signals import Dynamics, RelativeEvaluation
-from ganlib.diagnosis.thresholds import CONFIDENCE, CONFIDENCE_UNKNOWN, Threshold
+from ganlib.diagnosis.thresholds import Threshold
 from ganlib.diagnosis.verdict import Comparison, Evidence, Finding, Picture
 from ganlib.findings import FindingName, Severity
 
@@ -40,13 +41,17 @@ CHECKS: dict[FindingName, str] = {
 
 def finding(name: FindingName, severity: Severity, summary: str, *evidence: Evidence) -> Finding:
     """A finding that begins now."""
+    sure = CONFIDENCE[name]
     return Finding(
         name=name,
         severity=severity,
         first_epoch=0,
         summary=summary,
         evidence=evidence,
-        confidence=CONFIDENCE.get(name, CONFIDENCE_UNKNOWN),
+        confidence=sure.value,
+        confidence_low=sure.low,
+        confidence_high=sure.high,
+        confidence_cases=sure.cases,
         check=CHECKS[name],
     )
 

@@ -78,9 +78,7 @@ def _worst(findings: tuple[Finding, ...]) -> Severity:
 
 def _less_sure(finding: Finding, missing: tuple[str, ...]) -> Finding:
     """A finding from a history without all signals, which might have spoken against it, unless it is beyond doubt."""
-    if finding.confidence == 1.0:
-        return finding
-    return replace(finding, confidence=finding.confidence * (1 - len(missing) / (2 * len(STEP_COLUMNS))))
+    return finding.less_sure(1 - len(missing) / (2 * len(STEP_COLUMNS)))
 
 
 def _known_since(finding: Finding, history: History) -> Finding:

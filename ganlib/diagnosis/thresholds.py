@@ -131,22 +131,3 @@ UNBALANCED_G_LOSS = Threshold(value=2.0, source="the published band of healthy r
 TREND_P = Threshold(value=0.05, source="one-sided, Mann and Kendall")
 GAIN = Threshold(value=0.05, source="a twentieth of what real data scores, over the last third of the budget")
 FINISHED = Threshold(value=0.9, source="nine tenths of what real data scores")
-
-CONFIDENCE: dict[str, float] = {
-    "divergence": 0.83,
-    "convergence failure: both losses vanish": 0.82,
-    "convergence failure: discriminator wins": 0.83,
-    "convergence failure: discriminator inert": 0.89,
-    "exploding gradients": 0.8,
-    "vanishing gradients": 0.71,
-    "convergence failure: no equilibrium": 0.67,
-    "mode collapse": 0.88,
-    "memorisation": 0.71,
-    "oscillation": 0.78,
-    "deceptive loss": 0.93,
-    "stalled": 0.8,
-    "slow convergence": 0.79,
-}
-"""By finding: (right + 1) / (alarms + 2), of the suite's calibration part (`bench/results/verdicts.json`)."""
-CONFIDENCE_UNKNOWN = 0.5
-"""Where it had no alarm there."""

@@ -1,7 +1,7 @@
 """Findings, evidence and the verdict that sums them up. Pure values; JSON in and out."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter
 
@@ -58,8 +58,24 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
     confidence: float = 0.5
     """Chance, in [0, 1], that the finding is right, as measured in the suite; lower where signals are missing."""
+    confidence_low: float = 0.0
+    """Lower end of its 95 % interval; lower where signals are missing."""
+    confidence_high: float = 1.0
+    """Upper end."""
+    confidence_cases: int = 0
+    """Findings of this name in the suite that it was measured on; 0 where none was, or none is needed."""
     check: str = ""
     """What to look at to see for oneself."""
+
+    def less_sure(self, factor: float) -> Self:
+        """The finding where something that might speak against it was not seen; as it is where it is beyond doubt."""
+        if self.confidence == 1.0:
+            return self
+        return replace(self, confidence=self.confidence * factor, confidence_low=self.confidence_low * factor)
+
+    def beyond_doubt(self) -> Self:
+        """The finding where nothing could speak against it."""
+        return replace(self, confidence=1.0, confidence_low=1.0, confidence_high=1.0, confidence_cases=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -349,11 +349,9 @@ def _without_spec(finding: Finding, reading: Reading) -> Finding:
     """
     names = PRESCRIPTIONS[finding.name][:SUGGESTIONS]
     remedies = tuple(Remedy(name=name, reason=REMEDIES[name][0], patch={}) for name in names)
-    if finding.confidence == 1.0:
-        return replace(finding, remedies=remedies)
     sure = 1 - len(reading.bounded) / (2 * len(STEP_COLUMNS))
     sure *= MEANS_OF_EPOCHS if reading.are_means else 1.0
-    return replace(finding, remedies=remedies, confidence=finding.confidence * sure)
+    return replace(finding, remedies=remedies).less_sure(sure)
 
 
 def _unsaid(missing: Sequence[str]) -> dict[str, tuple[FindingName, ...]]:

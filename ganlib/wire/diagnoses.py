@@ -45,6 +45,12 @@ class FindingView(View):
     remedies: tuple[RemedyView, ...]
     confidence: float
     """Chance, in [0, 1], that the finding is right, as measured; lower where signals are missing."""
+    confidence_low: float
+    """Lower end of its 95 % interval."""
+    confidence_high: float
+    """Upper end."""
+    confidence_cases: int
+    """Findings of this name that it was measured on; 0 where none was, or none is needed."""
     check: str
     """What to look at to see for oneself."""
 
