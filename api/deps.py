@@ -100,8 +100,17 @@ def require_may_change(caller: Caller, run: Run) -> None:
     Raises:
         NotYours: it may not.
     """
-    if not caller.may_change(Owner.of(run)):
-        raise NotYours(run.user, run.team)
+    require_is_of(caller, Owner.of(run), "run")
+
+
+def require_is_of(caller: Caller, owner: Owner, what: str) -> None:
+    """Returns where the caller may change what belongs to the owner.
+
+    Raises:
+        NotYours: it may not.
+    """
+    if not caller.may_change(owner):
+        raise NotYours(owner, what)
 
 
 async def take_turn() -> AsyncIterator[None]:

@@ -43,6 +43,7 @@ from store.core.errors import (
     UploadNotFound,
     WorkerNotFound,
 )
+from store.scheduling.owners import Owner
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -62,12 +63,13 @@ class NotRecorded(RequestError):
 
 
 class NotYours(RequestError):
-    """The run is somebody else's."""
+    """The run, or whatever it is, is somebody else's."""
 
-    def __init__(self, user: str, team: str | None) -> None:
+    def __init__(self, owner: Owner, what: str = "run") -> None:
+        user, team = owner.user, owner.team
         team_words = "" if team is None else f" of the team '{team}'"
         whom = "an administrator" if team is None else "somebody of that team, or an administrator"
-        super().__init__(f"the run belongs to the user '{user}'{team_words}; only they may change it, or {whom}")
+        super().__init__(f"the {what} belongs to the user '{user}'{team_words}; only they may change it, or {whom}")
 
 
 class NotAdministrator(RequestError):
@@ -110,7 +112,7 @@ KINDS: dict[type[Exception], _Kind] = {
     UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
     NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
     WorkerNotFound: _Kind(404, "worker-not-found", "No such worker"),
-    NotYours: _Kind(403, "not-yours", "The run belongs to somebody else"),
+    NotYours: _Kind(403, "not-yours", "It belongs to somebody else"),
     NotAdministrator: _Kind(403, "not-administrator", "Only an administrator may"),
     PriorityNotAllowed: _Kind(403, "priority-not-allowed", "The priority is higher than allowed"),
     NotExtendable: _Kind(409, "not-extendable", "The run cannot be extended"),

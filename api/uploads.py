@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.deletion import delete_files_of_upload
-from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer
+from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer, require_is_of
 from api.errors import documented
 from api.http.arrays import FILE, as_npy
 from api.http.concurrency import READING_TURNS
@@ -174,9 +174,13 @@ def get_upload(upload_id: UploadId, session: Reader) -> UploadView:
     return _view(uploads.get(session, upload_id))
 
 
-@router.delete("/{upload_id}", status_code=204, responses=documented(404, 409))
-def delete_upload(upload_id: UploadId, session: Writer, services: ServicesDep, background: BackgroundTasks) -> None:
+@router.delete("/{upload_id}", status_code=204, responses=documented(403, 404, 409))
+def delete_upload(
+    upload_id: UploadId, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
+) -> None:
     """Delete an uploaded set with its files. One that a queued or running run trains on stays."""
+    upload = uploads.get(session, upload_id)
+    require_is_of(caller, Owner(user=upload.user, team=upload.team), "upload")
     sha256s = uploads.delete(session, upload_id)
     background.add_task(delete_files_of_upload, services, upload_id, sha256s)  # runs after the commit
 

@@ -5,8 +5,6 @@ import io
 import signal
 import subprocess
 import sys
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +18,7 @@ from api.sandbox.messages import MIB, Rations
 from api.sandbox.reader import read_apart, seconds_for
 from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, read_samples
 from tests.support.api import Service
+from tests.support.archives import npz, picture, pictures, tar_gz, zipped
 from tests.support.images import CHECKOUT
 from tests.support.uploads import pixels
 
@@ -48,24 +47,6 @@ def hostile(what: str) -> tuple[str, ...]:
     return (sys.executable, "-c", "\n".join(lines))
 
 
-def zipped(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def picture(image: Image.Image, format: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    image.save(file, format=format)
-    return file.getvalue()
-
-
-def pictures(count: int = 3, *shape: int) -> dict[str, bytes]:
-    return {f"{n}.png": picture(Image.fromarray(pixels(n, *(shape or (8, 8, 3))))) for n in range(count)}
-
-
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[[bytes], BinaryIO]:
     def write(content: bytes) -> BinaryIO:
@@ -82,22 +63,6 @@ Opened = Callable[[bytes], BinaryIO]
 # --- what is read is the same -----------------------------------------------------------------------------------
 
 
-def npz(name: str, array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, **{name: array})  # pyright: ignore[reportArgumentType]  of numpy's own stub
-    return file.getvalue()
-
-
-def tarred(entries: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as archive:
-        for name, content in entries.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file.getvalue()
-
-
 FOLDERS = {f"{folder}/{name}": content for folder in ("a", "b") for name, content in pictures(4).items()}
 
 
@@ -106,7 +71,7 @@ FOLDERS = {f"{folder}/{name}": content for folder in ("a", "b") for name, conten
     [
         (zipped(pictures()), {}),
         (zipped(FOLDERS), {}),
-        (tarred(FOLDERS), {"image_size": 4}),
+        (tar_gz(FOLDERS), {"image_size": 4}),
         (zipped(FOLDERS), {"pairs": True}),
         (npz("samples", pixels(0, 5, 8, 8, 3)), {}),
         (npz("features", np.random.default_rng(0).standard_normal((5, 7)).astype(">f8")), {}),
