@@ -26,7 +26,7 @@ from ganlib.networks.build import build_discriminator, build_generator
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
-from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochReport, LayerGradients
+from ganlib.records import GRADIENT_UPDATES, EpochReport, LayerGradients
 from ganlib.remedies.remedy import ActingRemedy, Move, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
@@ -112,32 +112,41 @@ class TrainingLoop:
             self._restore(state, before)
 
     def epochs(self, on_step: Callable[[int], None] | None = None) -> Iterator[EpochReport]:
-        """The epochs that are left, one report each; `on_step` is told the steps made, and may raise to stop."""
+        """The epochs that are left, one report each; `on_step` is told the steps made, and may raise to stop.
+
+        On a GPU a step is made when it is queued there: nothing waits for it before the end of the epoch.
+        """
         while self.epoch < self.spec.training.epochs:
             first = self.step
-            rows, gradients = list[list[float]](), list[LayerGradients]()
-            self.trace.begin_epoch()
-            for _ in range(self.spec.steps_per_epoch):
-                if self.step == GRADIENT_UPDATES and rows:
-                    gradients.append(self.trace.measured(self.step))
-                rows.append(self._step(on_step))
-            self.epoch += 1
+            steps, gradients = self._make_epoch(on_step)
             yield EpochReport(
                 epoch=self.epoch,
                 first_step=first,
-                steps=np.array(rows, dtype=np.float32).reshape(-1, len(STEP_COLUMNS)),
+                steps=steps,
                 samples=self._sample(Stream.SAMPLE_LATENTS, self.spec.samples.count),
                 fakes=self._fakes() if evaluation_is_due(self.spec, self.epoch) else None,
-                gradients=(*gradients, self.trace.measured(self.step)),
+                gradients=gradients,
                 **self._shown_pairs(),
             )
 
     def follow(self) -> None:
         """Make the steps that are left without a report, as every process does but rank 0."""
         while self.epoch < self.spec.training.epochs:
-            for _ in range(self.spec.steps_per_epoch):
-                self._step(None)
-            self.epoch += 1
+            self._make_epoch(None)
+
+    def make_step(self) -> Tensor:
+        """One step; its series in the order of STEP_COLUMNS, on the device."""
+        training = self.spec.training
+        updates = [
+            self._update_discriminator(self.step * training.discriminator_steps + k)
+            for k in range(training.discriminator_steps)
+        ]
+        outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
+        self.trace.add()
+        self.step += 1
+        for remedy in self.remedies.values():
+            remedy.after_step(self.step)
+        return _row(updates, outcome)
 
     def warm_start(self, state: TrainingState) -> None:
         """Begin, before the first step, with the weights of another training whose networks are the same.
@@ -202,21 +211,21 @@ class TrainingLoop:
         for name, values in state.remedies.items():
             self.remedies[name].restore(values)
 
-    def _step(self, on_step: Callable[[int], None] | None) -> list[float]:
-        training = self.spec.training
-        updates = [
-            self._update_discriminator(self.step * training.discriminator_steps + k)
-            for k in range(training.discriminator_steps)
-        ]
-        outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
-        self.trace.add()
-        self.step += 1
-        for remedy in self.remedies.values():
-            remedy.after_step(self.step)
-        row = self.ranks.mean(_row(updates, outcome)).tolist()
-        if on_step is not None:
-            on_step(self.step)
-        return row
+    def _make_epoch(
+        self, on_step: Callable[[int], None] | None
+    ) -> tuple[NDArray[np.float32], tuple[LayerGradients, ...]]:
+        """The epoch's series [steps, columns] and what its layers' gradients were."""
+        rows, gradients = list[Tensor](), list[LayerGradients]()
+        self.trace.begin_epoch()
+        for _ in range(self.spec.steps_per_epoch):
+            if self.step == GRADIENT_UPDATES and rows:
+                gradients.append(self.trace.measured(self.step))
+            rows.append(self.make_step())
+            if on_step is not None:
+                on_step(self.step)
+        self.epoch += 1
+        gradients.append(self.trace.measured(self.step))
+        return self.ranks.mean(torch.stack(rows)).cpu().numpy(), tuple(gradients)
 
     def _update_discriminator(self, draw: int) -> DiscriminatorOutcome:
         indices = batch_indices(self.spec, draw)
@@ -454,7 +463,7 @@ def _take_over(descent: NetworkOptimizer, saved: dict[str, Any]) -> None:
 
 
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> Tensor:
-    """The step's values in the order of STEP_COLUMNS, on the device: they are read in one go."""
+    """The step's values in the order of STEP_COLUMNS, on the device: they are read at the end of the epoch."""
     columns = torch.stack(
         [torch.stack([u.loss_real, u.loss_fake, u.acc_real, u.acc_fake, u.grad_norm, u.auc]) for u in updates]
     ).mean(0)

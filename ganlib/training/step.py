@@ -29,7 +29,7 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminatorOutcome:
-    """Scalars on the device; reading them waits for it, so they are read once a step."""
+    """Scalars on the device; reading them waits for it, so they are read once an epoch."""
 
     loss_real: Tensor
     loss_fake: Tensor

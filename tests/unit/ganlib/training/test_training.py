@@ -150,3 +150,30 @@ def test_moving_statistics_change_what_the_discriminator_sees(eights):
         next(train(image_spec(training__fake_statistics=s), eights, device=CPU)).steps for s in ("batch", "moving")
     )
     assert not np.array_equal(batch[:, 1], moving[:, 1])
+
+
+READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
+"""Of a tensor on a GPU, each waits for everything that is queued there."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training__discriminator_steps": 2, "penalties__r1": 1.0},
+        {"remedies__ema": {}, "remedies__adaptive_augment": {"interval": 1}, "optimizer__clip_norm": 1.0},
+    ],
+)
+def test_a_step_reads_nothing_back_from_the_device(eights, monkeypatch, changes):
+    training = TrainingLoop(image_spec(**changes), eights, device=CPU)
+    training.trace.begin_epoch()
+    training.make_step()  # an optimizer's first step makes its state
+    with monkeypatch.context() as patch:
+        for name in READS:
+
+            def refuse(*_: object, name: str = name) -> None:
+                raise AssertionError(f"a step reads a tensor by {name}")
+
+            patch.setattr(torch.Tensor, name, refuse)
+        row = training.make_step()
+    assert row.isfinite().all()
