@@ -32,13 +32,14 @@ def finish(
 ) -> None:
     """Ends the run and its attempt.
 
+    Does nothing where the same token has ended it so before, and the answer of that commit was lost.
+
     Raises:
         LeaseLost: the token no longer holds it.
     """
-    run = update_held(
+    run = update_run(
         session,
-        run_id,
-        token,
+        *held(run_id, token),
         status=outcome,
         finished_at=now(),
         error=error,
@@ -46,8 +47,18 @@ def finish(
         pause_requested=False,
         **NO_LEASE,
     )
+    if run is None:
+        if outcome_of(session, run_id, token) == outcome:
+            return
+        raise LeaseLost(run_id, token)
     _end_attempt(session, run, token, outcome, error)
     follow_up(session, run)
+
+
+def outcome_of(session: Session, run_id: str, token: int) -> AttemptOutcome | None:
+    """How the attempt of that token ended, or that it is `running`; None where there is none."""
+    query = select(Attempt.outcome).where(Attempt.run_id == run_id, Attempt.token == token)
+    return session.scalars(query).one_or_none()
 
 
 def is_out_of_time(session: Session, run: Run) -> bool:

@@ -6,16 +6,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, delete
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, finite_json
 from store.core.db import now
-from store.core.errors import EpochOutOfOrder
-from store.core.models import Artifact, ArtifactKind, Base, DiagnosisRow, Epoch, EvaluationRow, Run, SeriesBlock
+from store.core.errors import EpochOutOfOrder, LeaseLost
+from store.core.models import (
+    Artifact,
+    ArtifactKind,
+    Attempt,
+    Base,
+    DiagnosisRow,
+    Epoch,
+    EvaluationRow,
+    Run,
+    SeriesBlock,
+)
 from store.files.artifacts import StoredArtifact
-from store.runs.endings import finish
+from store.runs.endings import finish, outcome_of
 from store.runs.leases import held, require_held, update_held, update_run
 from store.runs.records import diagnosis
 from store.runs.series import COLUMNS_VERSION, pack
@@ -47,8 +57,11 @@ class EpochRecord:
     artifacts: Mapping[ArtifactKind, StoredArtifact] = field(default_factory=dict[ArtifactKind, StoredArtifact])
 
 
-def record_epoch(session: Session, record: EpochRecord) -> None:
-    """Adds an epoch with everything it leaves behind to the transaction, and counts it on the run.
+def record_epoch(session: Session, record: EpochRecord) -> bool:
+    """Adds an epoch with everything it leaves behind to the transaction, and counts it on the run; whether it was new.
+
+    It is not where the same attempt has recorded it before: the answer of that commit was lost, and whatever else was
+    in that transaction, the run's end with its last epoch, is there, too. Nothing is written then.
 
     Raises:
         LeaseLost: the token no longer holds the run; nothing was written.
@@ -56,9 +69,27 @@ def record_epoch(session: Session, record: EpochRecord) -> None:
     """
     step = record.first_step + len(record.steps)
     is_next = Run.epochs_done == record.epoch - 1
-    _move_to(session, record.run_id, record.token, record.epoch, step, record.diagnosis, guard=is_next)
+    try:
+        _move_to(session, record.run_id, record.token, record.epoch, step, record.diagnosis, guard=is_next)
+    except (LeaseLost, EpochOutOfOrder):
+        # Looked for only now: the guarded UPDATE has waited for a commit that was still under way.
+        if _has_recorded(session, record):
+            return False
+        raise
     session.add_all(_rows(record))
     session.flush()
+    return True
+
+
+def _has_recorded(session: Session, record: EpochRecord) -> bool:
+    """Whether the attempt of that token has recorded that epoch, and none after it."""
+    query = (
+        select(Epoch.epoch)
+        .join(Attempt, and_(Attempt.run_id == Epoch.run_id, Attempt.number == Epoch.attempt))
+        .join(Run, and_(Run.id == Epoch.run_id, Run.epochs_done == Epoch.epoch))
+        .where(Epoch.run_id == record.run_id, Epoch.epoch == record.epoch, Attempt.token == record.token)
+    )
+    return session.scalars(query).one_or_none() is not None
 
 
 def record_comparison(
@@ -70,10 +101,17 @@ def record_comparison(
 ) -> None:
     """Adds what a comparison found and its success to the transaction: its one epoch, without a diagnosis.
 
+    Does nothing where the same attempt has done so before, and the answer of that commit was lost.
+
     Raises:
         LeaseLost: the token no longer holds the run; nothing was written.
     """
-    update_held(session, run_id, token, epochs_done=1, step=1)
+    try:
+        update_held(session, run_id, token, epochs_done=1, step=1)
+    except LeaseLost:
+        if outcome_of(session, run_id, token) == "succeeded":
+            return
+        raise
     session.add(EvaluationRow(run_id=run_id, epoch=1, document=replace(evaluation, epoch=1).to_json()))
     session.add_all(_artifact_rows(run_id, 1, artifacts or {}))
     finish(session, run_id, token, "succeeded")

@@ -219,7 +219,8 @@ class Recorder:
         """Whether the run was paused; nobody may ask for that any more."""
 
         def write(session: Session) -> bool:
-            recording.record_epoch(session, record)
+            if not recording.record_epoch(session, record):
+                return endings.outcome_of(session, record.run_id, record.token) in ("paused", "gave way")
             if ending == "paused":
                 return endings.pause(session, record.run_id, record.token) is not None
             if ending == "out of time":

@@ -11,6 +11,20 @@ from tests.support.comparison import comparison_spec, create_comparison
 from tests.support.store import claim_run, create_run, evaluation, expire_lease, outcomes
 
 
+def test_a_success_that_is_recorded_again_is_there_already(engine: Engine) -> None:
+    with transaction(engine) as session:
+        comparison_id = create_comparison(session).id
+        claimed = claim_run(session)
+    for _ in range(2):
+        with transaction(engine) as session:
+            recording.record_comparison(session, comparison_id, claimed.token, evaluation(1))
+    with reading(engine) as session:
+        assert comparisons.get(session, comparison_id).status == "succeeded"
+        assert outcomes(session, comparison_id) == ["succeeded"]
+    with transaction(engine) as session, pytest.raises(LeaseLost):
+        recording.record_comparison(session, comparison_id, claimed.token + 1, evaluation(1))
+
+
 def test_a_new_comparison_is_queued_and_keeps_its_spec(engine: Engine) -> None:
     with transaction(engine) as session:
         comparison_id = create_comparison(session, seed=2**63 - 1).id

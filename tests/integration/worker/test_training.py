@@ -1,6 +1,8 @@
 """The training process's work in this process: what it records, and how it resumes."""
 
+import contextlib
 import io
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +83,31 @@ def test_a_training_records_all_its_epochs_and_its_success(scene: Scene) -> None
     assert [document["epoch"] for document in numbers["diagnoses"]] == [1, 2, 3, 4, 5]
     assert [epoch for epoch, _ in numbers["samples"]] == [1, 2, 3, 4, 5]
     assert [event["step"] for event in told if event["event"] == "stepped"][-1] == 20
+
+
+@pytest.mark.parametrize("commit", range(1, 7))
+def test_a_commit_whose_answer_is_lost_costs_no_attempt(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, commit: int
+) -> None:
+    """The first is that of the attempt's beginning, the last that of its last epoch and of success."""
+    commits = itertools.count(1)
+
+    @contextlib.contextmanager
+    def lossy(engine: Engine) -> Iterator[Session]:
+        with transaction(engine) as session:
+            yield session
+        if next(commits) == commit:
+            raise DatabaseUnavailable("the connection was lost while it committed")
+
+    monkeypatch.setattr("worker.attempt.recorder.transaction", lossy)
+    run_id = scene.create_run()
+    scene.train(scene.claim())
+    assert next(commits) == 8  # one more than without the loss
+    run = scene.clinic.run(run_id)
+    assert (run.status, run.epochs_done, run.step) == ("succeeded", 5, 20)
+    assert [attempt.outcome for attempt in scene.clinic.attempts(run_id)] == ["succeeded"]
+    assert [epoch for epoch, *_ in scene.clinic.numbers(run_id)["epochs"]] == [1, 2, 3, 4, 5]
+    assert scene.checkpoints(run_id) == ["attempt-1-epoch-4.safetensors", "attempt-1-epoch-5.safetensors"]
 
 
 def test_a_translation_of_images_records_how_like_their_targets_its_samples_are(scene: Scene) -> None:
