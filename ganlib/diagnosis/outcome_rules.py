@@ -99,7 +99,7 @@ def memorisation(signals: Signals) -> Finding | None:
 def deceptive_loss(signals: Signals) -> Finding | None:
     """Losses in their healthy band over the last third of the budget, and samples far from real."""
     third, results = signals.last_third, signals.late_outcomes
-    if not (signals.is_over and signals.is_full and signals.bce and len(results) >= at.LATE_EVALUATIONS):
+    if third is None or not (signals.is_full and signals.bce and len(results) >= at.LATE_EVALUATIONS):
         return None
     low_d, high_d, low_g, high_g = at.BALANCED_D_LOSS, at.UNBALANCED_D_LOSS, at.BALANCED_G_LOSS, at.UNBALANCED_G_LOSS
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):

@@ -134,8 +134,8 @@ class Signals:
     """Of the last WINDOW_UPDATES updates."""
     lead: Dynamics
     """Of the last LEAD_UPDATES updates."""
-    last_third: Dynamics
-    """Of the last third of the budget so far."""
+    last_third: Dynamics | None
+    """Of the last third of the budget; None before its end: no rule asks for it then, and it grows with the run."""
     outcomes: tuple[RelativeEvaluation, ...]
     """Of the evaluations after training began."""
     weakest: Pull | None
@@ -199,7 +199,7 @@ def signals_of(history: History) -> Signals:
         chance=CHANCE_D_LOSS.get(history.objective, float("nan")),
         dynamics=dynamics(history, window),
         lead=dynamics(history, history.rows_of(LEAD_UPDATES)),
-        last_third=dynamics(history, third),
+        last_third=dynamics(history, third) if history.epoch >= history.epochs_total else None,
         outcomes=tuple(outcome(e, untrained) for e in evaluations if e.epoch > 0),
         weakest=weakest,
         strongest=strongest,
@@ -289,9 +289,10 @@ def _pulls(history: History) -> tuple[Pull | None, Pull | None]:
 
 
 def _pull(history: History) -> float:
-    norm = history.steps[:, COLUMN["g_grad_norm"]].astype(np.float64)
-    first = float(np.median(norm[: history.rows_of(FIRST_UPDATES)])) if len(norm) > FIRST_UPDATES else 0.0
-    return float(np.median(norm[-history.rows_of(WINDOW_UPDATES) :])) / first if first > 0 else float("nan")
+    norm = history.steps[:, COLUMN["g_grad_norm"]]
+    first = _median(norm[: history.rows_of(FIRST_UPDATES)].astype(np.float64)) if len(norm) > FIRST_UPDATES else 0.0
+    last = norm[-history.rows_of(WINDOW_UPDATES) :].astype(np.float64)
+    return _median(last) / first if first > 0 else float("nan")
 
 
 def _ratio(pull: Pull) -> float:
