@@ -28,6 +28,7 @@ from api.runs.figures import MEDIA_TYPES, RESPONSES
 from api.sandbox.reader import read_apart
 from api.views import fields_of
 from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
+from ganlib.evaluation.scales import scale_of_fakes, scale_of_reals, span
 from ganlib.plots.bins import ndb_figure
 from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
 from ganlib.spec.comparison import ComparisonSpec
@@ -129,9 +130,27 @@ def _read(form: Form, services: Services) -> tuple[ReadSamples, ReadSamples]:
             problems[field] = str(error)
     if not problems and _words(sets["real"]) != _words(sets["fake"]):
         problems["fake"] = f"holds {_words(sets['fake'])}, real holds {_words(sets['real'])}; both need the same"
+    if not problems and (said := _scales_differ(sets["real"], sets["fake"])):
+        problems["fake"] = said
     if problems:
         raise InvalidRequest(problems)
     return sets["real"], sets["fake"]
+
+
+def _scales_differ(real: ReadSamples, fake: ReadSamples) -> str | None:
+    """What is wrong with images as floats: each file has a scale of its own, and figures need one for both."""
+    if real.array.dtype == "uint8" or len(real.shape) != IMAGE_DIMS:
+        return None
+    of_reals = scale_of_reals(*span(real.array))
+    if of_reals is None:
+        return None
+    of_fakes = scale_of_fakes(*span(fake.array), of_reals)
+    if of_fakes is of_reals:
+        return None
+    return f"has pixels in {of_fakes.name}, real has them in {of_reals.name}; save both in [-1, 1], or as bytes"
+
+
+IMAGE_DIMS = 3
 
 
 def _words(samples: ReadSamples) -> str:

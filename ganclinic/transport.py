@@ -135,6 +135,9 @@ class Transport:
         """
         timeout = httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         with ExitStack() as stack:
+            for file in files.values():
+                if file.is_dir():
+                    raise InvalidInput(f"{file} is a folder; pack what is in it: zip -r samples.zip {file}")
             try:
                 opened = {field: (file.name, stack.enter_context(file.open("rb"))) for field, file in files.items()}
             except OSError as error:

@@ -37,6 +37,11 @@ from ganlib.data.samples import InvalidUpload, Limits, ReadSamples, as_samples, 
 __all__ = ["DifferentSizes", "InvalidUpload", "Limits", "ReadSamples", "read_samples", "save_npy"]
 
 ACCEPTED = ".npy, .npz, .zip, .tar and .tar.gz"
+OF_TORCH = (
+    f"is not one of the files that are read: {ACCEPTED}; what torch.save or pickle writes is never unpickled: "
+    "numpy.save('samples.npy', tensor.numpy())"
+)
+PICKLE = b"\x80"
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB"}
 """A picture's mode, and what it is read as."""
@@ -103,6 +108,8 @@ def read_samples(
         file.seek(0)
         start = file.read(512)
         read = next((READERS[kind] for kind, begins in SIGNS.items() if begins(start)), None)
+        if read is None and start.startswith(PICKLE):
+            raise InvalidUpload(OF_TORCH)
         if read is None:
             raise InvalidUpload(f"is not one of the files that are read: {ACCEPTED}")
         try:
@@ -263,6 +270,8 @@ def _read_zip(file: BinaryIO, wanted: _Wanted) -> ReadSamples:
     _check_count(_count_of_zip(file, limits.entries), limits)
     with zipfile.ZipFile(file) as archive:
         entries = [info for info in archive.infolist() if _is_wanted(info.filename) and not info.is_dir()]
+        if any(PurePosixPath(info.filename).name == "data.pkl" for info in entries):
+            raise InvalidUpload(OF_TORCH)
         for info in entries:
             _check_zip_entry(info)
         limits.check_unpacked(sum(info.file_size for info in entries), packed)

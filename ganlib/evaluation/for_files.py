@@ -7,7 +7,7 @@ with exit status 2.
 
 Arrays are [n, …] in .npy or .npz files; nothing is unpickled. Bytes are pixels. With four axes the channels are the
 second axis, or the last one where that has length 1 or 3 and the second has not. Floats with three or four axes are
-pixels in [-1, 1], or in [0, 1] where no file has negative ones; with two axes they are points, and stay as they are.
+pixels, whose scale is told file by file (`scales`); with two axes they are points, and stay as they are.
 A .pt file holds one tensor, a folder a picture a sample, and a picture is a grid of samples, as large as the reals or
 as `tile` says.
 """
@@ -31,6 +31,7 @@ from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.table import Context
 from ganlib.evaluation.pictures import is_picture, read_folder, read_grid, read_tensor
 from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
+from ganlib.evaluation.scales import SIGNED, Scale, scale_of_fakes, scale_of_reals, span
 from ganlib.records import EpochEvaluation
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.evaluation import Comparison
@@ -39,8 +40,6 @@ from ganlib.spec.evaluation import Evaluation as EvaluationSpec
 USED_FAKES: int = EvaluationSpec.model_fields["num_samples"].default
 """As many fakes as a run's evaluation takes: thresholds were set at that number."""
 FEWEST = 50
-LARGEST_PIXEL = 1.5  # of reals: a little more than 1 is a resize's, 255 another scale
-NEGATIVE = -0.25  # below this pixels are of [-1, 1], above it rounding or a resize
 EPOCH_PREFIX = "epoch_"
 TENSOR_SUFFIXES = (".pt", ".pth")
 PICKLE = b"\x80"
@@ -174,12 +173,15 @@ def _evaluated(
                 f"{sets[epoch][0]}: samples have the shape {list(array.shape[1:])}, those of {real} "
                 f"{list(reals.shape[1:])}; save them alike"
             )
-    signed = min(map(_lowest, (reals, *fakes.values()))) < NEGATIVE
-    _check_reals(real, reals)
-    scaled = _scaled(reals, real, signed, notes)
+    _check_finite(real, reals)
+    scale = _scale_of_reals(real, reals)
+    scaled = _scaled(reals, real, scale, notes)
     references = {count: _reference(scaled, count) for count in {len(array) for array in fakes.values()}}
     for epoch, array in sorted(fakes.items()):
-        yield evaluate(references[len(array)], _scaled(array, sets[epoch][0], signed, notes), epoch)
+        name = sets[epoch][0]
+        _note_broken(name, array, notes)
+        of_fakes = scale_of_fakes(*span(array), scale if _has_scale(reals) else None) if _has_scale(array) else SIGNED
+        yield evaluate(references[len(array)], _scaled(array, name, of_fakes, notes), epoch)
 
 
 def _used(fakes: Array) -> Array:
@@ -199,24 +201,44 @@ def _channels_first(array: Array) -> Array:
     return array[:, None] if array.ndim == 3 else array
 
 
-def _lowest(array: Array) -> float:
-    """Of pixels as floats; 0 of bytes, which say nothing of the other files' scale."""
-    return 0.0 if array.dtype == np.uint8 else float(np.nanmin(array, initial=0.0))
+def _has_scale(array: Array) -> bool:
+    """Whether these are pixels as floats: bytes have one scale, points none."""
+    return array.dtype != np.uint8 and array.ndim > 2
 
 
-def _check_reals(name: str, reals: Array) -> None:
+def _check_finite(name: str, reals: Array) -> None:
     if not np.isfinite(reals).all():
         raise InvalidFiles(f"{name} holds values that are not finite; leave those samples out")
-    if reals.dtype != np.uint8 and reals.ndim > 2 and np.abs(reals).max() > LARGEST_PIXEL:
-        raise InvalidFiles(f"{name}: pixels reach {np.abs(reals).max():g}; save bytes, or floats in [-1, 1] or [0, 1]")
 
 
-def _scaled(array: Array, name: str, signed: bool, notes: list[str]) -> NDArray[np.float32]:
+def _note_broken(name: str, fakes: Array, notes: list[str]) -> None:
+    broken = np.flatnonzero(~np.isfinite(fakes).reshape(len(fakes), -1).all(1))
+    if len(broken):
+        notes.append(
+            f"{name}: {len(broken)} of the {len(fakes)} samples compared hold values that are not finite, and count as "
+            "far from all data"
+        )
+
+
+def _scale_of_reals(name: str, reals: Array) -> Scale:
+    if not _has_scale(reals):
+        return SIGNED
+    low, high = span(reals)
+    found = scale_of_reals(low, high)
+    if found is None:
+        raise InvalidFiles(
+            f"{name}: pixels reach {max(abs(low), abs(high)):g}; save bytes, or floats in [-1, 1] or [0, 1]"
+        )
+    return found
+
+
+def _scaled(array: Array, name: str, scale: Scale, notes: list[str]) -> NDArray[np.float32]:
     """Pixels in [-1, 1], points as they are."""
-    if array.dtype == np.uint8 or array.ndim == 2 or signed:
+    if not _has_scale(array) or scale is SIGNED:
         return as_float(array)
-    notes.append(f"{name}: no pixel is negative, so they were taken for [0, 1]")
-    return as_float(array) * 2 - 1
+    low, high = span(array)
+    notes.append(f"{name}: pixels reach from {low:.3g} to {high:.3g}, so they were taken for {scale.name}")
+    return scale.signed(as_float(array))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,15 @@ def test_a_body_that_is_not_declared_as_a_form_is_refused(sqlite_service: Servic
     answer = sqlite_service.client.post(PATH, content=PART + REAL + b"\r\n--b--\r\n", headers=headers)
     refused(sqlite_service, answer, 415)
     assert answer.headers["accept"] == "multipart/form-data"
+
+
+@pytest.mark.parametrize(("scale", "offset", "words"), [(0.5, 0.5, r"\[0, 1\]"), (0.5, 0.0, r"\[-\.5, \.5\]")])
+def test_images_of_two_scales_are_refused(sqlite_service: Service, scale: float, offset: float, words: str) -> None:
+    real = pixels(0, 60, 1, 8, 8).astype(np.float32) / 127.5 - 1
+    fake = pixels(1, 60, 1, 8, 8).astype(np.float32) / 127.5 - 1
+    problems = refused(sqlite_service, post(sqlite_service, npy(real), npy(scale * fake + offset)))
+    assert re.match(rf"has pixels in {words}, real has them in \[-1, 1\]; save both", problems["fake"])
+    assert post(sqlite_service, npy(real), npy(fake)).status_code == 202
 
 
 def test_what_unpacks_to_too_much_is_refused(sqlite_engine: Engine, tmp_path: Path) -> None:

@@ -121,9 +121,15 @@ def test_comparisons_are_listed_and_drawn_and_cancelled(service: FakeService) ->
 def test_a_file_that_cannot_be_read_is_named_before_anything_is_sent(
     service: FakeService, files: tuple[str, str], tmp_path: Path
 ) -> None:
-    for missing in (tmp_path / "none.npy", tmp_path):
-        with pytest.raises(InvalidInput, match=f"{missing} cannot be read"):
-            service.client().compare(files[0], missing)
+    missing = tmp_path / "none.npy"
+    with pytest.raises(InvalidInput, match=f"{missing} cannot be read"):
+        service.client().compare(files[0], missing)
+    assert service.requests == []
+
+
+def test_a_folder_is_told_how_to_be_packed(service: FakeService, files: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"is a folder; pack what is in it: zip -r samples\.zip"):
+        service.client().compare(files[0], tmp_path)
     assert service.requests == []
 
 

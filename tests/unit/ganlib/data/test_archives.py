@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -289,6 +290,13 @@ def test_an_animation_is_refused() -> None:
 def test_an_archive_without_pictures_is_refused() -> None:
     for content in (zipped({}), tar_gz({}), tarred({".hidden": b"x"}), zipped({"__MACOSX/x": b""})):
         refused(content, "holds no pictures")
+
+
+@pytest.mark.parametrize("zipped_file", [True, False])
+def test_a_file_of_torch_is_told_from_other_archives(zipped_file: bool) -> None:
+    file = io.BytesIO()
+    torch.save(torch.zeros(60, 1, 4, 4), file, _use_new_zipfile_serialization=zipped_file)
+    refused(file.getvalue(), r"what torch\.save .*numpy\.save\('samples\.npy', tensor\.numpy\(\)\)")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"hello" * 200, b"\x80\x04\x95", b"BZh9"])

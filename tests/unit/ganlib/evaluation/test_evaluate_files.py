@@ -72,6 +72,45 @@ def test_images_of_every_form_mean_the_same(tmp_path: Path, form: np.ndarray, no
         assert found["evaluations"][0]["values"][name] == pytest.approx(expected["values"][name], abs=1e-4), name
 
 
+FORMS = {
+    "bytes": lambda x: x,
+    "[-1, 1]": lambda x: x.astype(np.float32) / 127.5 - 1,
+    "[0, 1]": lambda x: x.astype(np.float32) / 255,
+    "[-.5, .5]": lambda x: x.astype(np.float32) / 255 - 0.5,
+    "[0, 255]": lambda x: x.astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("fake", FORMS)
+@pytest.mark.parametrize("real", FORMS)
+def test_scales_are_told_apart_file_by_file(tmp_path: Path, real: str, fake: str) -> None:
+    expected = answer(saved(tmp_path, "r.npy", BYTES), (None, saved(tmp_path, "f.npy", OTHERS)))["evaluations"][0]
+    files = saved(tmp_path, "s.npy", FORMS[real](BYTES)), saved(tmp_path, "g.npy", FORMS[fake](OTHERS))
+    found = answer(files[0], (None, files[1]))
+    for name in ("precision", "coverage", "fake_distance"):
+        assert found["evaluations"][0]["values"][name] == pytest.approx(expected["values"][name], abs=1e-3), name
+    for path, scale in zip(files, (real, fake), strict=True):
+        said = any(line.startswith(path) and line.endswith(f"taken for {scale}") for line in found["notes"])
+        assert said == (scale not in ("bytes", "[-1, 1]"))
+
+
+def test_fakes_that_do_not_reach_the_ends_have_the_scale_of_the_reals(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npy", FORMS["[-1, 1]"](BYTES))
+    for level in (0.9, 0.0):  # as good as constant, and in the middle
+        dull = level + 0.01 * RNG.normal(size=OTHERS.shape).astype(np.float32)
+        assert answer(real, (None, saved(tmp_path, "f.npy", dull)))["notes"] == []
+    from_zero = saved(tmp_path, "z.npy", 0.7 * FORMS["[0, 1]"](OTHERS))
+    assert "taken for [0, 1]" in answer(real, (None, from_zero))["notes"][0]
+
+
+def test_fakes_that_are_no_numbers_are_counted_and_named(tmp_path: Path) -> None:
+    broken = FORMS["[-1, 1]"](OTHERS)
+    broken[7, 0, 0, 0] = np.nan
+    file = saved(tmp_path, "f.npy", broken)
+    [note] = answer(saved(tmp_path, "r.npy", BYTES), (None, file))["notes"]
+    assert note.startswith(f"{file}: 1 of the {len(OTHERS)} samples compared hold values that are not finite")
+
+
 def test_grey_images_need_no_channels(tmp_path: Path) -> None:
     grey = RNG.integers(0, 256, (80, 6, 6), dtype=np.uint8)
     with_channel = saved(tmp_path, "f.npy", grey[:, None])
@@ -92,7 +131,7 @@ def test_fakes_that_are_all_alike_or_no_numbers_are_evaluated(tmp_path: Path) ->
         (POINTS, POINTS[:40], r"f\.npz holds 40 samples; at least 50"),
         (POINTS[:49], POINTS, r"r\.npz holds 49 samples; at least 50"),
         (POINTS, RNG.normal(size=(60, 3)), r"f\.npz: samples have the shape \[3\], those of .*r\.npz \[2\]"),
-        (BYTES.astype(np.float32), BYTES, r"r\.npz: pixels reach 255; save bytes, or floats in \[-1, 1\]"),
+        (BYTES.astype(np.float32) * 2, BYTES, r"r\.npz: pixels reach 510; save bytes, or floats in \[-1, 1\]"),
         (np.where(POINTS > 2, np.nan, POINTS), POINTS, r"r\.npz holds values that are not finite"),
         (POINTS, np.zeros((60, 2), np.int64), r"f\.npz holds values of type int64"),
         (POINTS, np.full((60, 2), {}), r"f\.npz holds Python objects, which are never unpickled"),
