@@ -29,8 +29,7 @@ from api.sandbox.reader import read_apart
 from api.views import fields_of
 from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
 from ganlib.evaluation.scales import scale_of_fakes, scale_of_reals, span
-from ganlib.plots.bins import ndb_figure
-from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
+from ganlib.plots.versions import FIGURES_VERSION, FigureFormat
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.request import ComparisonOptions, InvalidRequest, StoredSamples
 from ganlib.wire.comparisons import ComparisonDetail, ComparisonPage, ComparisonView
@@ -210,6 +209,8 @@ def get_ndb_figure_of_evaluation(
     images = records.artifact(session, run.id, "bins", 1)
 
     def draw() -> bytes:
+        from ganlib.plots.bins import ndb_figure
+
         strip = None if images is None else services.artifacts.get(images.sha256)
         return ndb_figure(found, format, f"comparison {run.id}", strip, of_run=False)
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.errors import NotYours, UnsupportedMediaType
 from api.http.concurrency import SESSION_TURNS
 from api.http.request_metrics import RequestMetrics
-from ganlib.wire.runs import MAX_EPOCH
+from ganlib.spec.limits import MAX_EPOCH
 from store.core import db
 from store.core.models import Run
 from store.core.settings import Settings

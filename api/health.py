@@ -1,9 +1,6 @@
 """Whether the service works: the only thing that anybody may ask."""
 
 from fastapi import APIRouter, Response
-from kombu.connection import Connection
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
@@ -81,6 +78,10 @@ def _database_answers(services: Services) -> bool:
 
 def broker_answers(settings: Settings) -> bool:
     """Whether the broker takes a connection within half a second."""
+    from kombu.connection import Connection
+    from kombu.exceptions import KombuError
+    from redis.exceptions import RedisError
+
     options = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S, "max_retries": 0}
     try:
         with Connection(settings.broker, transport_options=options) as connection:

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
+from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
 from ganlib.spec.request import InvalidRequest, problems_of
-from ganlib.wire.runs import MAX_EPOCH, Status
+from ganlib.wire.statuses import Status
 from store.runs.lifecycle import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000

@@ -6,39 +6,26 @@ with Client.here() as client:                     # or Client("http://gpu-server
     print(run.verdict, client.diagnosis(run.id).reason)
 """
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
+from ganclinic import views
 from ganclinic.answers import Answers, new_key
 from ganclinic.config import ConfigSources, find_service
 from ganclinic.errors import GanClinicError, UnexpectedAnswer
 from ganclinic.log_following import LogFollower
 from ganclinic.polling import Polling, WhenWaiting
 from ganclinic.transport import Query, Transport
-from ganclinic.views import (
-    BatchView,
-    ComparisonView,
-    LabelView,
-    MemberView,
-    RunDetails,
-    RunLog,
-    RunView,
-    Series,
-    TreatmentView,
-    UploadView,
-    WaitingView,
-    WorkerView,
-)
 from ganlib.diagnosis.verdict import Diagnosis
-from ganlib.findings import FindingName
+from ganlib.findings import FindingName, Labelled
 from ganlib.records import EpochEvaluation
-from ganlib.spec.request import RunRequest
-from ganlib.wire.annotations import Labelled
 from ganlib.wire.paths import (
     BATCHES,
     COMPARISONS,
@@ -53,6 +40,23 @@ from ganlib.wire.paths import (
     treatment_path,
     upload_path,
 )
+
+if TYPE_CHECKING:  # models and specs are imported when they are used: most of them cost a command its start
+    from ganclinic.views import (
+        BatchView,
+        ComparisonView,
+        LabelView,
+        MemberView,
+        RunDetails,
+        RunLog,
+        RunView,
+        Series,
+        TreatmentView,
+        UploadView,
+        WaitingView,
+        WorkerView,
+    )
+    from ganlib.spec.request import RunRequest
 
 REPLAY_TIMEOUT_S = 600.0  # the service answers when it has gone through every epoch
 
@@ -114,7 +118,7 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = request.model_dump(mode="json", exclude_unset=True)
-        return self._answers.create(RunView, RUNS, body, idempotency_key)
+        return self._answers.create(views.RunView, RUNS, body, idempotency_key)
 
     def create_batch(
         self, requests: Sequence[RunRequest], *, name: str | None = None, idempotency_key: str | None = None
@@ -126,7 +130,7 @@ class Client:
         """
         runs = [request.model_dump(mode="json", exclude_unset=True) for request in requests]
         body = {"runs": runs} if name is None else {"name": name, "runs": runs}
-        return self._answers.create(BatchView, BATCHES, body, idempotency_key)
+        return self._answers.create(views.BatchView, BATCHES, body, idempotency_key)
 
     def compare(self, real: str | Path, fake: str | Path, /, **options: Any) -> ComparisonView:
         """Uploads two sets of samples and queues their comparison, e.g. with `space="efficientnet-lite0"`.
@@ -143,7 +147,7 @@ class Client:
             fields={"options": json.dumps(options)},
             key=new_key(),
         )
-        return self._answers.of(ComparisonView, answer)
+        return self._answers.of(views.ComparisonView, answer)
 
     def upload(
         self, file: str | Path, *, name: str | None = None, image_size: int | None = None, pairs: bool = False
@@ -166,7 +170,7 @@ class Client:
             fields["image_size"] = str(image_size)
         if pairs:
             fields["pairs"] = "true"
-        return self._answers.of(UploadView, self._transport.upload(UPLOADS, {"file": Path(file)}, fields=fields))
+        return self._answers.of(views.UploadView, self._transport.upload(UPLOADS, {"file": Path(file)}, fields=fields))
 
     def delete_upload(self, upload_id: str) -> None:
         """Deletes an uploaded set.
@@ -178,11 +182,11 @@ class Client:
 
     def cancel_comparison(self, comparison_id: str) -> ComparisonView:
         """Asks for the end of a comparison; one that is over stays as it is."""
-        return self._answers.post(ComparisonView, f"{comparison_path(comparison_id)}/cancel")
+        return self._answers.post(views.ComparisonView, f"{comparison_path(comparison_id)}/cancel")
 
     def cancel(self, run_id: str) -> RunView:
         """Asks for the end of a run; one that is over stays as it is."""
-        return self._answers.post(RunView, f"{run_path(run_id)}/cancel")
+        return self._answers.post(views.RunView, f"{run_path(run_id)}/cancel")
 
     def delete_comparison(self, comparison_id: str) -> None:
         """Deletes a comparison that is over, with its samples and what it found.
@@ -207,7 +211,7 @@ class Client:
         Raises:
             Conflict: it is over.
         """
-        return self._answers.post(RunView, f"{run_path(run_id)}/pause")
+        return self._answers.post(views.RunView, f"{run_path(run_id)}/pause")
 
     def resume(self, run_id: str) -> RunView:
         """Puts a paused run back into the queue, at its old place, or calls off a pause.
@@ -215,7 +219,7 @@ class Client:
         Raises:
             Conflict: it is over.
         """
-        return self._answers.post(RunView, f"{run_path(run_id)}/resume")
+        return self._answers.post(views.RunView, f"{run_path(run_id)}/resume")
 
     def extend(self, run_id: str, epochs: int, *, idempotency_key: str | None = None) -> RunView:
         """Lets a run that succeeded, was halted, or has used up its time go on from its last checkpoint.
@@ -225,7 +229,7 @@ class Client:
         Raises:
             Conflict: it cannot; the message says why.
         """
-        return self._answers.create(RunView, f"{run_path(run_id)}/extend", {"epochs": epochs}, idempotency_key)
+        return self._answers.create(views.RunView, f"{run_path(run_id)}/extend", {"epochs": epochs}, idempotency_key)
 
     def drain(self, worker: str | None = None) -> None:
         """Lets that worker, or every worker, finish what it has and claim nothing more.
@@ -266,7 +270,7 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = {"finding": finding, "holds": holds, "author": author, "epoch": epoch, "note": note}
-        return self._answers.create(LabelView, f"{run_path(run_id)}/labels", body, idempotency_key)
+        return self._answers.create(views.LabelView, f"{run_path(run_id)}/labels", body, idempotency_key)
 
     def treat(
         self,
@@ -286,11 +290,11 @@ class Client:
             InvalidSpec: with every field that is wrong.
         """
         body = {"finding": finding, "max_tries": max_tries, "max_epochs": max_epochs}
-        return self._answers.create(TreatmentView, f"{run_path(run_id)}/treatments", body, idempotency_key)
+        return self._answers.create(views.TreatmentView, f"{run_path(run_id)}/treatments", body, idempotency_key)
 
     def cancel_treatment(self, treatment_id: str) -> TreatmentView:
         """Ends a treatment, and asks for the end of its try; one that is over stays as it is."""
-        return self._answers.post(TreatmentView, f"{treatment_path(treatment_id)}/cancel")
+        return self._answers.post(views.TreatmentView, f"{treatment_path(treatment_id)}/cancel")
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -306,47 +310,47 @@ class Client:
     ) -> Iterator[RunView]:
         """Runs that match all filters, newest first; further pages are fetched as they are reached."""
         query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name, "user": user}
-        return self._answers.pages(RunView, RUNS, query)
+        return self._answers.pages(views.RunView, RUNS, query)
 
     def get_run(self, run_id: str) -> RunDetails:
         """A run with its spec and attempts."""
-        return self._answers.view(RunDetails, run_path(run_id))
+        return self._answers.view(views.RunDetails, run_path(run_id))
 
     def why_waiting(self, run_id: str) -> WaitingView:
         """Why a run waits: what is claimed before it, what holds it back, and when it may begin."""
-        return self._answers.view(WaitingView, f"{run_path(run_id)}/waiting")
+        return self._answers.view(views.WaitingView, f"{run_path(run_id)}/waiting")
 
     def workers(self) -> list[WorkerView]:
         """Every worker that was heard of within a day, by name."""
-        return self._answers.views(WorkerView, WORKERS)
+        return self._answers.views(views.WorkerView, WORKERS)
 
     def get_batch(self, batch_id: str) -> BatchView:
         """A batch with its runs."""
-        return self._answers.view(BatchView, batch_path(batch_id))
+        return self._answers.view(views.BatchView, batch_path(batch_id))
 
     def get_comparison(self, comparison_id: str) -> ComparisonView:
         """A comparison with what it found."""
-        return self._answers.view(ComparisonView, comparison_path(comparison_id))
+        return self._answers.view(views.ComparisonView, comparison_path(comparison_id))
 
     def list_comparisons(self, *, status: str | None = None) -> Iterator[ComparisonView]:
         """Comparisons, newest first, without what they found; further pages are fetched as they are reached."""
-        return self._answers.pages(ComparisonView, COMPARISONS, {"status": status})
+        return self._answers.pages(views.ComparisonView, COMPARISONS, {"status": status})
 
     def get_upload(self, upload_id: str) -> UploadView:
         """An uploaded set."""
-        return self._answers.view(UploadView, upload_path(upload_id))
+        return self._answers.view(views.UploadView, upload_path(upload_id))
 
     def uploads(self) -> list[UploadView]:
         """All uploaded sets, newest first."""
-        return self._answers.views(UploadView, UPLOADS)
+        return self._answers.views(views.UploadView, UPLOADS)
 
     def get_treatment(self, treatment_id: str) -> TreatmentView:
         """A treatment with its tries."""
-        return self._answers.view(TreatmentView, treatment_path(treatment_id))
+        return self._answers.view(views.TreatmentView, treatment_path(treatment_id))
 
     def treatments(self, run_id: str) -> list[TreatmentView]:
         """The treatments of a run, in their order."""
-        return self._answers.views(TreatmentView, f"{run_path(run_id)}/treatments")
+        return self._answers.views(views.TreatmentView, f"{run_path(run_id)}/treatments")
 
     def watch_treatment(self, treatment_id: str) -> Iterator[TreatmentView]:
         """The treatment each time one of its tries has changed, until all is over."""
@@ -354,7 +358,7 @@ class Client:
 
     def family(self, run_id: str) -> list[MemberView]:
         """The run that people made and all that remedies made of it; each is followed by its children, and theirs."""
-        return self._answers.views(MemberView, f"{run_path(run_id)}/family")
+        return self._answers.views(views.MemberView, f"{run_path(run_id)}/family")
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""
@@ -413,11 +417,11 @@ class Client:
 
     def labels_of(self, run_id: str) -> list[LabelView]:
         """What people said of a run's verdict, newest first."""
-        return self._answers.views(LabelView, f"{run_path(run_id)}/labels")
+        return self._answers.views(views.LabelView, f"{run_path(run_id)}/labels")
 
     def labels(self) -> Iterator[LabelView]:
         """What people said of verdicts, newest first; further pages are fetched as they are reached."""
-        return self._answers.pages(LabelView, LABELS, {})
+        return self._answers.pages(views.LabelView, LABELS, {})
 
     def export_labels(self) -> list[dict[str, Any]]:
         """Every label with its run's spec and seed, oldest first."""
@@ -438,7 +442,7 @@ class Client:
     ) -> Series:
         """Losses, accuracies and gradient norms, thinned out to at most `max_points` points (1,000 by default)."""
         query: Query = {"first_step": first_step, "last_step": last_step, "max_points": max_points}
-        return self._answers.view(Series, f"{run_path(run_id)}/series", {"resolution": resolution, **query})
+        return self._answers.view(views.Series, f"{run_path(run_id)}/series", {"resolution": resolution, **query})
 
     def log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> RunLog:
         """What an attempt (by default the last) has logged: all that is kept, or its last `tail` lines.
@@ -450,7 +454,7 @@ class Client:
         number, end = (answer.headers.get(name, "") for name in ("X-Log-Attempt", "X-Log-End"))
         if not (number.isdecimal() and end.isdecimal()):
             raise UnexpectedAnswer(self.url, "a log without its attempt")
-        return RunLog(attempt=int(number), text=answer.text, end=int(end))
+        return views.RunLog(attempt=int(number), text=answer.text, end=int(end))
 
     def follow_log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> Iterator[str]:
         """Lines as they are logged, after the last `tail` of those before, until the attempt has ended.

@@ -1,13 +1,18 @@
 """The log of a run, followed from attempt to attempt. Private to the client."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ganclinic import views
 from ganclinic.errors import NotFound, ServiceFailed, ServiceUnreachable
 from ganclinic.polling import Polling
 from ganclinic.transport import Transport
-from ganclinic.views import RunDetails, RunLog
+
+if TYPE_CHECKING:
+    from ganclinic.views import RunDetails, RunLog
 
 
 class Looks(Protocol):
@@ -75,7 +80,7 @@ class LogFollower:
         while True:
             run = self.polling.through_outages(lambda: self.client.get_run(self.run_id))
             if run.attempt > number:
-                return RunLog(attempt=number + 1, text="", end=0)
+                return views.RunLog(attempt=number + 1, text="", end=0)
             if run.is_final:
                 return None
             self.polling.pause()

@@ -1,10 +1,14 @@
 """Looks that are repeated until something has changed or is over; outages are waited out. Private to the client."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ganclinic.errors import OUTAGES, ServiceFailed, ServiceUnreachable, WaitTimeout
-from ganclinic.views import ComparisonView, RunDetails, RunView
+
+if TYPE_CHECKING:
+    from ganclinic.views import ComparisonView, RunDetails, RunView
 
 POLL_INTERVAL_S = 0.5
 POLL_INTERVAL_PER_RUN_S = 0.02  # a look at 1,000 runs takes the service seconds: leave it the time to work
@@ -12,9 +16,9 @@ LONG_WAIT_S = 5.0  # an idle worker takes a queued run within a second or two
 OUTAGE_S = 60.0  # a restarting API is back in seconds; a run goes on without it
 
 Seen = TypeVar("Seen")
-WhenWaiting = Callable[[Sequence[RunView]], None]
+WhenWaiting = Callable[[Sequence["RunView"]], None]
 """Is given the queued runs that wait for long."""
-Job = TypeVar("Job", RunDetails, ComparisonView)
+Job = TypeVar("Job", "RunDetails", "ComparisonView")
 
 
 class Polling:

@@ -4,11 +4,12 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import yaml
 from pydantic import ValidationError
 
+from ganclinic.assignments import parse_settings
 from ganclinic.errors import InvalidInput
 from ganlib.spec.request import RunRequest
 
@@ -87,32 +88,6 @@ def batch_from(file: Path, priority: int | None = None) -> tuple[str | None, lis
 def batch_from_toml(text: str) -> tuple[str | None, list[RunRequest]]:
     """Name and requests of a batch file's text."""
     return _batch(tomllib.loads(text), "the batch")
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """`["training.epochs=3"]` as `{"training.epochs": 3}`: values are JSON, and what is no JSON is a string.
-
-    Raises:
-        InvalidInput: one has no `=`.
-    """
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        if not equals or not path.strip():
-            raise InvalidInput(f"--set {setting}: write it as path=value, as in --set training.epochs=3.")
-        parsed[path.strip()] = _value(value.strip())
-    return parsed
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except ValueError:
-        return text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are no JSON; as text the service refuses them by name
 
 
 def _document_of(source: str) -> dict[str, Any]:

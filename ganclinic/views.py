@@ -1,19 +1,22 @@
 """What the service answers, by the names that this package has for it. `ganlib.wire` has the models."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ganlib.wire.annotations import LabelView
-from ganlib.wire.batches import BatchView
-from ganlib.wire.comparisons import ComparisonDetail as ComparisonView
-from ganlib.wire.epochs import ColumnView as SeriesColumn
-from ganlib.wire.epochs import SeriesView as Series
-from ganlib.wire.runs import AttemptView, RunView
-from ganlib.wire.runs import RunDetail as RunDetails
-from ganlib.wire.treatments import MemberView, TreatmentView
-from ganlib.wire.uploads import UploadView
-from ganlib.wire.view import View
-from ganlib.wire.waiting import LimitView, ReasonView, SpreadView, WaitingView
-from ganlib.wire.workers import WorkerView
+if TYPE_CHECKING:
+    from ganlib.wire.annotations import LabelView
+    from ganlib.wire.batches import BatchView
+    from ganlib.wire.comparisons import ComparisonDetail as ComparisonView
+    from ganlib.wire.epochs import ColumnView as SeriesColumn
+    from ganlib.wire.epochs import SeriesView as Series
+    from ganlib.wire.runs import AttemptView, RunView
+    from ganlib.wire.runs import RunDetail as RunDetails
+    from ganlib.wire.treatments import MemberView, TreatmentView
+    from ganlib.wire.uploads import UploadView
+    from ganlib.wire.view import View
+    from ganlib.wire.waiting import LimitView, ReasonView, SpreadView, WaitingView
+    from ganlib.wire.workers import WorkerView
 
 __all__ = [
     "AttemptView",
@@ -35,6 +38,36 @@ __all__ = [
     "WaitingView",
     "WorkerView",
 ]
+
+
+_HOMES = {
+    "AttemptView": ("ganlib.wire.runs", "AttemptView"),
+    "BatchView": ("ganlib.wire.batches", "BatchView"),
+    "ComparisonView": ("ganlib.wire.comparisons", "ComparisonDetail"),
+    "LabelView": ("ganlib.wire.annotations", "LabelView"),
+    "LimitView": ("ganlib.wire.waiting", "LimitView"),
+    "MemberView": ("ganlib.wire.treatments", "MemberView"),
+    "ReasonView": ("ganlib.wire.waiting", "ReasonView"),
+    "RunDetails": ("ganlib.wire.runs", "RunDetail"),
+    "RunView": ("ganlib.wire.runs", "RunView"),
+    "Series": ("ganlib.wire.epochs", "SeriesView"),
+    "SeriesColumn": ("ganlib.wire.epochs", "ColumnView"),
+    "SpreadView": ("ganlib.wire.waiting", "SpreadView"),
+    "TreatmentView": ("ganlib.wire.treatments", "TreatmentView"),
+    "UploadView": ("ganlib.wire.uploads", "UploadView"),
+    "View": ("ganlib.wire.view", "View"),
+    "WaitingView": ("ganlib.wire.waiting", "WaitingView"),
+    "WorkerView": ("ganlib.wire.workers", "WorkerView"),
+}
+"""Module and name of each model. They are imported when they are used: a command needs few of them."""
+
+
+def __getattr__(name: str) -> Any:
+    """The model of that name, imported now."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganclinic.views' has no attribute '{name}'")
+    module, real = _HOMES[name]
+    return getattr(import_module(module), real)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

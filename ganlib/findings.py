@@ -46,3 +46,6 @@ Severity = Literal["none", "mild", "moderate", "severe"]
 
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+Labelled = Literal["healthy", FindingName]
+"""What a label is about: one failure mode, or that there is none."""
+LABELLED: tuple[Labelled, ...] = get_args(Labelled)

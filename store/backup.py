@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, create_engine, func, inspect, make_url, sele
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import make_engine, reading
 from store.core.errors import BackupFailed, DatabaseUnavailable, DiskFull, FileMissing, StoreUnavailable
 from store.core.models import Epoch, Run

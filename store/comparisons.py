@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from ganlib.records import EpochEvaluation
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.hashing import spec_hash
-from ganlib.wire.runs import Status
+from ganlib.wire.statuses import Status
 from store.core.db import clock
 from store.core.errors import ComparisonNotFound
 from store.core.models import Run

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import make_engine, now, require_migrated, transaction
 from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable, StoreUnavailable
 from store.core.models import Artifact, Epoch, Run, Treatment

@@ -30,7 +30,7 @@ from ganlib.records import EpochEvaluation
 from ganlib.spec.data import UploadChoice
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from ganlib.wire.treatments import TreatmentRequest
 from store import uploads
 from store.core.db import clock

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from ganlib.wire.uploads import UploadKind
 from store.core.db import clock
 from store.core.errors import UploadInUse, UploadNotFound

@@ -1,4 +1,4 @@
-"""Figures of a run, drawn when they are asked for."""
+"""Figures of a run, drawn when they are asked for: only then is matplotlib imported."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -10,9 +10,7 @@ from api.errors import NotRecorded, documented
 from api.http.etag import REVALIDATE, image_response, image_responses
 from api.requests import EpochQuery
 from api.runs.ndb import find_ndb
-from ganlib.plots.bins import ndb_figure
-from ganlib.plots.drawing import FIGURES_VERSION, FigureFormat
-from ganlib.plots.losses import loss_figure
+from ganlib.plots.versions import FIGURES_VERSION, FigureFormat
 from store.core.models import Run
 from store.runs import records
 from store.runs.series import read_steps
@@ -30,6 +28,8 @@ def get_losses(run: FoundRun, format: FigureFormat, session: Reader, request: Re
         raise NotRecorded("epoch yet")
 
     def draw() -> bytes:
+        from ganlib.plots.losses import loss_figure
+
         return loss_figure(read_steps(session, run.id), run.steps_per_epoch, format, _title(run))
 
     return _figure_response(request, run, draw, format, "losses")
@@ -51,6 +51,8 @@ def get_ndb_figure(
         images = records.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
 
     def draw() -> bytes:
+        from ganlib.plots.bins import ndb_figure
+
         strip = None if images is None else services.artifacts.get(images.sha256)
         return ndb_figure(evaluation, format, _title(run), strip)
 

@@ -24,8 +24,9 @@ from api.requests import RunQuery
 from api.runs.resolve import resolve
 from api.runs.views import run_detail, run_view
 from ganlib.spec.request import RunRequest
+from ganlib.wire.extensions import Extension
 from ganlib.wire.paths import run_path
-from ganlib.wire.runs import Extension, RunDetail, RunPage, RunView
+from ganlib.wire.runs import RunDetail, RunPage, RunView
 from store.runs import deletion, extensions, lifecycle, pauses
 from store.scheduling.accounts import EQUAL
 from store.scheduling.owners import Owner

@@ -7,7 +7,7 @@ from api.errors import NotRecorded, documented
 from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
 from ganlib.wire.epochs import SampleList, SampleView
 from ganlib.wire.paths import run_path
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.models import Artifact
 from store.runs import records
 

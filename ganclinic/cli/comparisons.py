@@ -1,13 +1,18 @@
 """`ganclinic compare` and `ganclinic comparisons`: two sets of samples in, every measure out."""
 
+from __future__ import annotations
+
 import argparse
 from itertools import islice
+from typing import TYPE_CHECKING
 
+from ganclinic.assignments import parse_settings
 from ganclinic.cli.output import Output
 from ganclinic.cli.tables import comparison_details, comparisons_table
 from ganclinic.client import Client
-from ganclinic.request import parse_settings
-from ganclinic.views import ComparisonView
+
+if TYPE_CHECKING:
+    from ganclinic.views import ComparisonView
 
 OK = 0
 FAILED = 1

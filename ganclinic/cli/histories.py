@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ganclinic.cli.history_table import history_details
 from ganclinic.cli.output import Output
-from ganclinic.cli.tables import history_details
 from ganclinic.errors import InvalidInput
 from ganclinic.foreign import Fakes, diagnose_each
 from ganclinic.history_following import changes, growing

@@ -1,16 +1,14 @@
 """The options of every verb. What the exit statuses mean is in the help text."""
 
 import argparse
-import importlib.metadata
 import re
 from typing import Protocol
 
-from ganlib.findings import FINDING_NAMES, SEVERITIES, VERDICTS
-from ganlib.foreign_logs.history import OBJECTIVES
-from ganlib.spec.part import MAX_PRIORITY
-from ganlib.wire.annotations import LABELLED
+from ganlib.findings import FINDING_NAMES, LABELLED, SEVERITIES, VERDICTS
+from ganlib.foreign_logs.objectives import OBJECTIVES
+from ganlib.spec.limits import MAX_PRIORITY
+from ganlib.wire.statuses import STATUSES
 
-STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled", "halted")
 EPILOG = """\
 exit status:
   0  all is well (with --watch, watch and demo: every run succeeded)
@@ -43,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ganclinic {_version()}")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_demo(verbs)
     _add_servers(verbs)
@@ -58,7 +56,16 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _ShowVersion(argparse.Action):
+    """Looks the version up where it is asked for: that costs as much time as all else that `--help` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"ganclinic {_version()}\n")
+
+
 def _version() -> str:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version("ganclinic")
     except importlib.metadata.PackageNotFoundError:

@@ -1,6 +1,9 @@
 """Runs, presets and verdicts as tables."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -23,13 +26,12 @@ from ganclinic.cli.words import (
     status_text,
     verdict_text,
 )
-from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.diagnosis.words import evidence_words
-from ganlib.foreign_logs.history import HistoryDiagnosis
-from ganlib.foreign_logs.implied.answer import standing_words
 from ganlib.records import EpochEvaluation
-from ganlib.spec.preset import Preset
+
+if TYPE_CHECKING:
+    from ganclinic.views import ComparisonView, LabelView, RunDetails, RunView, UploadView
 
 WIDE = 110
 """Columns from which on a table shows all it has."""
@@ -170,50 +172,6 @@ def _finding_block(finding: Finding) -> RenderableType:
     return Group(Text(f"{finding.name} ({finding.severity})"), fields(rows))
 
 
-def history_details(source: str, found: HistoryDiagnosis) -> RenderableType:
-    """How a history was read, what it shows, and what cannot be said for want of signals."""
-    reading, history = found.reading, found.reading.history
-    epochs = f"{history.epochs_total} epochs of {history.steps_per_epoch}" if reading.epochs_known else "epochs unknown"
-    rows: list[tuple[str, RenderableType]] = [
-        ("history", source),
-        ("rows", f"{len(history.steps)} of {history.updates} updates, {epochs}"),
-        ("objective", f"{reading.read_as.objective}: {reading.implied.why}"),
-        ("signals", ", ".join(f"{signal} = '{name}'" for signal, name in reading.sources.items())),
-    ]
-    if reading.left_out:
-        rows.append(("left out", ", ".join(f"'{name}'" for name in reading.left_out)))
-    rows += [("note", note) for note in reading.notes]
-    evaluation = history.evaluations[-1] if history.evaluations else None
-    verdict = verdict_block(None, found.diagnosis, evaluation)
-    beside = [*_implied_rows(found), *_unsaid_rows(found)]
-    return Group(fields(rows), Text(), verdict, Padding(fields(beside), (1, 0, 0, 0)))
-
-
-def _implied_rows(found: HistoryDiagnosis) -> Sequence[tuple[str, RenderableType]]:
-    """What the numbers imply beside the verdict, and what would decide more."""
-    implied = found.reading.implied
-    rows: list[tuple[str, RenderableType]] = [("only if", conditional.words) for conditional in found.conditional]
-    if standing := standing_words(implied):
-        rows.append(("standing", standing))
-    rows += [("typical of", f"{fault.name}: {fault.reason}. {fault.check}") for fault in implied.faults]
-    rows += [("ruled out", f"{name}: {why}") for name, why in found.excluded.items()]
-    if found.would_decide:
-        rows.append(("would decide", found.would_decide))
-    return rows
-
-
-def _unsaid_rows(found: HistoryDiagnosis) -> Sequence[tuple[str, RenderableType]]:
-    """Signals that are missing, together where the same findings need them."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for name, findings in found.unsaid.items():
-        names.setdefault(findings, []).append(name)
-    rows: list[tuple[str, RenderableType]] = []
-    for findings, group in names.items():
-        how = "known in part" if set(group) <= set(found.reading.bounded) else "not recorded"
-        rows.append(("lacking", f"{', '.join(group)} ({how}): for {', '.join(findings)}"))
-    return rows
-
-
 def comparison_details(comparison: ComparisonView) -> RenderableType:
     """What was compared, and every figure beside its null."""
     rows: list[tuple[str, RenderableType]] = [
@@ -290,23 +248,3 @@ def uploads_table(uploads: Sequence[UploadView]) -> RenderableType:
         cells = (upload.id, str(upload.count), " x ".join(map(str, upload.shape)), classes, upload.name or NONE)
         table.add_row(*map(Text, cells))
     return table
-
-
-def presets_table(presets: Sequence[Preset]) -> RenderableType:
-    """Name and title of each preset."""
-    return fields([(preset.name, preset.title) for preset in presets])
-
-
-def preset_details(preset: Preset) -> RenderableType:
-    """What a preset is, what was reported of it, and where it differs from the article."""
-    spec = preset.spec
-    rows: list[tuple[str, RenderableType]] = [
-        ("preset", preset.name),
-        ("title", preset.title),
-        ("reported", preset.reports),
-        ("data", f"{spec.dataset.name}: {spec.data.title}; {spec.dataset.size} samples used"),
-        ("length", f"{spec.training.epochs} epochs of {spec.steps_per_epoch} steps"),
-    ]
-    rows += [("differs", deviation) for deviation in preset.deviations]
-    rows.append(("run it", Text(f"ganclinic run {preset.name} --watch", style="bold")))
-    return fields(rows)

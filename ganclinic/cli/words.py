@@ -1,17 +1,21 @@
 """How numbers, times, verdicts and remedies are written for people."""
 
+from __future__ import annotations
+
 import json
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ganclinic.views import RunView
 from ganlib.diagnosis.verdict import Episode, Finding, Remedy
 from ganlib.diagnosis.words import bare, epochs_words, percent_words
 from ganlib.records import EpochEvaluation, Null
+
+if TYPE_CHECKING:
+    from ganclinic.views import RunView
 
 NONE = "–"
 STATUS_STYLES = {

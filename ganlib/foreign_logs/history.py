@@ -29,22 +29,10 @@ from ganlib.foreign_logs.implied.excluded import excluded
 from ganlib.foreign_logs.implied.faults import is_at_chance
 from ganlib.foreign_logs.implied.numbers import Interval
 from ganlib.foreign_logs.known import LOSSES, KnownSignals, known_signals, not_finite, numbers_of
+from ganlib.foreign_logs.objectives import OBJECTIVES
 from ganlib.foreign_logs.table import Arrays, DLoss, Table, arranged, table_of
 from ganlib.records import STEP_COLUMNS, EpochEvaluation
 
-OBJECTIVES = (
-    "bce",
-    "saturating-bce",
-    "clamped-bce",
-    "lsgan",
-    "wgan",
-    "wgan-gp",
-    "hinge",
-    "relativistic",
-    "relativistic-hinge",
-    "other",
-)
-"""Adversarial losses that a history may have; of `other` nothing is assumed."""
 MEANS_OF_EPOCHS = 0.8
 """How sure a finding is that rests on means over many updates, of what it would be by every step."""
 SUGGESTIONS = 4

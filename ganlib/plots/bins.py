@@ -25,12 +25,12 @@ from ganlib.plots.drawing import (
     PALE_BLUE,
     PALE_ORANGE,
     STYLE,
-    FigureFormat,
     Floats,
     place_legend,
     render,
     write_title,
 )
+from ganlib.plots.versions import FigureFormat
 from ganlib.records import Bin, EpochEvaluation
 
 WIDTH_INCHES, BARS_HEIGHT_INCHES = 10.0, 5.0

@@ -6,7 +6,7 @@ give equal bytes.
 
 import io
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager
@@ -14,9 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-FIGURES_VERSION = 2
-"""Raised whenever equal arguments give another drawing: clients keep figures by it."""
-FigureFormat = Literal["png", "svg"]
+from ganlib.plots.versions import FigureFormat
+
 Floats = NDArray[np.floating[Any]]
 
 # Okabe & Ito's palette, told apart by colour-blind readers too.

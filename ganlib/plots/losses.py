@@ -17,12 +17,12 @@ from ganlib.plots.drawing import (
     MUTED,
     ORANGE,
     STYLE,
-    FigureFormat,
     Floats,
     place_legend,
     render,
     write_title,
 )
+from ganlib.plots.versions import FigureFormat
 from ganlib.records import STEP_COLUMNS
 
 LOSSES = (

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.evaluation import UNPAIRED_MEASURES, Comparison, MeasureName
+from ganlib.spec.limits import MAX_PRIORITY
 from ganlib.spec.network_plugins import NetworkNotInstalled, NetworkUnavailable, Role, find_network, options_of
 from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, PluginGenerator
-from ganlib.spec.part import MAX_PRIORITY, Name
+from ganlib.spec.part import Name
 from ganlib.spec.patching import with_settings
 from ganlib.spec.preset import get_preset
 from ganlib.spec.run import RunSpec

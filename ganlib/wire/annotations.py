@@ -1,18 +1,15 @@
 """Labels: what people say of verdicts."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ganlib.findings import FindingName, Verdict
+from ganlib.findings import Labelled, Verdict
+from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
-from ganlib.wire.runs import MAX_EPOCH
 from ganlib.wire.view import View
 
-Labelled = Literal["healthy", FindingName]
-"""What a label is about: one failure mode, or that there is none."""
-LABELLED: tuple[Labelled, ...] = get_args(Labelled)
 Note = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$")]
 """Text of several lines; no other control characters, which would reach terminals."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from ganlib.wire.epochs import Evaluated
-from ganlib.wire.runs import FINAL_STATUSES, Status
+from ganlib.wire.statuses import FINAL_STATUSES, Status
 from ganlib.wire.view import View, WrittenAs
 
 

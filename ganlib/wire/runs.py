@@ -1,28 +1,13 @@
 """Runs and their attempts."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from ganlib.findings import Severity, Verdict
+from ganlib.wire.statuses import FINAL_STATUSES, AttemptOutcome, Status
 from ganlib.wire.view import View, WrittenAs
-
-Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
-STATUSES: tuple[Status, ...] = get_args(Status)
-FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
-AttemptOutcome = Literal[
-    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
-]
-MAX_EPOCH = 100_000  # as many as a spec may ask for
-
-
-class Extension(BaseModel):
-    """How far a run that is over is to go on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(ge=1, le=MAX_EPOCH, description="More than it has made.")
 
 
 class RunLinks(View):

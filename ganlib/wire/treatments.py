@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ganlib.findings import FindingName, Severity, Verdict
-from ganlib.wire.runs import RunView, Status
+from ganlib.wire.runs import RunView
+from ganlib.wire.statuses import Status
 from ganlib.wire.view import View, WrittenAs
 
 TreatmentStatus = Literal["running", "cured", "exhausted", "cancelled"]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ganlib.wire.runs import Status
+from ganlib.wire.statuses import Status
 from ganlib.wire.view import View
 
 ReasonKind = Literal[

@@ -7,12 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,6 +19,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 BUSY_TIMEOUT = timedelta(seconds=30)
 # A server that has vanished from the network is noticed in 20 s, before a lease ends; by default it takes hours.
@@ -154,14 +153,18 @@ def upgrade(engine: Engine) -> None:
         DatabaseTooNew: a newer version of this code made it.
         DatabaseUnavailable: the database does not answer.
     """
+    from alembic import command  # Alembic is imported where a schema is looked at: that takes a quarter of a second
+
     _require_known(current_revision(engine))
     with migrating(engine) as config:
         command.upgrade(config, "head")
 
 
 @contextmanager
-def migrating(engine: Engine) -> Iterator[Config]:
+def migrating(engine: Engine) -> Iterator["Config"]:
     """Alembic's configuration for commands in one transaction that no other migration runs beside."""
+    from alembic.config import Config
+
     # SQLite alters a table by copying and dropping it, which no foreign key to it may notice.
     unchecked = engine.execution_options(sqlite_foreign_keys="OFF")
     with _translated(), unchecked.begin() as connection:
@@ -174,6 +177,8 @@ def migrating(engine: Engine) -> Iterator[Config]:
 
 def current_revision(engine: Engine) -> str | None:
     """The revision of the database's schema; None where it has none."""
+    from alembic.runtime.migration import MigrationContext
+
     with reading(engine) as session:
         return MigrationContext.configure(session.connection()).get_current_revision()
 
@@ -194,6 +199,8 @@ def require_migrated(engine: Engine) -> None:
 @cache
 def _revisions() -> tuple[str, ...]:
     """Of the migrations, newest first. Reading them takes longer than the rest of a check."""
+    from alembic.script import ScriptDirectory
+
     return tuple(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 

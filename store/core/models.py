@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from ganlib.wire.runs import AttemptOutcome, Status
+from ganlib.wire.statuses import AttemptOutcome, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
 

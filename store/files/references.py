@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.models import Artifact, Epoch, Run, Upload
 
 MANY = 500  # hashes in one query: SQLite takes 32,766 parameters

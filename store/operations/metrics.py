@@ -7,7 +7,7 @@ from typing import get_args
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import STATUSES, AttemptOutcome, Status
+from ganlib.wire.statuses import STATUSES, AttemptOutcome, Status
 from store.core.db import now
 from store.core.models import Attempt, Epoch, GpuReading, Kind, Run, WorkerRow
 from store.core.settings import ALIVE_FOR

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Table, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.errors import ComparisonNotFound, RunInUse, RunNotFound
 from store.core.models import Annotation, Artifact, Base, Kind, Run, Treatment
 from store.files.artifacts import Artifacts

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, case, func, null, select, update
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES, AttemptOutcome, Status
+from ganlib.wire.statuses import FINAL_STATUSES, AttemptOutcome, Status
 from store.core.db import now
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run

@@ -10,7 +10,7 @@ from ganlib.spec.data import UploadChoice
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec
-from ganlib.wire.runs import Status
+from ganlib.wire.statuses import Status
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import Document, RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.wire.runs import FINAL_STATUSES, Status
+from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store.core.db import clock, now
 from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import Attempt, Kind, Run, Treatment

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, case, update
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES, Status
+from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store.core.db import now
 from store.core.errors import NotPausable
 from store.core.models import Run

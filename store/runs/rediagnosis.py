@@ -8,7 +8,7 @@ from ganlib.diagnosis.replay import replay
 from ganlib.diagnosis.thresholds import RULESET
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.spec.run import RunSpec
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import reading, transaction
 from store.core.errors import RunNotOver
 from store.core.models import DiagnosisRow, Run

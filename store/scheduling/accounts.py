@@ -31,7 +31,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from ganlib.spec.part import MAX_PRIORITY
+from ganlib.spec.limits import MAX_PRIORITY
 from store.core.models import DEFAULT_USER
 from store.scheduling.owners import NOBODY_ELSE, Owner
 

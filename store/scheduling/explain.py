@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import now
 from store.core.models import Attempt, Run
 from store.scheduling import quotas, workers

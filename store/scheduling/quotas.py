@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from ganlib.wire.runs import Status
+from ganlib.wire.statuses import Status
 from ganlib.wire.waiting import Limit, Scope
 from store.core.db import now
 from store.core.errors import PriorityNotAllowed, QuotaExceeded

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import transaction
 from store.core.settings import Settings
 from store.operations.bell import ring

@@ -17,7 +17,7 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from ganlib.spec.request import RunRequest
-from ganlib.wire.runs import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import make_engine, reading, transaction, upgrade
 from store.core.models import Attempt, Epoch, Run
 from store.core.settings import Settings

@@ -7,7 +7,7 @@ from celery import Celery
 from kombu.common import Broadcast
 
 from store.core.settings import Settings
-from store.operations.bell import EXCHANGE, ROUTING_KEY, TASK
+from store.operations.broker import EXCHANGE, ROUTING_KEY, TASK
 
 HEARTBEAT_INTERVAL_S = 5.0
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from ganlib.findings import LABELLED
 from ganlib.spec.run import RunSpec
-from ganlib.wire.annotations import LABELLED
 from store.core.db import transaction
 from tests.support.api import Recorded, Service, record, record_comparison
 from tests.support.store import create_run

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, update
 
 from api.app import create_app
-from ganlib.wire.runs import AttemptOutcome
+from ganlib.wire.statuses import AttemptOutcome
 from store.core.db import transaction
 from store.core.models import Run
 from store.core.settings import Settings

@@ -14,7 +14,8 @@ from kombu.message import Message
 from kombu.messaging import Consumer
 
 from store.core.settings import Settings
-from store.operations.bell import EXCHANGE, RINGERS, ROUTING_KEY, TASK, ring
+from store.operations.bell import ring
+from store.operations.broker import EXCHANGE, RINGERS, ROUTING_KEY, TASK
 from tests.support.servers import BrokerServer
 
 

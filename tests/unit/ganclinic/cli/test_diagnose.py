@@ -15,7 +15,7 @@ import ganclinic
 from bench.foreign.plain_loop import train
 from ganclinic import foreign, history_following
 from ganclinic.cli import histories, main
-from ganclinic.cli.tables import history_details
+from ganclinic.cli.history_table import history_details
 from ganclinic.config import ConfigSources
 from ganlib.foreign_logs.formats.registry import FORMATS
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ganlib.plots import drawing, losses
 from ganlib.plots.bins import ndb_figure
-from ganlib.plots.drawing import FigureFormat
 from ganlib.plots.image_grids import bin_strip
 from ganlib.plots.losses import loss_figure
+from ganlib.plots.versions import FigureFormat
 from ganlib.records import STEP_COLUMNS, Bin, EpochEvaluation, Null
 
 SVG = "{http://www.w3.org/2000/svg}"

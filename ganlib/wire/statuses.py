@@ -1,0 +1,10 @@
+"""What may become of runs and of their attempts. Imports nothing: the command line waits for it."""
+
+from typing import Literal, get_args
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "halted"})
+AttemptOutcome = Literal[
+    "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
+]
