@@ -27,8 +27,6 @@ from ganlib.findings import FindingName
 from ganlib.foreign_logs.history import HistoryDiagnosis, diagnose_history, diagnose_reading, read_history
 from ganlib.foreign_logs.reading.files import read_logs
 
-NEEDS_PICTURES: tuple[str, ...] = ("mode collapse", "")
-"""What no log shows: that fakes repeat, and that all is well."""
 CHANCE: dict[Game, float] = {
     "bce": 0.693,
     "relativistic": 0.693,
@@ -44,7 +42,12 @@ BLIND: dict[Game, frozenset[str]] = {
     ),
 }
 """Findings that losses of an objective cannot show: a critic's have no level, those of pairs do not say who is told."""
+WITHOUT_A_GENERATOR: tuple[str, ...] = ("divergence", "convergence failure: discriminator inert")
+"""What is seen without the generator's loss, which some trainers print with a weight that nobody knows."""
 POOR, LEFT_OUT, ALIKE = 0.2, 0.3, 0.15
+LOST_SCALE = 1e4
+REVERSED = 0.05
+"""Of the pairs of a real and a fake, the share in the right order, below which nothing is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +78,15 @@ def _truth(t: Training) -> FindingName | None:
     last = len(t.steps) // 5
     tail = {name: t.signal(name)[-last:] for name in ("d_loss_real", "d_loss_fake", "g_loss", "d_auc", "g_acc")}
     losses = np.stack([tail[name] for name in ("d_loss_real", "d_loss_fake", "g_loss")])
-    if not np.isfinite(losses).all():
+    if not np.isfinite(losses).all() or np.abs(losses).max() > LOST_SCALE:
         return "divergence"
     real, fake = (float(t.signal(name)[-last:].mean()) for name in ("d_acc_real", "d_acc_fake"))
     judged = t.game in ("bce", "lsgan", "hinge")  # of pairs and of critics, the side of one sample means nothing
     if judged and min(real, fake) > 0.95 and tail["g_acc"].mean() > 0.5:
         return "convergence failure: both losses vanish"
     if (judged and abs(real - fake) > 0.95) or _worse_than_guessing(t, losses, (real + fake) / 2):
+        return "convergence failure: discriminator inert"
+    if t.game == "wgan-gp" and _ranks_the_wrong_way(t):
         return "convergence failure: discriminator inert"
     if tail["d_auc"].mean() > 0.995 and quality(t) < POOR:
         return "convergence failure: discriminator wins"
@@ -94,6 +99,12 @@ def _worse_than_guessing(t: Training, losses: np.ndarray, right: float) -> bool:
     parts = np.array_split((losses[0] + losses[1]) / 2, 3)
     high = min(float(np.median(part)) for part in parts) > 1.25 * CHANCE[t.game]
     return high and (right < 0.5 or t.game.startswith("relativistic"))
+
+
+def _ranks_the_wrong_way(t: Training) -> bool:
+    """A critic that gives every fake more than every real has learnt nothing of late."""
+    last = len(t.steps) // 5
+    return float(t.signal("d_auc")[-last:].mean()) < REVERSED
 
 
 def _centres() -> np.ndarray:
@@ -138,6 +149,7 @@ def judged_log(one: KnownTraining, form: LogFormat) -> dict[str, Any]:
             [table] = read_logs([path])
         except ValueError as error:
             return row | {"read": False, "error": str(error).replace(folder, "")}
+    row["shown"] = one.shown and (one.true in WITHOUT_A_GENERATOR or "g_loss" in table.columns)
     found = diagnose_reading(read_history(table))
     harmful = [f.name for f in found.diagnosis.findings if f.severity != "mild"]
     return row | {
@@ -182,7 +194,8 @@ def figures(rows: Sequence[dict[str, Any]], known_trainings: Sequence[KnownTrain
         "objective_taken_is_true": _ratio([_is_true_objective(row) for row in read]),
         "by_format": _by(rows, "format"),
         "by_objective_and_fault": _by([row | {"kind": row["training"].rsplit("-", 1)[0]} for row in rows], "kind"),
-        "misses": [row for row in rows if _is_missed(row)],
+        "misses_by_cause": dict(Counter(_cause(row) for row in rows if _is_missed(row))),
+        "misses": [row | {"cause": _cause(row)} for row in rows if _is_missed(row)],
     }
 
 
@@ -191,6 +204,21 @@ def _is_missed(row: dict[str, Any]) -> bool:
         return True
     wrong = row["true"] is None and bool(row["severe"])
     return wrong or row["verdict"] != row["whole"] or (row["shown"] and not is_found(row))
+
+
+def _cause(row: dict[str, Any]) -> str:
+    """Why a log's verdict is another one than by every step."""
+    if not row["read"]:
+        return "not read"
+    if row["conditional"]:
+        return "told with its condition: the numbers leave an objective that overturns it"
+    if is_found(row) and row["whole"] != row["verdict"]:
+        return "true, and found as another objective's; by every step the true objective has no rule for it"
+    if "oscillation" in (row["verdict"], row["whole"]):
+        return "a swing is seen in every step, or in many more of them, and not in both"
+    if "wgan" in row["left"]:
+        return "a critic's scores are left, which have no level"
+    return "its bounds are too wide"
 
 
 def _is_true_objective(row: dict[str, Any]) -> bool:

@@ -46,7 +46,7 @@ def both_losses_vanish(signals: Signals) -> Finding | None:
     if not vanished.value < vanished.threshold:
         return None
     share = window.g_loss / least(window.d_loss_fake)
-    if share >= at.IMPOSSIBLE_G_LOSS.value:
+    if not share < at.IMPOSSIBLE_G_LOSS.value:  # nor where the generator's loss is not known
         return None
     return finding(
         "convergence failure: both losses vanish",
@@ -179,13 +179,14 @@ def _worse_than_guessing(signals: Signals) -> Finding | None:
     window = signals.dynamics
     share, before = window.d_loss / signals.chance, window.d_loss_before / signals.chance
     accuracy = (window.d_acc_real + window.d_acc_fake) / 2
-    is_right = signals.accuracies and accuracy > at.GUESSED_ACCURACY.value
+    told = min(window.d_acc_real, window.d_acc_fake) if signals.bounded else accuracy
+    is_right = signals.accuracies and told > at.GUESSED_ACCURACY.value
     if not signals.is_full or is_right or not min(share, before) >= at.WORSE_THAN_CHANCE.value:
         return None
     if share < at.STILL_LEARNING.value * before:
         return None
     evidence = [of_window(window, "d_loss over that of guesses", share, ">=", at.WORSE_THAN_CHANCE)]
-    if signals.accuracies:
+    if signals.accuracies and not signals.bounded:
         evidence.append(of_window(window, "d_acc", accuracy, "<=", at.GUESSED_ACCURACY))
     return finding(
         "convergence failure: discriminator inert",

@@ -31,6 +31,8 @@ class History:
     """In order of steps."""
     previous: Diagnosis | None = None
     """The diagnosis one epoch earlier, from which findings take the epoch they were first seen."""
+    bounded: tuple[str, ...] = ()
+    """Those of `columns` that are bounded only; an accuracy of .5 then says nothing."""
     updates_per_row: float = 1.0
     """From one row of `steps` to the next; more than 1 where a trainer logs a sample, or means, of its steps."""
 

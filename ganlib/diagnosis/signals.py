@@ -130,6 +130,8 @@ class Signals:
     """Whether the sign of a logit calls a sample real or fake."""
     chance: float
     """What d_loss is of a discriminator that guesses; NaN under objectives whose losses have no such level."""
+    bounded: bool
+    """Whether an accuracy is bounded only; then .5 says nothing."""
     dynamics: Dynamics
     """Of the last WINDOW_UPDATES updates."""
     lead: Dynamics
@@ -196,6 +198,7 @@ def signals_of(history: History) -> Signals:
         objective=history.objective,
         bce=history.objective in LOSS_LEVELS_COUNT,
         accuracies=history.objective not in NO_ZERO_POINT and set(ACCURACIES) <= set(history.columns),
+        bounded=bool(set(ACCURACIES) & set(history.bounded)),
         chance=CHANCE_D_LOSS.get(history.objective, float("nan")),
         dynamics=dynamics(history, window),
         lead=dynamics(history, history.rows_of(LEAD_UPDATES)),

@@ -260,6 +260,7 @@ def _filled(empty: History, objective: str, known: KnownSignals) -> History:
         objective=objective,
         steps=steps,
         columns=tuple(name for name in STEP_COLUMNS if name in known.series),
+        bounded=known.bounded,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ganlib.foreign_logs.implied.accuracies import AccuracyBounds, Of, accuracy_bounds
 from ganlib.foreign_logs.implied.faults import CodeFault, code_faults
 from ganlib.foreign_logs.implied.numbers import Interval, Numbers
-from ganlib.foreign_logs.implied.objectives import CANDIDATES, D_LOSSES, Objective, Possibility, left, possibilities
+from ganlib.foreign_logs.implied.objectives import CANDIDATES, Objective, Possibility, left, possibilities
 from ganlib.foreign_logs.implied.scales import negated, rescaled
 
 UNKNOWN = 0.2
@@ -80,9 +80,7 @@ def implications(numbers: Numbers, last: int, told: str | None = None) -> Implie
     found = rescaled(numbers)
     stand = possibilities(found.numbers)
     objective, why = _taken(stand, found.numbers.objectives, told)
-    contradiction = (
-        told is None and all(p.standing == "refuted" for p in stand if p.objective != "wgan") and (objective != "wgan")
-    )
+    contradiction = told is None and any(p.objective == objective and p.standing == "refuted" for p in stand)
     own = negated(found.numbers) if objective == "negated-bce" else found.numbers
     return Implied(
         objective=objective,
@@ -108,22 +106,28 @@ def _taken(stand: Sequence[Possibility], hinted: Sequence[str], told: str | None
     if may_be:
         why = _because(may_be[0], stand)
         return may_be[0], f"this trainer minimises it unless it is told otherwise; {why}" if hinted else why
-    unlikely: list[Objective] = [p.objective for p in stand if p.standing == "unlikely"]
-    if unlikely and (unlikely[0] != "wgan" or "never below 0" in by_name["bce"].reason):
-        return unlikely[0], _because(unlikely[0], stand)
-    return "bce", f"no objective explains these numbers, so the code contradicts itself: {by_name['bce'].reason}"
+    name = next((n for n in (*hinted, *by_name) if n in by_name and _may_contradict(by_name[n])), "bce")
+    found = by_name[name]
+    return found.objective, f"no objective explains these numbers, so the code contradicts itself: {found.reason}"
+
+
+def _may_contradict(possibility: Possibility) -> bool:
+    """Whether code that does something else than its author thinks may leave such numbers under the objective."""
+    return possibility.standing == "refuted" and not possibility.by_sign
 
 
 def suspect(implied: Implied) -> Objective | None:
-    """The usual objective, where another one is taken because two of its losses do not go together."""
-    if implied.is_told or "bce" in implied.left or implied.numbers.get("g_loss") is None:
+    """The objective that a trainer is known for, or a usual one, where losses that do not go together refute it.
+
+    Another objective is then taken, and may be the wrong one: the code may be at fault as well.
+    """
+    if implied.is_told or implied.contradiction or implied.numbers.get("g_loss") is None:
         return None
-    signs = any(_sometimes_negative(implied.numbers.get(signal)) for signal in (*D_LOSSES, "g_loss"))
-    return None if signs else "bce"
-
-
-def _sometimes_negative(column: Interval | None) -> bool:
-    return column is not None and bool((column.finite & (column.high < 0)).any())
+    hinted = [p for p in implied.possibilities if p.objective in implied.numbers.objectives]
+    known = hinted or [p for p in implied.possibilities if p.objective in ("bce", "hinge")]
+    if any(p.objective in implied.left for p in known):
+        return None
+    return next((p.objective for p in known if _may_contradict(p)), None)
 
 
 def _because(name: Objective, stand: Sequence[Possibility]) -> str:

@@ -57,6 +57,8 @@ class Possibility:
     standing: Standing
     reason: str
     """Why it is refuted or unlikely; empty where it is possible."""
+    by_sign: bool = False
+    """Whether it is refuted by a sign, which code that contradicts itself does not turn, and not by a relation."""
 
 
 def possibilities(numbers: Numbers) -> tuple[Possibility, ...]:
@@ -65,14 +67,24 @@ def possibilities(numbers: Numbers) -> tuple[Possibility, ...]:
 
 
 def left(found: tuple[Possibility, ...]) -> tuple[Objective, ...]:
-    """Those that the numbers leave as possible."""
-    return tuple(p.objective for p in found if p.standing == "possible")
+    """Those that the numbers leave as possible; where none is, those that are only unlikely.
+
+    A critic explains any numbers, and is thought of only where a loss is below 0.
+    """
+    signed = any(p.by_sign for p in found if p.objective == "bce")
+    possible: list[Objective] = [p.objective for p in found if p.standing == "possible"]
+    unlikely: list[Objective] = [
+        p.objective
+        for p in found
+        if p.standing == "unlikely" and p.objective != "negated-bce" and (signed or p.objective != "wgan")
+    ]
+    return tuple(possible or unlikely)
 
 
 def _standing(name: Objective, numbers: Numbers) -> Possibility:
     for test in REFUTED_BY[name]:
         if reason := test(numbers):
-            return Possibility(objective=name, standing="refuted", reason=reason)
+            return Possibility(objective=name, standing="refuted", reason=reason, by_sign=test in SIGNS)
     hinted = numbers.objectives
     if hinted and name not in hinted:
         reason = f"this trainer minimises {' or '.join(hinted)}, unless it was changed"
@@ -174,6 +186,17 @@ def _too_low_for_fakes(numbers: Numbers) -> str:
         f"g_loss is {g_loss.middle[row]:.4g} beside a d_loss of at most {fake.high[row]:.2g} on fakes, of which a "
         f"cross-entropy makes {least[row]:.3g} or more"
     )
+
+
+def _too_low_for_pairs(numbers: Numbers) -> str:
+    """As of a cross-entropy, where p is the chance that a pair is told."""
+    g_loss, total = numbers.get("g_loss"), numbers.total
+    if g_loss is None or total is None:
+        return ""
+    least = least_g_loss(np.maximum(total.high, 0.0))
+    if _fails(g_loss.high < SLACK * least, g_loss, total) <= TOLERATED:
+        return ""
+    return "g_loss is lower than pairs that are told so surely make it"
 
 
 def _less_than_probabilities_allow(numbers: Numbers) -> str:
@@ -301,6 +324,11 @@ def _exact_zeros(numbers: Numbers) -> float:
     return max(zeros, default=0.0)
 
 
+def _scores_of_zero(numbers: Numbers) -> str:
+    zeros = _exact_zeros(numbers)
+    return f"d_loss is exactly 0 in {zeros:.0%} of the rows, and scores never are" if zeros > EXACT_ZEROS else ""
+
+
 def _no_sign_of_hinge(numbers: Numbers) -> str:
     if _is_negative(numbers.get("g_loss")) or _exact_zeros(numbers) > EXACT_ZEROS:
         return ""
@@ -370,7 +398,7 @@ REFUTED_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
     "bce": (_negative_cross_entropy, _too_low_for_fakes, _less_than_probabilities_allow),
     "lsgan": (_negative_squares, _not_squares, _less_than_squares_of_means, _told_and_passed),
     "hinge": (_negative_hinge, _not_hinge, _less_than_hinge_of_means),
-    "relativistic": (_negative_cross_entropy, _less_than_pairs(2 * LOG2)),
+    "relativistic": (_negative_cross_entropy, _less_than_pairs(2 * LOG2), _too_low_for_pairs),
     "relativistic-hinge": (_negative_pairs_of_hinge, _less_than_pairs(2.0), _less_than_hinge_of_means),
     "saturating-bce": (
         _negative_d_cross_entropy,
@@ -379,9 +407,20 @@ REFUTED_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
         _less_than_probabilities_allow,
     ),
     "negated-bce": (_positive_discriminator, _signed_generator),
-    "wgan": (_critic_of_probabilities,),
+    "wgan": (_critic_of_probabilities, _scores_of_zero),
 }
 """What shows that an objective cannot be."""
+SIGNS = (
+    _negative_cross_entropy,
+    _negative_squares,
+    _negative_hinge,
+    _negative_pairs_of_hinge,
+    _positive_generator,
+    _negative_d_cross_entropy,
+    _positive_discriminator,
+    _signed_generator,
+)
+"""Of those, the ones that look at signs."""
 UNLIKELY_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
     "lsgan": (_beyond_squares,),
     "hinge": (_no_sign_of_hinge,),

@@ -148,3 +148,19 @@ def test_logits_tell_on_which_side_of_a_cross_entropy_samples_lie() -> None:
     side = replace(table.columns["d_loss_fake"], name="out_d_fake")
     found = judged(replace(table, columns={**table.columns, "d_logit_fake": side}))
     assert names(found) == ["discriminator inert"]
+
+
+def test_without_a_loss_of_the_generator_nobody_knows_whether_both_vanish() -> None:
+    assert names(judged(log(6, d_loss_real=0.001, d_loss_fake=0.001), objective="bce")) == []
+
+
+def test_a_discriminator_that_is_only_bounded_is_inert_unless_both_sides_are_told() -> None:
+    one_side: dict[str, Any] = {"d_loss_real": 0.0, "d_loss_fake": 3.9, "g_loss": -2.9}
+    assert names(judged(log(6, **one_side), objective="hinge")) == ["discriminator inert"]
+
+
+def test_exact_zeros_are_no_scores() -> None:
+    zeros: dict[str, Any] = {"d_loss_real": np.zeros(ROWS), "d_loss_fake": np.zeros(ROWS), "g_loss": -0.3}
+    found = judged(log(6, **zeros))
+    assert found.reading.implied.contradiction
+    assert names(found) == ["both losses vanish"]
