@@ -151,6 +151,7 @@ def judged_log(one: KnownTraining, form: LogFormat) -> dict[str, Any]:
             return row | {"read": False, "error": str(error).replace(folder, "")}
     row["shown"] = one.shown and (one.true in WITHOUT_A_GENERATOR or "g_loss" in table.columns)
     found = diagnose_reading(read_history(table))
+    told = diagnose_reading(read_history(table, objective=t.game))
     harmful = [f.name for f in found.diagnosis.findings if f.severity != "mild"]
     return row | {
         "read": True,
@@ -158,6 +159,7 @@ def judged_log(one: KnownTraining, form: LogFormat) -> dict[str, Any]:
         "objective": found.reading.implied.objective,
         "left": list(found.reading.implied.left),
         "verdict": found.diagnosis.verdict,
+        "told": told.diagnosis.verdict,
         "whole": one.whole.diagnosis.verdict,
         "harmful": harmful,
         "severe": [f.name for f in found.diagnosis.findings if f.severity == "severe"],
@@ -165,9 +167,13 @@ def judged_log(one: KnownTraining, form: LogFormat) -> dict[str, Any]:
     }
 
 
+def _verdict_of(row: dict[str, Any]) -> str | None:
+    return None if row["true"] is None else row["true"].split(":")[0]
+
+
 def is_found(row: dict[str, Any]) -> bool:
     """Whether the log's verdict is the one that is true, by whichever finding."""
-    return row["read"] and row["true"] is not None and row["verdict"] == row["true"].split(":")[0]
+    return row["read"] and row["true"] is not None and row["verdict"] == _verdict_of(row)
 
 
 def figures(rows: Sequence[dict[str, Any]], known_trainings: Sequence[KnownTraining]) -> dict[str, Any]:
@@ -186,9 +192,11 @@ def figures(rows: Sequence[dict[str, Any]], known_trainings: Sequence[KnownTrain
         "logs": len(rows),
         "read": len(read),
         "as_by_every_step": _ratio([row["verdict"] == row["whole"] for row in read]),
+        "as_by_every_step_where_told_the_objective": _ratio([row["told"] == row["whole"] for row in read]),
         "healthy_logs": len(healthy),
         "healthy_logs_with_a_severe_finding": len(false),
         "failures_found_of_those_shown": _ratio([is_found(row) for row in shown]),
+        "failures_found_where_told_the_objective": _ratio([row["told"] == _verdict_of(row) for row in shown]),
         "undetermined": len(undetermined),
         "undetermined_that_a_log_shows": sum(row["shown"] for row in undetermined),
         "objective_taken_is_true": _ratio([_is_true_objective(row) for row in read]),
