@@ -5,7 +5,8 @@
 
 A log is given to `ganclinic diagnose` without a word on what was trained. Its verdict is held against that of the whole
 history (losses and accuracies of every step at full precision, the objective told), and against what is true: who tells
-what, by the accuracies of every step, and where fakes lie. Nothing was set on these trainings.
+what, by the accuracies of every step, and where fakes lie. No threshold was set on these trainings; what is inferred of
+objectives was mended after their first figures had been seen.
 """
 
 import json

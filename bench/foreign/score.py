@@ -10,6 +10,7 @@ Nothing was set on these trainings.
 
 import argparse
 import csv
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -217,7 +218,8 @@ def main() -> None:
             said = {way: (one["answer"], one["verdict"]) for way, one in row["ways"].items()}
             print(f"{kind} {seed}: {true.expected}; {said}; {time.perf_counter() - started:.0f} s", flush=True)
     figures = {"ruleset": RULESET, "seeds": len(SEEDS), "totals": totals(rows), "kinds": by_kind(rows), "rows": rows}
-    path = results.write("foreign", figures)
+    kept = json.loads((results.RESULTS / "foreign.json").read_text())
+    path = results.write("foreign", figures | {name: kept[name] for name in ("logs",) if name in kept})
     print(figures["totals"], f"wrote {path}", sep="\n")
 
 
