@@ -114,7 +114,8 @@ def confidence_words(finding: Finding) -> str:
 
 def episode_words(episode: Episode) -> str:
     """`mode collapse (severe), epochs 3–5`."""
-    return f"{episode.name} ({episode.severity}), {epochs_words(episode.first_epoch, episode.last_epoch)}"
+    times = f"{episode.times} times in " if episode.times > 1 else ""
+    return f"{episode.name} ({episode.severity}), {times}{epochs_words(episode.first_epoch, episode.last_epoch)}"
 
 
 def finding_words(finding: Finding) -> str:

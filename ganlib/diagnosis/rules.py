@@ -89,14 +89,24 @@ def _known_since(finding: Finding, history: History) -> Finding:
 
 
 def _recovered(findings: tuple[Finding, ...], history: History) -> tuple[Episode, ...]:
-    """What was found earlier and is over: the episodes known before, and those that ended with the last epoch."""
+    """What was found earlier and is over: the episodes known before, and those that ended with the last epoch.
+
+    Each finding once: one that comes and goes would make each epoch's document longer than the one before.
+    """
     if history.previous is None:
         return ()
     present = {finding.name for finding in findings}
     ended = [f for f in history.previous.findings if f.name not in present]
     last = history.previous.epoch
     episodes = (Episode(name=f.name, severity=f.severity, first_epoch=f.first_epoch, last_epoch=last) for f in ended)
-    return (*history.previous.recovered, *episodes)
+    merged: dict[str, Episode] = {}
+    for episode in (*history.previous.recovered, *episodes):
+        earlier = merged.pop(episode.name, None)
+        if earlier is not None:
+            times = earlier.times + episode.times
+            episode = replace(episode, first_epoch=earlier.first_epoch, times=times)
+        merged[episode.name] = episode
+    return tuple(merged.values())
 
 
 def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, str]:

@@ -80,13 +80,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """A finding that held for a while and no longer does."""
+    """A finding that held for a while, once or several times, and no longer does."""
 
     name: FindingName
     severity: Severity
-    """At its end."""
+    """At its end, the last time."""
     first_epoch: int
+    """Of the first time."""
     last_epoch: int
+    """Of the last time."""
+    times: int = 1
+    """How often it held and ended; of documents of an earlier version, which have one episode for each time, 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class Diagnosis:
     ruleset: str
     """Version of the rules and thresholds."""
     recovered: tuple[Episode, ...] = ()
-    """What was found earlier and is over, in order."""
+    """What was found earlier and is over, each finding once, in the order in which they ended last."""
     missing: tuple[str, ...] = ()
     """Signals that the history does not have; what they would show cannot be found."""
 

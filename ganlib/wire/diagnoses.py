@@ -56,12 +56,14 @@ class FindingView(View):
 
 
 class EpisodeView(View):
-    """A finding that held for a while and no longer does."""
+    """A finding that held for a while, once or several times, and no longer does."""
 
     name: FindingName
     severity: Severity
     first_epoch: int
     last_epoch: int
+    times: int
+    """How often it held and ended, from the first epoch to the last."""
 
 
 class DiagnosisView(View):
