@@ -7,9 +7,8 @@ from api.errors import NotRecorded, documented
 from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
 from ganlib.wire.epochs import SampleList, SampleView
 from ganlib.wire.paths import run_path
-from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.models import Artifact
-from store.runs import records
+from store.runs import extensions, records
 
 router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
 
@@ -41,6 +40,6 @@ def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: Serv
         lambda: services.artifacts.get(artifact.sha256),
         media_type=artifact.media_type,
         tag=artifact.sha256,
-        # A run that resumes on a GPU records its last epochs again, with other numbers.
-        cache_control=IMMUTABLE if run.status in FINAL_STATUSES else REVALIDATE,
+        # A run that resumes, or is extended, on a GPU records its last epochs again, with other numbers.
+        cache_control=REVALIDATE if extensions.may_go_on(run) else IMMUTABLE,
     )

@@ -10,7 +10,7 @@ from ganlib.spec.data import UploadChoice
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.run import RunSpec
-from ganlib.wire.statuses import Status
+from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound
@@ -87,6 +87,11 @@ def extended_after(attempts: Sequence[Attempt], epochs: Sequence[Epoch]) -> int:
     failed = max((a.number for a in attempts if a.outcome == "failed" and a.number in recorded), default=0)
     ends = (e.epoch for e in epochs if e.attempt <= result or (e.attempt <= failed and e.checkpoint is not None))
     return max(ends, default=0)
+
+
+def may_go_on(run: Run) -> bool:
+    """Whether the run is one of those that an extension may let go on, or goes on by itself: its records may change."""
+    return run.status not in FINAL_STATUSES or run.status in EXTENDABLE or run.error_kind in GOES_ON
 
 
 def _spec_of(run: Run) -> RunSpec:

@@ -148,12 +148,28 @@ def test_a_picture_that_the_client_has_is_not_sent_again(service: Service, recor
     assert service.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_pictures_are_kept_for_good_once_the_run_is_over(service: Service, recorded: Recorded) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "kind", "may_go_on"),
+    [
+        ("succeeded", None, True),
+        ("halted", None, True),
+        ("failed", "TimeLimit", True),
+        ("failed", "CheckpointUnreadable", True),
+        ("failed", "OutOfMemory", False),
+        ("cancelled", None, False),
+    ],
+)
+def test_pictures_are_kept_for_good_once_the_run_can_make_no_others(
+    sqlite_service: Service, outcome: Any, kind: str | None, may_go_on: bool
+) -> None:
+    """One that is extended makes its last epochs again, on a GPU with other numbers."""
+    recorded = record(sqlite_service, 1)
     path = f"{recorded.path}/samples/1"
-    assert service.client.get(path).headers["cache-control"] == "private, no-cache"
-    with transaction(service.engine) as session:
-        finish(session, recorded.id, recorded.claim.token, "succeeded")
-    assert service.client.get(path).headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert sqlite_service.client.get(path).headers["cache-control"] == "private, no-cache"
+    with transaction(sqlite_service.engine) as session:
+        finish(session, recorded.id, recorded.claim.token, outcome, error="e", error_kind=kind)
+    expected = "private, no-cache" if may_go_on else "private, max-age=31536000, immutable"
+    assert sqlite_service.client.get(path).headers["cache-control"] == expected
 
 
 def test_a_picture_whose_file_is_missing_is_not_found(service: Service, recorded: Recorded) -> None:
