@@ -3,14 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from sqlalchemy import Engine
 
 from api.deps import ServicesDep
 from api.errors import documented
 from ganlib.wire.storage import OwnerStorageView, RunStorageView, StorageView
-from store.core.db import reading
-from store.core.settings import Settings
-from store.files.usage import OwnerUsage, RunUsage, list_stored, usage_of_runs
+from store.files.usage import OwnerUsage
 from store.scheduling.accounts import Sharing
 
 router = APIRouter(prefix="/storage", tags=["storage"])
@@ -24,7 +21,7 @@ def get_storage(
     """Look at what stored files take."""
     usage = services.storage.usage()
     users = services.storage.usages(services.engine) if limit else []
-    runs = _measure_runs(services.engine, services.settings) if limit else []
+    runs = services.storage.usages_of_runs(services.engine) if limit else []
     return StorageView(
         artifacts=usage.artifacts,
         uploads=usage.uploads,
@@ -34,12 +31,6 @@ def get_storage(
         users=tuple(_of_owner(usage, services.accounts.sharing) for usage in users[:limit]),
         runs=tuple(RunStorageView.model_validate(run) for run in runs[:limit]),
     )
-
-
-def _measure_runs(engine: Engine, settings: Settings) -> list[RunUsage]:
-    stored = list_stored(settings)
-    with reading(engine) as session:
-        return usage_of_runs(session, stored)
 
 
 def _of_owner(usage: OwnerUsage, sharing: Sharing) -> OwnerStorageView:

@@ -192,6 +192,7 @@ class StorageGauge:
         self._good_until = 0.0
         self._measuring_usages = Lock()
         self._usages: list[OwnerUsage] = []
+        self._runs: list[RunUsage] = []
         self._usages_good_until = 0.0
 
     def require_room(self) -> None:
@@ -251,10 +252,22 @@ class StorageGauge:
             StoreUnavailable: the store of files does not answer.
             DatabaseUnavailable: the database does not answer.
         """
+        return self._measured(engine)[0]
+
+    def usages_of_runs(self, engine: Engine) -> list[RunUsage]:
+        """What the files of each run took a moment ago, found in the same list of what is stored.
+
+        Raises:
+            StoreUnavailable: the store of files does not answer.
+            DatabaseUnavailable: the database does not answer.
+        """
+        return self._measured(engine)[1]
+
+    def _measured(self, engine: Engine) -> tuple[list[OwnerUsage], list[RunUsage]]:
         with self._measuring_usages:
             if time.monotonic() >= self._usages_good_until:
                 stored = list_stored(self._settings)  # a bucket's list takes seconds: no transaction waits for it
                 with reading(engine) as session:
-                    self._usages = usage_of_owners(session, stored)
+                    self._usages, self._runs = usage_of_owners(session, stored), usage_of_runs(session, stored)
                 self._usages_good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
-            return self._usages
+            return self._usages, self._runs

@@ -134,6 +134,22 @@ def test_a_team_is_limited_together(engine: Engine, tmp_path: Path) -> None:
     assert client_of(service, "cyd").post("/v1/runs", json=RUN).status_code == 202
 
 
+def test_looking_at_storage_lists_what_is_stored_once_in_a_while(
+    sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of a bucket costs a request for every 1,000 files."""
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    record(service, 1)
+    listed: list[str] = []
+    for name in ("measure_usage", "list_stored"):
+        really = getattr(usage, name)
+        monkeypatch.setattr(usage, name, lambda settings, n=name, f=really: [listed.append(n), f(settings)][1])
+    first, second = (service.client.get("/v1/storage").json() for _ in range(2))
+    assert first == second
+    assert len(first["runs"]) == 1
+    assert sorted(listed) == ["list_stored", "measure_usage"]
+
+
 @pytest.mark.parametrize("measure", ["measure_usage", "list_stored"])
 def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
     sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
