@@ -2,9 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Path, Response
+from fastapi import APIRouter, Path, Response
 
-from api.deps import CallerDep, IdempotencyKey, JsonBody, Reader, RequestId, ServicesDep, StorageRoom, Writer
+from api.deps import (
+    CallerDep,
+    IdempotencyKey,
+    JsonBody,
+    Reader,
+    RequestId,
+    RingAfterAnswer,
+    ServicesDep,
+    StorageRoom,
+    Writer,
+)
 from api.errors import documented
 from api.runs.resolve import resolve_all
 from api.runs.views import run_view
@@ -32,7 +42,7 @@ def create_batch(
     request: BatchRequest,
     session: Writer,
     services: ServicesDep,
-    background: BackgroundTasks,
+    ring: RingAfterAnswer,
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
@@ -47,7 +57,7 @@ def create_batch(
         priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
         require_priorities(caller, services.accounts.sharing, priorities)
         require_room(session, caller.owner, services.accounts.sharing)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     response.headers["Location"] = batch_path(batch.id)
     return _view(batch)
 

@@ -12,6 +12,7 @@ from api.deps import (
     IdempotencyKey,
     Reader,
     RequestId,
+    RingAfterAnswer,
     Services,
     ServicesDep,
     StorageRoom,
@@ -80,7 +81,7 @@ router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 async def create_evaluation(
     request: Request,
     services: ServicesDep,
-    background: BackgroundTasks,
+    ring: RingAfterAnswer,
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
@@ -90,7 +91,7 @@ async def create_evaluation(
     form_of = receive_form(request, services.settings.uploads, ("real", "fake"), ("options",))
     async with form_of as form, READING_TURNS.limiter():
         run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key, request_id)
-    background.add_task(services.bell, services.settings)  # runs after the response
+    ring()
     response.headers["Location"] = comparison_path(run.id)
     return _view(run)
 

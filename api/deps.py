@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import BackgroundTasks, Depends, Header, Path, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -56,6 +56,14 @@ def require_storage(services: ServicesDep) -> None:
 
 ServiceStorageRoom = Depends(require_storage)
 """For what is stored for the owner of a run, whoever that is: see `require_storage_of`."""
+
+
+async def get_ring(services: ServicesDep, background: BackgroundTasks) -> Callable[[], None]:
+    """Lets the workers hear, after the answer and thus after the commit, that there is work."""
+    return lambda: background.add_task(services.bell, services.settings)
+
+
+RingAfterAnswer = Annotated[Callable[[], None], Depends(get_ring)]
 
 
 async def get_request_id(request: Request) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Path, Response
+from fastapi import APIRouter, Path, Response
 from sqlalchemy.orm import Session
 
 from api.deps import (
@@ -12,6 +12,7 @@ from api.deps import (
     JsonBody,
     Reader,
     RequestId,
+    RingAfterAnswer,
     RunId,
     ServicesDep,
     ServiceStorageRoom,
@@ -49,7 +50,7 @@ def create_treatment(
     run_id: RunId,
     session: Writer,
     services: ServicesDep,
-    background: BackgroundTasks,
+    ring: RingAfterAnswer,
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
@@ -67,7 +68,7 @@ def create_treatment(
     treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
     if lifecycle.note_request(treatments.tries(session, treatment.id)[:1], request_id):  # no request makes the others
         require_room(session, Owner.of(sick), services.accounts.sharing)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     response.headers["Location"] = treatment_path(treatment.id)
     return _view(session, treatment)
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Path
+from fastapi import APIRouter, Path
 
-from api.deps import CallerDep, Reader, ServicesDep, Writer
+from api.deps import CallerDep, Reader, RingAfterAnswer, Writer
 from api.errors import NotAdministrator, documented
 from api.views import utc
 from ganlib.wire.workers import DrainView, WorkerList, WorkerView
@@ -32,13 +32,11 @@ def drain_worker(name: WorkerName, session: Writer, caller: CallerDep) -> Worker
 
 
 @router.delete("/workers/{name}/drain", responses=documented(403, 404))
-def end_drain_of_worker(
-    name: WorkerName, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
-) -> WorkerList:
+def end_drain_of_worker(name: WorkerName, session: Writer, ring: RingAfterAnswer, caller: CallerDep) -> WorkerList:
     """Let a worker claim again."""
     _require_administrator(caller)
     workers.end_drain(session, name)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     return list_workers(session)
 
 
@@ -51,13 +49,11 @@ def drain_service(session: Writer, caller: CallerDep) -> DrainView:
 
 
 @router.delete("/drain", responses=documented(403))
-def end_drain_of_service(
-    session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
-) -> DrainView:
+def end_drain_of_service(session: Writer, ring: RingAfterAnswer, caller: CallerDep) -> DrainView:
     """End the drain of the whole service."""
     _require_administrator(caller)
     workers.end_drain(session, EVERY_WORKER)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     return DrainView(drained=False)
 
 

@@ -11,6 +11,7 @@ from api.deps import (
     JsonBody,
     Reader,
     RequestId,
+    RingAfterAnswer,
     RunId,
     ServicesDep,
     ServiceStorageRoom,
@@ -48,7 +49,7 @@ def create_run(
     request: RunRequest,
     session: Writer,
     services: ServicesDep,
-    background: BackgroundTasks,
+    ring: RingAfterAnswer,
     response: Response,
     request_id: RequestId,
     caller: CallerDep,
@@ -60,7 +61,7 @@ def create_run(
     if lifecycle.note_request([run], request_id):
         require_priorities(caller, services.accounts.sharing, {"priority": request.priority})
         require_room(session, caller.owner, services.accounts.sharing)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     response.headers["Location"] = run_path(run.id)
     return run_view(run)
 
@@ -107,7 +108,7 @@ def pause_run(run_id: RunId, session: Writer, caller: CallerDep) -> RunView:
 
 @router.post("/{run_id}/resume", status_code=202, responses=documented(403, 404, 409))
 def resume_run(
-    run_id: RunId, session: Writer, services: ServicesDep, background: BackgroundTasks, caller: CallerDep
+    run_id: RunId, session: Writer, services: ServicesDep, ring: RingAfterAnswer, caller: CallerDep
 ) -> RunView:
     """Put a paused run back into the queue, at its old place, or call off the pause of one that is running."""
     run = lifecycle.get_locked(session, run_id)  # of two requests at once, the second sees what the first has done
@@ -116,7 +117,7 @@ def resume_run(
     run = pauses.resume(session, run_id)
     if run.status == "queued" and not was_queued:
         require_room(session, Owner.of(run), services.accounts.sharing)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     return run_view(run)
 
 
@@ -150,7 +151,7 @@ def extend_run(
     request: Extension,
     session: Writer,
     services: ServicesDep,
-    background: BackgroundTasks,
+    ring: RingAfterAnswer,
     caller: CallerDep,
     idempotency_key: IdempotencyKey,
 ) -> RunView:
@@ -165,5 +166,5 @@ def extend_run(
     run = extensions.extend(session, run_id, request.epochs, idempotency_key=idempotency_key)
     if run.status == "queued" and not was_queued:
         require_room(session, Owner.of(run), services.accounts.sharing)
-    background.add_task(services.bell, services.settings)  # runs after the response, thus after the commit
+    ring()
     return run_view(run)
