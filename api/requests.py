@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ganlib.data.archives import Convert
 from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
 from ganlib.spec.limits import MAX_EPOCH
@@ -67,6 +68,7 @@ class UploadOptions(BaseModel):
     name: Name | None = None
     image_size: ImageSide | None = None
     pairs: bool = False
+    convert: Convert | None = None
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Self:

@@ -55,6 +55,13 @@ FORM: dict[str, Any] = {
                             "description": "The file holds pairs, for the data set `upload-pairs`: two folders whose "
                             "pictures have the same names, as A/1.png and B/1.png, or an .npz of two arrays.",
                         },
+                        "convert": {
+                            "type": "string",
+                            "enum": ["grey", "rgb"],
+                            "description": "What the colours of every picture become; without it, all have to be grey "
+                            "or all coloured. Pictures are stored as a viewer shows them: turned as EXIF says, what is "
+                            "transparent on white, 16 bits as 8.",
+                        },
                     },
                 },
             }
@@ -74,7 +81,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
 )
 async def create_upload(request: Request, services: ServicesDep, response: Response, caller: CallerDep) -> UploadView:
     """Store a set of samples for runs to train on. The same set is stored once, whatever its name."""
-    form_of = receive_form(request, services.settings.uploads, ("file",), ("name", "image_size", "pairs"))
+    form_of = receive_form(request, services.settings.uploads, ("file",), ("name", "image_size", "pairs", "convert"))
     async with form_of as form, READING_TURNS.limiter():
         upload = await run_in_threadpool(_create, form, services, caller.owner)
     response.headers["Location"] = upload_path(upload.id)
@@ -112,7 +119,9 @@ def _read(form: Form, options: UploadOptions, services: Services) -> ReadSamples
     settings = services.settings
     limits = Limits(unpacked_bytes=settings.max_unpacked_bytes, scratch=settings.uploads)
     try:
-        samples = read_apart(form.files["file"], limits, options.image_size, pairs=options.pairs)
+        samples = read_apart(
+            form.files["file"], limits, options.image_size, pairs=options.pairs, convert=options.convert
+        )
         _check(samples)
     except DifferentSizes as error:
         cure = "or send image_size, to which the centre square of each is resized"

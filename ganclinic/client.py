@@ -150,12 +150,19 @@ class Client:
         return self._answers.of(views.ComparisonView, answer)
 
     def upload(
-        self, file: str | Path, *, name: str | None = None, image_size: int | None = None, pairs: bool = False
+        self,
+        file: str | Path,
+        *,
+        name: str | None = None,
+        image_size: int | None = None,
+        pairs: bool = False,
+        convert: Literal["grey", "rgb"] | None = None,
     ) -> UploadView:
         """Stores a set of samples for runs to train on: .npy, .npz, or .zip, .tar or .tar.gz of pictures.
 
         With an `image_size`, pictures may have different sizes: the centre square of each is resized to it. Its name
-        is by default that of the file. The same set is stored once.
+        is by default that of the file. The same set is stored once. Pictures are stored as a viewer shows them, what is
+        transparent on white; `convert` makes grey and coloured ones alike.
 
         Of `pairs` an archive holds two folders whose pictures have the same names, as A/1.png and B/1.png, or an .npz
         two arrays; `upload-pairs` is the data set for them.
@@ -170,6 +177,8 @@ class Client:
             fields["image_size"] = str(image_size)
         if pairs:
             fields["pairs"] = "true"
+        if convert is not None:
+            fields["convert"] = convert
         return self._answers.of(views.UploadView, self._transport.upload(UPLOADS, {"file": Path(file)}, fields=fields))
 
     def delete_upload(self, upload_id: str) -> None:

@@ -59,7 +59,12 @@ def answered(task: Task) -> Answer:
     try:
         with opened(task.upload) as upload:
             samples = archives.read_samples(
-                upload, task.limits, task.image_size, pairs=task.pairs, begin=lambda name: note(task.entry, name)
+                upload,
+                task.limits,
+                task.image_size,
+                pairs=task.pairs,
+                convert=task.convert,
+                begin=lambda name: note(task.entry, name),
             )
         return given(samples, task)
     except DifferentSizes as error:

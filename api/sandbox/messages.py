@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self, cast
 
+from ganlib.data.archives import Convert
 from ganlib.data.samples import Limits
 
 MIB = 1024**2
@@ -39,6 +40,7 @@ class Task:
     limits: Limits
     image_size: int | None
     pairs: bool
+    convert: Convert | None
     rations: Rations
 
     def to_json(self) -> str:

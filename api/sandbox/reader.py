@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import api
 import ganlib
 from api.sandbox.messages import MIB, NAME_BYTES, Answer, Rations, Task
-from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
+from ganlib.data.archives import Convert, DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.data.array_files import MAGIC
 
 CHILD: tuple[str, ...] = (sys.executable, "-m", "api.sandbox.child")
@@ -65,6 +65,7 @@ def read_apart(
     image_size: int | None = None,
     *,
     pairs: bool = False,
+    convert: Convert | None = None,
     rations: Rations | None = None,
     child: Sequence[str] | None = None,
 ) -> ReadSamples:
@@ -82,7 +83,13 @@ def read_apart(
     with ExitStack() as stack:
         files = _Files.made(limits.scratch, stack)
         task = Task(
-            upload=file.fileno(), **files.shared, limits=limits, image_size=image_size, pairs=pairs, rations=rations
+            upload=file.fileno(),
+            **files.shared,
+            limits=limits,
+            image_size=image_size,
+            pairs=pairs,
+            convert=convert,
+            rations=rations,
         )
         status = _run(task, files.log, child or CHILD)
         if status == 0:

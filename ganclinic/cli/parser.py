@@ -270,6 +270,9 @@ def _add_uploads(verbs: Verbs) -> None:
         "--image-size", type=_count, metavar="PIXELS", help="resize the centre square of each picture to this"
     )
     upload.add_argument(
+        "--convert", choices=("grey", "rgb"), help="make every picture grey, or coloured, where they are mixed"
+    )
+    upload.add_argument(
         "--pairs",
         action="store_true",
         help="two folders hold pairs, as A/1.png and B/1.png: inputs and targets of image translation",

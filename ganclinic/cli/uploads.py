@@ -21,7 +21,9 @@ IMAGE_DIMS = 3
 
 def upload(client: Client, output: Output, options: argparse.Namespace) -> int:
     """`ganclinic upload`."""
-    made = client.upload(options.path, name=options.name, image_size=options.image_size, pairs=options.pairs)
+    made = client.upload(
+        options.path, name=options.name, image_size=options.image_size, pairs=options.pairs, convert=options.convert
+    )
     output.result(made.to_json(), made.id)
     output.note(f"{_words(made)}. {_how_to_train(made)}")
     return OK

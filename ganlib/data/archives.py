@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ganlib.data.array_files import MAGIC, read_npy, read_npz
 from ganlib.data.pairs import Picture, arrays_in_pairs, in_colours, pictures_in_pairs
@@ -43,10 +43,13 @@ OF_TORCH = (
 )
 PICKLE = b"\x80"
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "PA": "RGBA", "CMYK": "RGB"}
-"""A picture's mode, and what it is read as."""
-WITHOUT_ALPHA = {"L": 1, "LA": 1, "RGB": 3, "RGBA": 3}
-"""Channels that are kept."""
+MODES = ("1", "L", "LA", "RGB", "RGBA", "P", "PA", "CMYK", "I", "I;16", "I;16L", "I;16B", "I;16N")
+"""What a picture's pixels may be."""
+GREY_MODES = ("1", "L", "LA")
+BACKGROUND = (255, 255, 255, 255)  # white, which shows through what is transparent: most viewers and pages are so
+Convert = Literal["grey", "rgb"]
+CONVERTED: dict[Convert, str] = {"grey": "L", "rgb": "RGB"}
+LEVELS_OF_16_BITS = 257  # 65,535 / 255
 ENTRY_BYTES = 128 * 1024**2  # one picture, packed: it is read into memory
 BROKEN = (
     zipfile.BadZipFile,
@@ -76,6 +79,8 @@ class _Wanted:
     """Pixels a side that images are cut to; None: they stay as they are."""
     pairs: bool
     """Whether it has to hold pairs."""
+    convert: Convert | None
+    """What the colours of every picture become; None: they stay as they are, and have to be the same."""
     begin: Callable[[str], None] | None
     """Called with the name of each picture before it is decoded."""
 
@@ -86,13 +91,15 @@ def read_samples(
     image_size: int | None = None,
     *,
     pairs: bool = False,
+    convert: Convert | None = None,
     begin: Callable[[str], None] | None = None,
 ) -> ReadSamples:
     """The samples in a file, or in an open one.
 
-    Pictures of an archive need to be all grey or all coloured, and of the same size; with an `image_size` they may have
-    any, and the centre square of each is resized to so many pixels a side. The folder that a picture lies in names its
-    class, where there are several.
+    Pictures are taken as a viewer shows them: turned as their EXIF orientation says, what is transparent on white, 16
+    bits a pixel as 8. They need to be all grey or all coloured, unless `convert` makes them so, and of the same size;
+    with an `image_size` they may have any, and the centre square of each is resized to so many pixels a side. The
+    folder that a picture lies in names its class, where there are several.
 
     Of `pairs` a file has to hold two folders with pictures of the same names, or two arrays (`ganlib.data.pairs`);
     pictures may then be grey in one folder and coloured in the other.
@@ -113,7 +120,7 @@ def read_samples(
         if read is None:
             raise InvalidUpload(f"is not one of the files that are read: {ACCEPTED}")
         try:
-            return read(file, _Wanted(limits=limits, side=image_size, pairs=pairs, begin=begin))
+            return read(file, _Wanted(limits=limits, side=image_size, pairs=pairs, convert=convert, begin=begin))
         except InvalidUpload:
             raise
         except BROKEN as error:
@@ -165,7 +172,7 @@ def _unpack(
     for name, content in entries:
         if wanted.begin is not None:
             wanted.begin(name)
-        pixels = _decode(name, content, wanted.limits)
+        pixels = _decode(name, content, wanted)
         pictures.append(Picture(name=name, size=pixels.shape[1:], is_grey=len(pixels) == 1))
         if wanted.side is not None:
             pixels = cut(pixels[None], crop=True, side=wanted.side)[0]
@@ -176,7 +183,7 @@ def _unpack(
             error, what = (DifferentSizes, "size") if pixels.shape[1:] != shape[1:] else (InvalidUpload, "colours")
             raise error(
                 f"{name!r:.100} is {_words(pixels.shape)}, {pictures[0].name!r:.100} is {_words(shape)}; "
-                f"all pictures need the same {what}"
+                f"all pictures need the same {what}{'' if what == 'size' else ', or convert to grey or rgb'}"
             )
         wanted.limits.check_unpacked(kept, packed)
         file.write(pixels.tobytes())
@@ -190,25 +197,46 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"{width} x {height} pixels, {'grey' if channels == 1 else 'coloured'}"
 
 
-def _decode(name: str, content: bytes, limits: Limits) -> NDArray[np.uint8]:
-    """A picture's pixels [channels, height, width]."""
+def _decode(name: str, content: bytes, wanted: _Wanted) -> NDArray[np.uint8]:
+    """A picture's pixels [channels, height, width], as a viewer shows them."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            problem = _problem(image, limits)
+            problem = _problem(image, wanted.limits)
             if problem is None:
-                mode = MODES[image.mode]
-                pixels = np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
-                return pixels[:, :, : WITHOUT_ALPHA[mode]].transpose(2, 0, 1)
+                shown = _flat(_upright(image))
+                shown = shown if wanted.convert is None else shown.convert(CONVERTED[wanted.convert])
+                return np.asarray(shown).reshape(shown.height, shown.width, -1).transpose(2, 0, 1)
     except Exception as error:  # noqa: BLE001  decoders stumble over damaged pictures in every way there is
         problem = _why_no_picture(content, error)
     raise InvalidUpload(f"{name!r:.100} {problem}")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # what is damaged in the pixels is no matter of EXIF
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  viewers ignore EXIF that is damaged
+        return image
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Grey or RGB, 8 bits a channel, without transparency."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).clip(0, 65_535).astype(np.float32)
+        return Image.fromarray(np.rint(levels / LEVELS_OF_16_BITS).astype(np.uint8))
+    kept = "L" if image.mode in GREY_MODES else "RGB"
+    if not image.has_transparency_data:
+        return image.convert(kept)
+    shown = Image.new("RGBA", image.size, BACKGROUND)
+    shown.alpha_composite(image.convert("RGBA"))
+    return shown.convert(kept)
 
 
 def _problem(image: Image.Image, limits: Limits) -> str | None:
     if image.width * image.height > limits.pixels:
         return f"has {image.width} x {image.height} pixels; allowed: {limits.pixels:,} in all"
     if image.mode not in MODES:
-        return f"has pixels of the kind {image.mode}; save it with 8 bits a channel, grey or RGB"
+        return f"has pixels of the kind {image.mode}; save it with 8 or 16 bits a channel, grey or RGB"
     if getattr(image, "is_animated", False) and image.format != "MPO":  # in which cameras add a preview
         return "is animated; save single pictures"
     return None

@@ -126,6 +126,15 @@ def test_pictures_of_different_sizes_are_cut_to_the_one_that_is_given(sqlite_ser
     assert (samples == np.stack(expected)).all()
 
 
+def test_grey_and_coloured_pictures_become_alike_where_that_is_asked_for(sqlite_service: Service) -> None:
+    mixed = {f"{number:02}.png": pixels(number, 8, 8) for number in range(40)}
+    mixed |= {f"{number:02}.png": pixels(number, 8, 8, 3) for number in range(40, 80)}
+    assert "convert to grey or rgb" in post(sqlite_service, zip_of(mixed)).json()["errors"][0]["message"]
+    assert post(sqlite_service, zip_of(mixed), convert="grey").json()["shape"] == [1, 8, 8]
+    assert post(sqlite_service, zip_of(mixed), convert="rgb").json()["shape"] == [3, 8, 8]
+    assert post(sqlite_service, zip_of(mixed), convert="blue").json()["errors"][0]["field"] == "convert"
+
+
 def test_arrays_of_images_are_cut_too(sqlite_service: Service) -> None:
     images = pixels(0, 60, 20, 30)
     assert post(sqlite_service, npy(images), image_size=16).json()["shape"] == [1, 16, 16]

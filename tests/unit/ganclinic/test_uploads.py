@@ -53,6 +53,11 @@ def test_a_name_of_ones_own_is_sent_and_no_size(service: FakeService, file: str)
     assert b"image_size" not in service.requests[0].content
 
 
+def test_what_colours_become_is_sent(service: FakeService, file: str, cli: Callable[..., int]) -> None:
+    assert cli("upload", file, "--convert", "grey") == 0
+    assert b'name="convert"\r\n\r\ngrey\r\n' in service.requests[0].content
+
+
 def test_pairs_are_sent_as_such(service: FakeService, file: str) -> None:
     service.client().upload(file, pairs=True)
     service.client().upload(file)

@@ -248,7 +248,7 @@ def test_every_format_is_read(format: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("RGB", 3), ("RGBA", 3), ("P", 3)])
-def test_alpha_is_dropped_and_palettes_become_colours(mode: str, channels: int) -> None:
+def test_pictures_of_every_mode_become_grey_or_coloured(mode: str, channels: int) -> None:
     pixels = [bytes_of(number, 8, 8, 3) for number in range(2)]
     entries = {f"{number}.png": picture(pixels[number], mode=mode) for number in range(2)}
     found = read(zipped(entries))
@@ -272,7 +272,6 @@ def test_the_first_picture_that_differs_is_named() -> None:
         (zipped(PICTURES), "'x' is itself an archive"),
         (npy(PIXELS), "'x' is itself an archive or an array"),
         (tar_gz(PICTURES), "'x' is itself an archive"),
-        (picture(bytes_of(0, 4, 5).astype(np.uint16)), "'x' has pixels of the kind I;16; save it with 8 bits"),
     ],
 )
 def test_an_entry_that_is_no_picture_is_named(content: bytes, words: str) -> None:
@@ -528,3 +527,65 @@ def test_what_grows_too_large_by_resizing_is_refused() -> None:
         read_all(images, Limits(min_samples=2, unpacked_bytes=1_000_000), image_size=128)
     with pytest.raises(InvalidUpload, match="unpacks to"):
         read_all(zipped(PICTURES), Limits(min_samples=2, unpacked_bytes=30_000), image_size=128)
+
+
+# --- what a viewer shows ----------------------------------------------------------------------------------------
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format=form, **options)
+    return file.getvalue()
+
+
+def read_pictures(*contents: bytes, **options: Any) -> np.ndarray:
+    packed = zipped({f"{number}.png": content for number, content in enumerate(contents)})
+    return np.asarray(read_samples(io.BytesIO(packed), Limits(min_samples=2), **options).array)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_exif_says(orientation: int) -> None:
+    pixels = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shown = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.T}
+    shown |= {6: np.rot90(pixels, -1), 7: pixels[::-1, ::-1].T, 8: np.rot90(pixels)}
+    content = encoded(Image.fromarray(pixels), exif=exif)
+    other = encoded(Image.fromarray(np.ascontiguousarray(shown[orientation]) // 2))
+    assert np.array_equal(read_pictures(content, other)[0, 0], shown[orientation])
+
+
+def test_what_is_transparent_is_white_and_its_hidden_colour_is_gone() -> None:
+    hidden = np.zeros((4, 4, 4), np.uint8)
+    hidden[..., 0] = 200  # red, and seen nowhere
+    hidden[:2, :, 3] = 255
+    half = hidden.copy()
+    half[..., 3] = 128
+    first, second = read_pictures(encoded(Image.fromarray(hidden)), encoded(Image.fromarray(half)))
+    assert first[:, 0, 0].tolist() == [200, 0, 0]
+    assert first[:, 3, 0].tolist() == [255, 255, 255]
+    assert second[:, 0, 0] == pytest.approx([227, 127, 127], abs=1)
+    grey = np.stack([np.full((4, 4), 50, np.uint8), np.eye(4, dtype=np.uint8) * 255], axis=2)
+    blank = np.stack([np.full((4, 4), 50, np.uint8), np.zeros((4, 4), np.uint8)], axis=2)
+    shown = read_pictures(encoded(Image.fromarray(grey, "LA")), encoded(Image.fromarray(blank, "LA")))
+    assert shown.shape == (2, 1, 4, 4)
+    assert (shown[0, 0, 0, 0], shown[0, 0, 0, 1]) == (50, 255)
+
+
+def test_palettes_and_sixteen_bits_are_what_they_show() -> None:
+    palette = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert("P")
+    palette.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+    shown = read_pictures(encoded(palette, transparency=3), encoded(palette))
+    assert shown[1, :, 0, 3].tolist() != shown[0, :, 0, 3].tolist() == [255, 255, 255]
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369
+    first = read_pictures(encoded(Image.fromarray(deep)), encoded(Image.fromarray(deep // 2)))[0, 0]
+    assert first.tolist() == (deep // 257).tolist()
+
+
+def test_mixtures_of_grey_and_coloured_pictures_are_converted() -> None:
+    grey = encoded(Image.fromarray(np.full((4, 4), 90, np.uint8)))
+    red = encoded(Image.new("RGB", (4, 4), (255, 0, 0)))
+    with pytest.raises(InvalidUpload, match="same colours, or convert to grey or rgb"):
+        read_pictures(grey, red)
+    assert read_pictures(grey, red, convert="rgb")[:, :, 0, 0].tolist() == [[90, 90, 90], [255, 0, 0]]
+    assert read_pictures(grey, red, convert="grey")[:, :, 0, 0].tolist() == [[90], [76]]
