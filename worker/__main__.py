@@ -22,6 +22,7 @@ from store.operations.logging import configure_logging
 from store.operations.tracing import configure_tracing, stop_tracing
 from store.scheduling.accounts import EQUAL, InvalidTokensFile, Sharing, read_accounts
 from worker.gpus import GpuReader
+from worker.group_folders import sweep
 from worker.host.app import make_app, serve_bell
 from worker.host.gpu_allocator import NoSuchGpu, make_allocator
 from worker.host.housekeeping import Housekeeping
@@ -94,6 +95,8 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     housekeeping = Housekeeping(engine=engine, settings=settings)
     preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
     allocator = make_allocator(name, settings)
+    for folder in sweep(engine, settings.home):
+        logger.info("deleted what %s left behind", folder)
     count = max(1, settings.slots_per_gpu * allocator.gpus)
     slots = make_slots(name, count, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator)
     _take_signals(slots)

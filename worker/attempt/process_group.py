@@ -9,6 +9,7 @@ and trains its part; sums over all of them are made by torch.distributed: NCCL b
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import torch
@@ -64,11 +64,20 @@ class ProcessGroup:
     """The other processes of a training, if any. Leaving the `with` block ends them."""
 
     def __init__(
-        self, spec: RunSpec, devices: tuple[str, ...], threads: int, *, on_death: Callable[[int, int], None]
+        self,
+        spec: RunSpec,
+        devices: tuple[str, ...],
+        threads: int,
+        folder: Path,
+        *,
+        on_death: Callable[[int, int], None],
     ) -> None:
-        """`devices`: of each process. `on_death` is told rank and exit status, in a thread of its own."""
+        """`devices`: of each process. `folder`: where they meet; made by `start`, deleted at the end.
+
+        `on_death` is told rank and exit status, in a thread of its own.
+        """
         self._spec, self._devices, self._threads, self._on_death = spec, devices, threads, on_death
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder = folder
         self._processes: list[subprocess.Popen[str]] = []
         self._is_over = False
 
@@ -88,17 +97,16 @@ class ProcessGroup:
             process.kill()
         for process in self._processes:
             process.wait()
-        if self._folder is not None:
-            self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self, training: TrainingLoop, upload: UploadedFiles | None) -> None:
         """Starts the others where the training is, and returns when all are ready."""
         count = self._spec.resources.gpus
         if count == 1:
             return
-        self._folder = TemporaryDirectory(prefix="ganclinic-crew-")
-        folder = Path(self._folder.name)
-        checkpoint.save(_state_file(folder), training.state())
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(mode=0o700, parents=True)
+        checkpoint.save(_state_file(self._folder), training.state())
         for rank in range(1, count):
             order = Order(
                 spec=self._spec,
@@ -107,7 +115,7 @@ class ProcessGroup:
                 threads=self._threads,
                 samples=None if upload is None else upload.samples,
                 labels=None if upload is None else upload.labels,
-                folder=folder,
+                folder=self._folder,
             )
             process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, text=True)
             self._processes.append(process)
@@ -115,7 +123,7 @@ class ProcessGroup:
             process.stdin.write(order.model_dump_json() + "\n")
             process.stdin.flush()  # and left open: its end is ours
             threading.Thread(target=self._watch, args=[rank, process], name=f"rank {rank}", daemon=True).start()
-        meet(folder, 0, training.device, count)
+        meet(self._folder, 0, training.device, count)
         logger.info("trains with %d processes", count)
 
     def _watch(self, rank: int, process: "subprocess.Popen[str]") -> None:

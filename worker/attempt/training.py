@@ -50,6 +50,7 @@ from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_mem
 from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up, persist
 from worker.attempt.retry import RetryingFiles
+from worker.group_folders import folder_of
 from worker.messages import Failed, Stepped, Ticket, Working
 
 FINAL_ERRORS = (
@@ -148,7 +149,8 @@ def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Setting
         os._exit(1)
 
     try:
-        with ProcessGroup(spec, devices, machine.threads, on_death=end_with) as group:
+        folder = folder_of(settings.home, ticket.run_id, ticket.attempt)
+        with ProcessGroup(spec, devices, machine.threads, folder, on_death=end_with) as group:
             _train_on(machine, device, data, upload, group, found, ticket, channel, engine=engine, settings=settings)
     except torch.OutOfMemoryError as error:
         reason = explain(error)

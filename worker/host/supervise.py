@@ -24,6 +24,7 @@ from store.operations import tracing
 from store.runs import endings, leases
 from store.runs.claims import Claim
 from store.runs.leases import RenewResult
+from worker import group_folders
 from worker.host.attempt_log import AttemptLog
 from worker.host.gpu_allocator import GpuShare
 from worker.host.process import TrainingProcess
@@ -98,6 +99,7 @@ def supervise(
         share = share or GpuShare(device=settings.device)
         end = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
         logger.info("ended its process with status %d", end.status)
+        group_folders.delete(settings.home, claim.run_id, claim.attempt)
         if end.reason is None and end.status != 0:
             span.fail(describe_loss(end)[0])
         span.note({"ganclinic.end": end.reason or "by itself", "process.exit.code": end.status})

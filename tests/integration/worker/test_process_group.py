@@ -21,8 +21,9 @@ from store.runs import claims, lifecycle
 from store.runs.claims import Claim
 from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
-from tests.support.store import LEASE
+from tests.support.store import LEASE, claim_run
 from tests.support.worker import Clinic, is_alive
+from worker.group_folders import sweep
 from worker.host.supervise import TRAINING, supervise
 
 ENDLESS = {"training.epochs": 5, "training.steps_per_epoch": 1_000_000}
@@ -159,3 +160,27 @@ def test_out_of_memory_in_one_process_ends_all_and_the_run(scene: Scene, who: st
         assert str(run.error).endswith(f"fits (tried on this GPU): --set training.batch_size={2 * FITTING}")
     else:
         assert run.error == "process 1 of 2 is out of memory: ask for a smaller training.batch_size"
+
+
+def test_a_killed_training_leaves_no_state_behind(scene: Scene) -> None:
+    run_id = scene.clinic.create_run(**ENDLESS, **{"resources.gpus": 2})
+    scene.start(run_id)
+    first, _ = scene.processes(run_id)
+    [folder] = scene.settings.home.joinpath("ranks").iterdir()
+    assert folder.name == f"{run_id}.1"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    os.kill(first, signal.SIGKILL)
+    scene.wait(run_id)
+    assert list(scene.settings.home.joinpath("ranks").iterdir()) == []
+
+
+def test_a_worker_deletes_at_its_start_what_attempts_that_are_over_left(scene: Scene) -> None:
+    ranks = scene.settings.home / "ranks"
+    with transaction(scene.engine) as session:
+        running = claim_run(session)
+    kept = [f"{running.run_id}.{running.attempt}", "mine", f"{running.run_id}.x"]
+    gone = [f"{running.run_id}.{running.attempt + 1}", f"{'0' * 16}.1"]
+    for name in (*kept, *gone):
+        (ranks / name).mkdir(parents=True)
+    assert sweep(scene.engine, scene.settings.home) == sorted(gone)
+    assert {folder.name for folder in ranks.iterdir()} == set(kept)

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +19,16 @@ SPEC = RunRequest(spec=TINY, set={"resources.gpus": 2}).resolve()
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, dist.DistBackendError])
-def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any) -> None:
+def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any, tmp_path: Path) -> None:
     died: list[tuple[int, int]] = []
 
+    def note(rank: int, status: int) -> None:
+        died.append((rank, status))
+
     def train() -> None:
-        with ProcessGroup(SPEC, ("cpu", "cpu"), 1, on_death=lambda *which: died.append(which)) as group:
+        with ProcessGroup(
+            SPEC, ("cpu", "cpu"), 1, tmp_path / "group", on_death=lambda *which: died.append(which)
+        ) as group:
             other = subprocess.Popen(["sh", "-c", "sleep 0.1; exit 3"], text=True)
             group._processes.append(other)
             threading.Thread(target=group._watch, args=[1, other]).start()
