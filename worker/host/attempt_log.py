@@ -44,6 +44,7 @@ class AttemptLog:
             _delete_old(directory)
             self._file = self.path.open("wb", buffering=0)
         self._lock = threading.Lock()
+        self._is_closed = False
         self._size = 0
         """Bytes in the file."""
         self._end = 0
@@ -58,8 +59,10 @@ class AttemptLog:
             self.write(content)
 
     def write(self, content: bytes) -> None:
-        """Adds to the log."""
+        """Adds to the log; nothing once it is closed."""
         with self._lock:
+            if self._is_closed:
+                return
             self._write_file(content)
             self._end += len(content)
             self._pending = (self._pending + content)[-KEPT_BYTES:]
@@ -123,7 +126,8 @@ class AttemptLog:
 
     def close(self) -> None:
         """Closes the file."""
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
+            self._is_closed = True
             if self._file is not None:
                 self._file.close()
 

@@ -1,5 +1,6 @@
 """A training process as its worker sees it: a command in a process group of its own, lines in and lines out."""
 
+import logging
 import os
 import signal
 import threading
@@ -15,6 +16,8 @@ from store.core.settings import child_environment
 from worker.host.attempt_log import AttemptLog
 from worker.messages import Command, Event, Ticket, parse_event
 
+LAST_WORDS_S = 5.0
+"""For which the output of a killed group is waited for: what was written is read within milliseconds."""
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
@@ -23,6 +26,8 @@ KEEP_MEMORY = {
 """Lets glibc keep what a training frees, for its next step: by default each large tensor is mapped anew, and the kernel
 clears its pages, a tenth to a fifth of a step on the CPU. Settings of the worker's own environment prevail, and another
 C library knows none of them."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,7 @@ class TrainingProcess:
                 encoding="utf-8",
                 errors="replace",
             )
-        self._logger = threading.Thread(target=log.copy, args=[self._stderr], name="log", daemon=True)
+        self._logger = threading.Thread(target=self._copy, args=[log], name="log", daemon=True)
         self._logger.start()
         self._heard: SimpleQueue[Heard | None] = SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
@@ -92,14 +97,20 @@ class TrainingProcess:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> int:
-        """Kills what is left of the group; the exit status, as `Popen.returncode` has it."""
+        """Kills what is left of the group; the exit status, as `Popen.returncode` has it.
+
+        What has left the group, say a daemon that a library started, may hold the pipes for ever. Nobody waits for it:
+        the threads that read them close them whenever they end.
+        """
         self.signal(signal.SIGKILL)
         status = self._process.wait()
-        self._listener.join()
-        self._logger.join()
-        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
-            with suppress(BrokenPipeError):  # a command that nobody read
-                _opened(pipe).close()
+        deadline = time.monotonic() + LAST_WORDS_S
+        for reader in (self._listener, self._logger):
+            reader.join(max(0.0, deadline - time.monotonic()))
+            if reader.is_alive():
+                logger.warning("what the training started still holds its %s; nobody waits for it", reader.name)
+        with suppress(BrokenPipeError):  # a command that nobody read
+            _opened(self._process.stdin).close()
         return status
 
     def _write(self, line: str) -> None:
@@ -108,11 +119,16 @@ class TrainingProcess:
             stdin.write(line)
             stdin.flush()
 
+    def _copy(self, log: AttemptLog) -> None:
+        with self._stderr as stderr:
+            log.copy(stderr)
+
     def _listen(self) -> None:
-        for line in _opened(self._process.stdout):
-            event = parse_event(line)
-            if event is not None:
-                self._heard.put(Heard(event=event, at=time.monotonic()))
+        with _opened(self._process.stdout) as output:
+            for line in output:
+                event = parse_event(line)
+                if event is not None:
+                    self._heard.put(Heard(event=event, at=time.monotonic()))
         self._heard.put(None)
 
 

@@ -26,9 +26,7 @@ def test_who_died_is_told_where_torch_only_says_that_another_is_gone(kind: Any, 
         died.append((rank, status))
 
     def train() -> None:
-        with ProcessGroup(
-            SPEC, ("cpu", "cpu"), 1, tmp_path / "group", on_death=lambda *which: died.append(which)
-        ) as group:
+        with ProcessGroup(SPEC, ("cpu", "cpu"), 1, tmp_path / "group", on_death=note) as group:
             other = subprocess.Popen(["sh", "-c", "sleep 0.1; exit 3"], text=True)
             group._processes.append(other)
             threading.Thread(target=group._watch, args=[1, other]).start()

@@ -1,7 +1,10 @@
 """How a worker starts a training process."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -47,3 +50,31 @@ def test_settings_of_the_workers_own_environment_prevail(tmp_path: Path, monkeyp
 def test_the_worker_itself_keeps_the_c_librarys_own_settings() -> None:
     script = "import os, worker.host.process; sys = __import__('sys'); sys.exit('MALLOC_MMAP_MAX_' in os.environ)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+LEAVES_A_DAEMON = """
+import os, subprocess, sys
+daemon = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(daemon.pid, "last words", file=sys.stderr, flush=True)
+"""
+
+
+def test_a_kill_does_not_wait_for_what_has_left_the_group_and_holds_the_pipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("worker.host.process.LAST_WORDS_S", 0.5)
+    log = AttemptLog(tmp_path, TICKET.run_id, TICKET.attempt)
+    with closing(log):
+        process = TrainingProcess([sys.executable, "-c", LEAVES_A_DAEMON], TICKET, log)
+        while not process.has_ended():
+            process.hear(0.1)
+        began = time.monotonic()
+        process.kill()
+        assert time.monotonic() - began < 10
+    daemon, *words = log.tail(1).split()
+    assert words == ["last", "words"]
+    assert "nobody waits for it" in caplog.text
+    os.kill(int(daemon), signal.SIGKILL)  # the readers come to their ends and close the pipes
+    for reader in (process._listener, process._logger):
+        reader.join(60)
+        assert not reader.is_alive()
