@@ -26,6 +26,7 @@ from api import (
 )
 from api.deps import Services
 from api.http.auth import LimitBody, RequireToken, bearer
+from api.http.framing import RequireOneLength
 from api.http.hosts import KnownHosts, RequireHost
 from api.http.request_metrics import RequestMetrics
 from api.http.tracking import Tracking
@@ -131,6 +132,7 @@ def create_app(
     token = settings.token or read_or_create_token(settings.home)
     app.add_middleware(RequireToken, token=token, metrics_token=settings.metrics_token, accounts=services.accounts)
     app.add_middleware(RequireHost, hosts=KnownHosts.of(settings.host, settings.allowed_hosts))
+    app.add_middleware(RequireOneLength)
     app.include_router(_router(), prefix="/v1")
     app.include_router(metrics.router)
     return app

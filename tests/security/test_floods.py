@@ -14,6 +14,7 @@ MIB = 1024**2
 PATIENCE_S = 30.0
 GROWTH = 200 * MIB
 PART = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n'
+SECOND = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FORMS = {
     "parts without end": (PART % b"name" + b"\r\nx\r\n") * 100_000,
     "parts of unknown names": b"".join(PART % b"x%d" % n + b"\r\nx\r\n" for n in range(50_000)),
@@ -109,6 +110,7 @@ def test_headers_that_flood_are_refused(environment: dict[str, str], http: httpx
         b"Transfer-Encoding: chunked\r\n\r\n5xx\r\nabcde\r\n0\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcdeXX0\r\n\r\n",
         b"Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND,
     ],
 )
 def test_a_body_whose_end_is_unclear_is_never_two_requests(
