@@ -12,14 +12,18 @@ def clamped_bce_real(logits: Tensor) -> Tensor:
 
     The sigmoid is computed first, in float32, on purpose: where it rounds to 0 or 1 the gradient is exactly 0.
     """
-    probability = torch.sigmoid(logits)
-    return functional.binary_cross_entropy(probability, torch.ones_like(probability))
+    return _cross_entropy(logits, target=1.0)
 
 
 def clamped_bce_fake(logits: Tensor) -> Tensor:
     """-max(log(1 - sigmoid(logit)), -100), in [0, 100]: torch.nn.BCELoss on a sigmoid, target 0."""
-    probability = torch.sigmoid(logits)
-    return functional.binary_cross_entropy(probability, torch.zeros_like(probability))
+    return _cross_entropy(logits, target=0.0)
+
+
+def _cross_entropy(logits: Tensor, *, target: float) -> Tensor:
+    with torch.autocast(logits.device.type, enabled=False):  # with it, torch refuses this loss on a GPU
+        probability = torch.sigmoid(logits)
+        return functional.binary_cross_entropy(probability, torch.full_like(probability, target))
 
 
 CLAMPED = GanLoss(real=clamped_bce_real, fake=clamped_bce_fake, generator=clamped_bce_real)

@@ -41,4 +41,4 @@ class FeatureMatchingRemedy(ActingRemedy):
 
     def _features(self, batch: StepBatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)
-        return self.embed(*given)
+        return self.embed(*given).float()  # means and their difference, whatever the networks multiply in

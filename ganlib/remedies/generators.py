@@ -52,7 +52,7 @@ class MixtureRemedy(ActingRemedy):
 
     def _confusion(self, fakes: StepBatch, weight: Tensor, bias: Tensor) -> Tensor:
         given = (fakes.samples,) if fakes.labels is None else (fakes.samples, fakes.labels)
-        logits = functional.linear(self.embed(*given), weight, bias)
+        logits = functional.linear(self.embed(*given), weight, bias).float()
         return functional.cross_entropy(logits, owners(len(fakes), self.part.count, logits.device))
 
 

@@ -26,6 +26,9 @@ def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes.
 
     Leaves out what changes nothing that is computed: `diagnosis` and `resources.max_hours`, which say when a training
-    may end early, `resources.gpu_memory_gb`, `resources.labels`, and, up to rounding, `resources.gpus`.
+    may end early, `resources.gpu_memory_gb`, `resources.labels`, and, up to rounding, `resources.gpus`. A precision of
+    float32 is left out, too: specs had this hash before they could say another.
     """
-    return hashlib.sha256(canonical_json(spec, *UNHASHED).encode()).hexdigest()
+    is_plain = isinstance(spec, RunSpec) and spec.training.precision == "float32"
+    unhashed = (*UNHASHED, "training.precision") if is_plain else UNHASHED
+    return hashlib.sha256(canonical_json(spec, *unhashed).encode()).hexdigest()

@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from ganlib.spec.checks.evaluation import check_evaluation
 from ganlib.spec.checks.networks import check_networks
+from ganlib.spec.checks.precision import check_precision
 from ganlib.spec.checks.ranks import check_ranks
 from ganlib.spec.checks.remedies import check_remedies
 from ganlib.spec.checks.training import check_batch, network_context
@@ -36,4 +37,5 @@ class RunSpec(RunFields):
         check_evaluation(self)
         check_remedies(self)
         check_ranks(self)
+        check_precision(self)
         return self

@@ -7,6 +7,10 @@ from pydantic import Field
 from ganlib.spec.part import Part
 
 DiscriminatorUpdate = Literal["together", "half_batches", "joined_batch"]
+SettledPrecision = Literal["float32", "bf16"]
+"""What an attempt multiplies in."""
+Precision = Literal["float32", "bf16", "auto"]
+"""What a spec wants."""
 
 
 class Training(Part):
@@ -29,6 +33,10 @@ class Training(Part):
     """How reals are drawn."""
     fake_statistics: Literal["batch", "moving"] = "batch"
     """Statistics of the generator's batch norms while it makes fakes for the discriminator."""
+    precision: Precision = "float32"
+    """What the networks multiply in. `bf16`: layers in bfloat16; weights, statistics, losses, updates, samples and
+    evaluation in float32. `auto`: bf16 where the worker multiplies at least 1.25 times as fast in it; float32 with
+    gradient penalties, unrolling and spectral norm, with which bf16 is refused."""
     checkpoint_every_epochs: int = Field(default=1, ge=1)
     """A checkpoint is written after every this many epochs, and after the last."""
 

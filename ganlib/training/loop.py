@@ -33,8 +33,10 @@ from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.objective import WassersteinObjective
 from ganlib.spec.run import RunSpec
+from ganlib.spec.training import SettledPrecision
 from ganlib.training.gradient_norms import GradientTrace
 from ganlib.training.optimizer import NetworkOptimizer
+from ganlib.training.precision import computing, settle_precision
 from ganlib.training.ranks import ALONE, Ranks
 from ganlib.training.step import (
     DiscriminatorOutcome,
@@ -83,15 +85,18 @@ class TrainingLoop:
         state: TrainingState | None = None,
         before: Sequence[RunSpec] = (),
         ranks: Ranks = ALONE,
+        precision: SettledPrecision | None = None,
     ) -> None:
         """Build it at its start, or at `state`, which may also be that of a spec in `before` with fewer epochs.
 
-        With `ranks` it is one process's part of the training.
+        With `ranks` it is one process's part of the training. `precision`: what `auto` means here; None: float32.
 
         Raises:
             SpecMismatch: the state was saved under another spec.
         """
         self.spec, self.device, self.ranks = spec, device, ranks
+        self.precision: SettledPrecision = settle_precision(spec, precision)
+        """What the networks multiply in; anything but steps is made in float32."""
         self.data = torch.from_numpy(data.samples).to(device)
         self.inputs = None if data.inputs is None else torch.from_numpy(data.inputs).to(device)
         self.held_out = held_out_of(data)
@@ -136,12 +141,12 @@ class TrainingLoop:
 
     def make_step(self) -> Tensor:
         """One step; its series in the order of STEP_COLUMNS, on the device."""
-        training = self.spec.training
-        updates = [
-            self._update_discriminator(self.step * training.discriminator_steps + k)
-            for k in range(training.discriminator_steps)
-        ]
-        outcome = update_generator(self.generator_descent, self.discriminator, self._generator_losses, step=self.step)
+        count = self.spec.training.discriminator_steps
+        with computing(self.precision, self.device):
+            updates = [self._update_discriminator(self.step * count + k) for k in range(count)]
+            outcome = update_generator(
+                self.generator_descent, self.discriminator, self._generator_losses, step=self.step
+            )
         self.trace.add()
         self.step += 1
         for remedy in self.remedies.values():
@@ -402,8 +407,9 @@ def make_fakes(generator: nn.Module, latent: Tensor, statistics: str, labels: Te
 
 
 def made(generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
-    """[n, *shape] from latents [n, latent_dim], and from labels [n] where the generator is conditional."""
-    return generator(latent) if labels is None else generator(latent, labels)
+    """[n, *shape] float32 from latents [n, latent_dim], and from labels [n] where the generator is conditional."""
+    samples: Tensor = generator(latent) if labels is None else generator(latent, labels)
+    return samples.float()  # whatever it multiplies in
 
 
 SAMPLE_BATCH = 500  # the most fakes at a time when sampling for pictures and evaluation: bounds memory

@@ -35,9 +35,11 @@ class NetworkOptimizer:
 
     def follow(self, loss: Tensor, step: int) -> Tensor:
         """One update on the loss in the generator's step `step`; the norm of its whole gradient before clipping."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        return self.advance(step)
+        # each operation goes back in the precision in which it went forward; autocast is for the way forward alone
+        with torch.autocast(loss.device.type, enabled=False):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            return self.advance(step)
 
     def advance(self, step: int) -> Tensor:
         """One update on the gradient that is there; its norm before clipping."""

@@ -70,8 +70,9 @@ def beside(inputs: Tensor | None, samples: Tensor) -> Tensor:
 
 
 def logits_of(network: nn.Module, batch: StepBatch) -> Tensor:
-    """The discriminator's logits of a batch."""
-    return network(batch.samples) if batch.labels is None else network(batch.samples, batch.labels)
+    """The discriminator's logits of a batch, in float32 whatever it multiplies in."""
+    logits: Tensor = network(batch.samples) if batch.labels is None else network(batch.samples, batch.labels)
+    return logits.float()
 
 
 def update_discriminator(
