@@ -72,4 +72,5 @@ def _view(worker: Worker) -> WorkerView:
         run_id=worker.run_id,
         labels=tuple(worker.labels),
         obstacle=worker.obstacle,
+        bf16_speedup=worker.bf16_speedup,
     )

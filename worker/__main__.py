@@ -24,6 +24,7 @@ from store.scheduling.accounts import EQUAL, InvalidTokensFile, Sharing, read_ac
 from worker.gpus import GpuReader
 from worker.group_folders import sweep
 from worker.host.app import make_app, serve_bell
+from worker.host.bf16 import Bf16Speedup
 from worker.host.gpu_allocator import NoSuchGpu, make_allocator
 from worker.host.housekeeping import Housekeeping
 from worker.host.preemption import Preemption
@@ -107,6 +108,8 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
         thread.start()
     reader = GpuReader(name, engine)
     reader.start()
+    bf16 = Bf16Speedup(allocator)
+    bf16.start()
     housekeeping.start()
     preemption.start()
     logger.info("ready for runs: %s", allocator)
@@ -122,6 +125,7 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
         housekeeping.stop()
         preemption.stop()
         reader.stop()
+        bf16.stop()
     return 0 if was_told and not any(thread.has_failed for thread in threads) else 1
 
 

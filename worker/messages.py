@@ -34,6 +34,8 @@ class Ticket(Message):
     """Likewise, of the other processes of a training on several GPUs."""
     gpu_memory: int | None = None
     """Bytes that the training may take of the GPU; None: all."""
+    bf16_speedup: float | None = None
+    """How many times as fast the worker multiplies in bf16 as in float32; None: not measured."""
     traceparent: str | None = None
     """The span of the attempt, where traces are made."""
 

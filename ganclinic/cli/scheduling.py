@@ -90,6 +90,8 @@ def _worker_words(worker: WorkerView) -> str:
         parts.append(f"waits: {worker.obstacle}")
     if worker.labels:
         parts.append(f"labels {', '.join(worker.labels)}")
+    if worker.bf16_speedup is not None:
+        parts.append(f"multiplies {worker.bf16_speedup:.2g} times as fast in bf16 as in float32")
     return "; ".join([*parts, f"heard of {age_words(worker.seen_at)}"])
 
 

@@ -124,6 +124,8 @@ class AttemptView(View):
     threads: int | None
     cpu_capability: str | None
     versions: dict[str, Any] | None
+    precision: str | None = None
+    """What the networks multiplied in, `float32` or `bf16`; null before the training began."""
     resumed_from_epoch: int | None
     identical: bool | None
     """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""

@@ -21,6 +21,9 @@ class WorkerView(View):
     """That a run may ask for in `resources.labels`; sorted."""
     obstacle: str | None
     """Why it does not claim the run whose turn it is, e.g. a GPU that is in use; null where it would."""
+    bf16_speedup: float | None = None
+    """How many times as fast it multiplies in bf16 as in float32, which `training.precision` = `auto` goes by; null
+    until it has measured, and where it trains on GPUs, on which each training measures."""
 
 
 class WorkerList(View):

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from ganlib.spec.training import SettledPrecision
 from ganlib.wire.statuses import AttemptOutcome, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
@@ -107,6 +108,9 @@ class WorkerRow(Base):
     """That a run may ask for; sorted, each once."""
     obstacle: Mapped[str | None]
     """Why it did not claim the run whose turn it is, the last time that it looked, for people; null where it might."""
+    bf16_speedup: Mapped[float | None]
+    """How many times as fast it multiplies in bf16 as in float32; null until it has measured, and where it trains on
+    GPUs, on which each training measures."""
 
 
 class Drain(Base):
@@ -249,6 +253,8 @@ class Attempt(Base):
     threads: Mapped[int | None]
     cpu_capability: Mapped[str | None]
     versions: Mapped[dict[str, Any] | None]
+    precision: Mapped[SettledPrecision | None] = mapped_column(Text)
+    """What the networks multiplied in; null before the training began, and of a version that knew float32 alone."""
     resumed_from_epoch: Mapped[int | None]
     identical: Mapped[bool | None]
     """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, null, update
 from sqlalchemy.orm import Session
 
+from ganlib.spec.training import SettledPrecision
 from store.core.db import after
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run
@@ -104,6 +105,7 @@ def describe_attempt(
     threads: int,
     cpu_capability: str,
     versions: Mapping[str, str],
+    precision: SettledPrecision = "float32",
     resumed_from_epoch: int | None,
     identical: bool | None,
 ) -> None:
@@ -121,6 +123,7 @@ def describe_attempt(
             threads=threads,
             cpu_capability=cpu_capability,
             versions=dict(versions),
+            precision=precision,
             resumed_from_epoch=resumed_from_epoch,
             identical=identical,
         )

@@ -40,6 +40,8 @@ class Worker:
     """That a run may ask for; sorted, each once."""
     obstacle: str | None = None
     """Why it does not claim the run whose turn it is; None where it would."""
+    bf16_speedup: float | None = None
+    """How many times as fast it multiplies in bf16 as in float32; None where it has not measured."""
 
 
 def begin(session: Session, name: str) -> bool:
@@ -69,9 +71,18 @@ def describe(
     gpu_memory: int | None = None,
     labels: Collection[str] = (),
     obstacle: str | None = None,
+    bf16_speedup: float | None = None,
 ) -> None:
     """The worker is alive, and says what it has and what keeps it from claiming: see `Worker`."""
-    _touch(session, name, gpus=gpus, gpu_memory=gpu_memory, labels=sorted(labels), obstacle=obstacle)
+    _touch(
+        session,
+        name,
+        gpus=gpus,
+        gpu_memory=gpu_memory,
+        labels=sorted(labels),
+        obstacle=obstacle,
+        bf16_speedup=bf16_speedup,
+    )
 
 
 def _touch(session: Session, name: str, **values: object) -> None:
@@ -112,6 +123,7 @@ def list_workers(session: Session) -> list[Worker]:
             gpu_memory=row.gpu_memory,
             labels=tuple(row.labels),
             obstacle=None if row.name in trains else row.obstacle,
+            bf16_speedup=row.bf16_speedup,
         )
         for row in session.scalars(select(WorkerRow).where(seen).order_by(WorkerRow.name))
     ]

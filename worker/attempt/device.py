@@ -14,6 +14,10 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from ganlib.spec.checks.precision import needs_float32
+from ganlib.spec.run import RunSpec
+from ganlib.spec.training import SettledPrecision
+from ganlib.training.precision import faster_precision, measure_bf16_speedup, settle_precision
 from store.core.models import Attempt
 from worker import gpus
 
@@ -36,6 +40,8 @@ class Machine:
     cpu_capability: str
     """Instruction set that torch chose, e.g. `AVX2`."""
     versions: dict[str, str]
+    precision: SettledPrecision = "float32"
+    """What the networks multiply in."""
 
     @property
     def is_reproducible(self) -> bool:
@@ -44,8 +50,9 @@ class Machine:
 
     def equals(self, attempt: Attempt) -> bool:
         """Whether that attempt ran on such a machine."""
-        ran_on = (attempt.device, attempt.threads, attempt.cpu_capability, attempt.versions)
-        return ran_on == (self.device, self.threads, self.cpu_capability, self.versions)
+        precision = attempt.precision or "float32"
+        ran_on = (attempt.device, attempt.threads, attempt.cpu_capability, attempt.versions, precision)
+        return ran_on == (self.device, self.threads, self.cpu_capability, self.versions, self.precision)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], workers: str) -> torch.device:
@@ -91,13 +98,28 @@ def limit_threads(threads: int) -> None:
     threadpool_limits(threads)
 
 
-def this_machine(device: torch.device, threads: int) -> Machine:
+def choose_precision(
+    spec: RunSpec, device: torch.device, earlier: Iterable[Attempt], bf16_speedup: float | None
+) -> SettledPrecision:
+    """What the networks multiply in.
+
+    For `auto` what the run's first attempt took, so that a resume is bit-identical; else what is faster, as the worker
+    has measured or, where it has not, as is measured here.
+    """
+    first = next((attempt.precision for attempt in earlier if attempt.precision is not None), None)
+    if spec.training.precision == "auto" and first is None and needs_float32(spec) is None:
+        first = faster_precision(measure_bf16_speedup(device) if bf16_speedup is None else bf16_speedup)
+    return settle_precision(spec, first)
+
+
+def this_machine(device: torch.device, threads: int, precision: SettledPrecision = "float32") -> Machine:
     """The machine that this process runs on."""
     return Machine(
         device=f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type,
         threads=threads,
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         versions=_versions(device),
+        precision=precision,
     )
 
 

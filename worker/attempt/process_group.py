@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ganlib.data.load import UploadedFiles, load_dataset
 from ganlib.spec.run import RunSpec
+from ganlib.spec.training import SettledPrecision
 from ganlib.training import checkpoint
 from ganlib.training.loop import TrainingLoop
 from ganlib.training.ranks import ALONE, Ranks
@@ -53,6 +54,7 @@ class Order(BaseModel):
     device: str
     """As the worker says it: see `choose_device`."""
     threads: int
+    precision: SettledPrecision
     samples: Path | None
     """Files of the uploaded set; None for other data."""
     labels: Path | None
@@ -113,6 +115,7 @@ class ProcessGroup:
                 rank=rank,
                 device=self._devices[rank],
                 threads=self._threads,
+                precision=training.precision,
                 samples=None if upload is None else upload.samples,
                 labels=None if upload is None else upload.labels,
                 folder=self._folder,
@@ -178,7 +181,7 @@ def _train(order: Order, settings: Settings) -> None:
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     ranks = Ranks(rank=order.rank, count=spec.resources.gpus, add=add_up)
     state = checkpoint.load(_state_file(order.folder))
-    training = TrainingLoop(spec, data, device=device, state=state, ranks=ranks)
+    training = TrainingLoop(spec, data, device=device, state=state, ranks=ranks, precision=order.precision)
     meet(order.folder, order.rank, device, ranks.count)
     training.follow()
 

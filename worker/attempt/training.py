@@ -45,7 +45,14 @@ from store.runs.extensions import extended_after, specs_before
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.checkpoints import Checkpoints, load_checkpoint
 from worker.attempt.comparison import compare_samples
-from worker.attempt.device import DeviceUnavailable, Machine, choose_device, set_threads, this_machine
+from worker.attempt.device import (
+    DeviceUnavailable,
+    Machine,
+    choose_device,
+    choose_precision,
+    set_threads,
+    this_machine,
+)
 from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
 from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up, persist
@@ -134,7 +141,8 @@ def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Setting
     channel.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
-    machine = this_machine(device, set_threads(settings.threads, found.attempts))
+    threads = set_threads(settings.threads, found.attempts)
+    machine = this_machine(device, threads, choose_precision(spec, device, found.attempts, ticket.bf16_speedup))
     upload = _find_upload(spec.dataset, engine, Artifacts(RetryingFiles(uploaded_files(settings), channel)))
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     count = spec.resources.gpus
@@ -186,7 +194,9 @@ def _train_on(
     )
     before = specs_before(spec, found.extended_from)
     state = _load_state(checkpoints, ticket.run_id, found)
-    training = TrainingLoop(spec, data, device=device, state=state, before=before, ranks=group.ranks)
+    training = TrainingLoop(
+        spec, data, device=device, state=state, before=before, ranks=group.ranks, precision=machine.precision
+    )
     if training.epoch == 0 and found.warm_start is not None:
         _warm_start(training, found.warm_start, engine, files)
     channel.tell(Working(on="starting its processes"))

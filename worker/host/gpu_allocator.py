@@ -37,6 +37,8 @@ class GpuShare:
     """Numbers of its GPUs."""
     gpu_memory: int | None = None
     """Bytes of the GPU that it may take; None: all."""
+    bf16_speedup: float | None = None
+    """How many times as fast the CPU multiplies in bf16 as in float32, of a training on it; None: not measured."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -136,6 +138,8 @@ class GpuAllocator:
         `cpu_processes`. `labels`: that runs may ask for.
         """
         self.labels = tuple(labels)
+        self.bf16_speedup: float | None = None
+        """Of the CPU, once it was measured: see `Bf16Speedup`."""
         self._cpu_processes = cpu_processes
         self._worker, self._read, self._without_gpu = worker, read, without_gpu
         found = {number: read(number) for number in devices}
@@ -193,7 +197,7 @@ class GpuAllocator:
     def find(self, needs: ResourceRequests) -> tuple[GpuShare | None, str | None]:
         """A share for such a run, or why there is none. On the fullest GPU that has room, so that others stay empty."""
         if not self._gpus or not needs.on_gpu:
-            return GpuShare(device=self._without_gpu), None
+            return GpuShare(device=self._without_gpu, bf16_speedup=self.bf16_speedup), None
         free: list[_Gpu] = []
         obstacles: list[str] = []
         for gpu in sorted(self._gpus, key=lambda gpu: -len(gpu.shares)):

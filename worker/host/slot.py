@@ -175,6 +175,7 @@ class Slot:
                 gpu_memory=self._allocator.largest_gpu,
                 labels=self._allocator.labels,
                 obstacle=obstacle,
+                bf16_speedup=self._allocator.bf16_speedup,
             )
             return workers.is_drained(session, self._worker)
 

@@ -125,6 +125,7 @@ def _train(
         device=share.device,
         more_devices=share.more_devices,
         gpu_memory=share.gpu_memory,
+        bf16_speedup=share.bf16_speedup,
         traceparent=tracing.current_traceparent(),
     )
     log = AttemptLog(settings.logs, claim.run_id, claim.attempt, engine=engine)

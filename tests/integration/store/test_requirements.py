@@ -184,6 +184,8 @@ def test_what_was_in_the_way_of_a_worker_that_trains_or_is_drained_is_no_reason(
             describe(session, name, gpu_gb=80, obstacle="of before")
         workers.drain(session, "drained")
         assert [reason.kind for reason in why(session, run_id).reasons] == ["busy"]
+        workers.describe(session, "busy", bf16_speedup=0.62)
+        assert {w.name: w.bf16_speedup for w in workers.list_workers(session)} == {"busy": 0.62, "drained": None}
         assert {w.name: w.obstacle for w in workers.list_workers(session)} == {"busy": None, "drained": "of before"}
 
 

@@ -218,6 +218,28 @@ def test_a_resume_takes_as_many_threads_as_the_first_attempt(scene: Scene) -> No
     assert [attempt.threads for attempt in scene.clinic.attempts(run_id)] == [1, 1]
 
 
+def test_a_resume_in_the_precision_that_auto_took_at_first_is_bit_identical(scene: Scene) -> None:
+    """Whatever the worker that goes on has measured."""
+    auto: dict[str, Any] = {"training.precision": "auto"}
+    undisturbed = scene.create_run(**auto)
+    scene.train(scene.claim().model_copy(update={"bf16_speedup": 4.0}))
+    disturbed = scene.create_run(**auto)
+    scene.interrupt(scene.claim().model_copy(update={"bf16_speedup": 4.0}), 11)
+    scene.train(scene.claim().model_copy(update={"bf16_speedup": 0.5}))
+    assert scene.clinic.numbers(disturbed) == scene.clinic.numbers(undisturbed)
+    attempts = scene.clinic.attempts(disturbed)
+    assert [attempt.precision for attempt in attempts] == ["bf16", "bf16"]
+    assert attempts[-1].identical is True
+
+
+def test_auto_is_float32_on_a_worker_that_is_slower_in_bf16(scene: Scene) -> None:
+    plain, auto = scene.create_run(), scene.create_run(**{"training.precision": "auto"})
+    for _ in range(2):
+        scene.train(scene.claim().model_copy(update={"bf16_speedup": 0.5}))
+    assert scene.clinic.numbers(auto) == scene.clinic.numbers(plain)
+    assert [scene.clinic.attempts(run)[0].precision for run in (plain, auto)] == ["float32", "float32"]
+
+
 def test_an_attempt_that_lost_its_lease_before_it_began_changes_nothing(scene: Scene) -> None:
     run_id = scene.create_run()
     stale = scene.claim()

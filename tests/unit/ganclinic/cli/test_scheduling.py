@@ -105,14 +105,16 @@ def test_workers_are_shown(cli: Cli, service: FakeService, capsys: pytest.Captur
     seen = {"started_at": "2026-11-24T12:00:00Z", "seen_at": "2026-11-24T12:00:00Z"}
     items = [
         {"name": "one", **seen, "is_alive": True, "run_id": "a"},
-        {"name": "two", **seen, "is_alive": False, "is_drained": True},
+        {"name": "two", **seen, "is_alive": False, "is_drained": True, "bf16_speedup": 3.712},
         {"name": "six", **seen, "is_alive": True, "obstacle": "GPU 0 is in use", "labels": ["fast", "h100"]},
     ]
     answer(service, {"items": items})
     assert cli("workers") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("one  trains a; heard of")
-    assert lines[1].startswith("two  gone; drained: claims nothing more; heard of")
+    assert lines[1].startswith(
+        "two  gone; drained: claims nothing more; multiplies 3.7 times as fast in bf16 as in float32; heard of"
+    )
     assert lines[2].startswith("six  idle; waits: GPU 0 is in use; labels fast, h100; heard of")
 
 
