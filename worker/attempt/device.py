@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -106,7 +106,8 @@ def choose_precision(
     For `auto` what the run's first attempt took, so that a resume is bit-identical; else what is faster, as the worker
     has measured or, where it has not, as is measured here.
     """
-    first = next((attempt.precision for attempt in earlier if attempt.precision is not None), None)
+    recorded = next((attempt.precision for attempt in earlier if attempt.precision is not None), None)
+    first = cast("SettledPrecision | None", recorded)
     if spec.training.precision == "auto" and first is None and needs_float32(spec) is None:
         first = faster_precision(measure_bf16_speedup(device) if bf16_speedup is None else bf16_speedup)
     return settle_precision(spec, first)
