@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LEAST_INPUTS_AN_OUTPUT = 16
-"""At 16 it takes as long or up to a third less, at 128 half to a quarter of the time; at 8 it loses (bench/speed)."""
+"""At 16 it takes as long or up to a third less, at 128 half to a quarter of the time; at 8 it loses."""
 MOST_OUTPUTS = 4
 LARGEST_KERNEL = 7
 """Between both, the product is at most 49 / 16 of the input's size."""
