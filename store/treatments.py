@@ -7,11 +7,10 @@ A treatment makes one run at a time, a try. No process drives it: the transactio
 from dataclasses import asdict
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ganlib.diagnosis.ruleset import ruleset_order
 from ganlib.diagnosis.signals import quality_of
 from ganlib.diagnosis.treatment import (
     Budget,
@@ -24,7 +23,6 @@ from ganlib.diagnosis.treatment import (
     harmful,
     is_harmless,
 )
-from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.findings import SEVERITIES, FindingName
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import UploadChoice
@@ -36,6 +34,7 @@ from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
 from store.core.models import DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
+from store.runs import records
 from store.runs.lifecycle import ask_to_stop, get_locked, hash_request, new_id, new_run
 from store.runs.lifecycle import get as get_run
 from store.scheduling.owners import Owner
@@ -110,7 +109,7 @@ def _finding_to_treat(session: Session, run: Run, request: TreatmentRequest) -> 
     """The finding that was asked for, or the first harmful one."""
     if run.status not in FINAL_STATUSES:
         raise NotTreatable(run.id, f"it is {run.status}; wait for its end, or cancel it first")
-    diagnosis = _diagnosis(session, run.id)
+    diagnosis = records.diagnosis(session, run.id)
     if diagnosis is None:
         raise NotTreatable(run.id, "it ended before its first epoch did, so that nothing is known of it")
     names = [finding.name for finding in diagnosis.findings]
@@ -241,7 +240,6 @@ def _make_try(session: Session, treatment: Treatment, decided: NextTry) -> None:
 
 
 # --- from rows to a case ----------------------------------------------------------------------------------------
-# `epochs` has such queries, too, but stands above `leases`, which ends runs and therefore stands above this.
 
 
 def _case(session: Session, run: Run) -> Case:
@@ -250,21 +248,13 @@ def _case(session: Session, run: Run) -> Case:
         spec=RunSpec.model_validate(run.spec),
         status=run.status,
         epochs=run.epochs_done,
-        diagnosis=_diagnosis(session, run.id),
+        diagnosis=records.diagnosis(session, run.id),
         quality=_quality(session, run.id),
         last=_checkpoint(session, run.id, healthy=False),
         healthy=_checkpoint(session, run.id, healthy=True),
         parent_id=run.parent_id,
         remedy=run.remedy,
     )
-
-
-def _diagnosis(session: Session, run_id: str) -> Diagnosis | None:
-    """After the last epoch, by the newest ruleset."""
-    last = select(func.max(DiagnosisRow.epoch)).where(DiagnosisRow.run_id == run_id).scalar_subquery()
-    rows = session.scalars(select(DiagnosisRow).where(DiagnosisRow.run_id == run_id, DiagnosisRow.epoch == last)).all()
-    newest = max(rows, key=lambda row: ruleset_order(row.ruleset), default=None)
-    return None if newest is None else Diagnosis.from_json(newest.document)
 
 
 def _quality(session: Session, run_id: str) -> float | None:

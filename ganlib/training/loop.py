@@ -1,7 +1,7 @@
 # pyright: standard
 """Training as a sequence of epoch reports. Does no I/O and reads no clock: whoever iterates stores what comes.
 
-training = Training(spec, data, device=torch.device("cpu"))
+training = TrainingLoop(spec, data, device=torch.device("cpu"))
 for report in training.epochs():
     ...                      # store the report
     state = training.state() # what a resume needs
@@ -382,9 +382,8 @@ def batch_indices(spec: RunSpec, draw: int) -> NDArray[np.int64]:
     return _data_order(spec.seed, size, draw // batches)[first : first + batch].copy()
 
 
-@lru_cache(
-    maxsize=4
-)  # a permutation of 60,000 takes longer than an MLP's discriminator update; 4 for several trainings
+# A permutation of 60,000 takes longer than an MLP's discriminator update; 4: one each for several trainings.
+@lru_cache(maxsize=4)
 def _data_order(seed: int, size: int, number: int) -> NDArray[np.int64]:
     """The order of pass `number` over the data."""
     return numpy_generator(seed, Stream.DATA_ORDER, number).permutation(size)

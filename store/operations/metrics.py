@@ -21,7 +21,7 @@ MOST_PRIORITIES = 20
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OUTCOMES: tuple[AttemptOutcome, ...] = get_args(AttemptOutcome)
 LEASE_LOST = "% stopped renewing its lease"
-"""Error of an attempt whose worker was lost, as `leases.requeue_expired` writes it."""
+"""Error of an attempt whose worker was lost, as `endings.requeue_expired` writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

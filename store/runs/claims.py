@@ -37,7 +37,7 @@ class Claim:
 def claim(
     session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL, place: Place | None = None
 ) -> Claim | None:
-    """The queued run whose turn it is (see `share`), for this worker alone; None without one that may run.
+    """The queued run whose turn it is (see `fair_share`), for this worker alone; None without one that may run.
 
     A drained worker is given none. A run whose stored spec no longer validates, or whose time is used up, is failed on
     the way. A run that the place could never take is left to others; for one that it has no room for now nothing else

@@ -15,8 +15,6 @@ from store.runs.leases import NO_LEASE, held, require_held, update_held, update_
 from store.scheduling import owners, preemption
 
 Outcome = Literal["succeeded", "failed", "cancelled", "halted"]
-
-
 UNCOUNTED: tuple[AttemptOutcome, ...] = ("handed over", "paused", "gave way")
 """How attempts end that say nothing of the run."""
 

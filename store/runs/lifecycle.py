@@ -1,4 +1,4 @@
-"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `leases` and `epochs`.
+"""Runs as people see them: create, look up, list, cancel. What workers do with them is in `claims`.
 
 A comparison is a run of another kind (see `comparisons`), which nothing here sees unless it is asked to.
 """
