@@ -20,6 +20,7 @@ from ganlib.data.samples import blocks, stored_type
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
 ADDRESSES_BYTES = 1024 * MIB  # libraries, and threads' stacks that nobody touches
+HARD_S = 5  # from SIGXCPU to SIGKILL: where both limits are equal, Linux sends only the latter
 
 
 def main() -> int:
@@ -37,17 +38,17 @@ def confine(rations: Rations, unpacked_bytes: int) -> None:
     # Unpacked samples lie in files, pairs of them twice, and are looked at through mappings: these are no memory.
     mapped = 2 * unpacked_bytes + ADDRESSES_BYTES
     limits = {
-        "RLIMIT_DATA": rations.memory_bytes,
-        "RLIMIT_AS": rations.memory_bytes + mapped,
-        "RLIMIT_CPU": seconds,
-        "RLIMIT_NOFILE": rations.files,
-        "RLIMIT_FSIZE": 2 * unpacked_bytes + ADDRESSES_BYTES,
-        "RLIMIT_NPROC": 0,  # no process and no thread; root is exempt
-        "RLIMIT_CORE": 0,
+        "RLIMIT_DATA": (rations.memory_bytes, 0),
+        "RLIMIT_AS": (rations.memory_bytes + mapped, 0),
+        "RLIMIT_CPU": (seconds, HARD_S),
+        "RLIMIT_NOFILE": (rations.files, 0),
+        "RLIMIT_FSIZE": (2 * unpacked_bytes + ADDRESSES_BYTES, 0),
+        "RLIMIT_NPROC": (0, 0),  # no process and no thread; root is exempt
+        "RLIMIT_CORE": (0, 0),
     }
-    for name, value in limits.items():
+    for name, (soft, more) in limits.items():
         with contextlib.suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), (value, value))
+            resource.setrlimit(getattr(resource, name), (soft, soft + more))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -29,6 +29,7 @@ from ganlib.data.array_files import MAGIC
 CHILD: tuple[str, ...] = (sys.executable, "-m", "api.sandbox.child")
 LEAST_S, S_A_MIB, MOST_S = 60.0, 2.0, 270.0
 """Processor time, over ten times what pictures take; twice as much may pass, and clients wait for ten minutes."""
+WALL_FACTOR = 2  # time on the clock for each second of a processor
 RATIONED = {errno.EMFILE, errno.EFBIG}
 TYPES = ("|u1", "<f4")
 LOG_BYTES = 2000
@@ -115,7 +116,7 @@ def _run(task: Task, log: BinaryIO, child: Sequence[str]) -> int:
         start_new_session=True,
     )
     try:
-        return process.wait(2 * task.rations.seconds)
+        return process.wait(WALL_FACTOR * task.rations.seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return -signal.SIGXCPU
