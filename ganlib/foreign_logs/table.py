@@ -1,6 +1,6 @@
 """A history as somebody else's trainer wrote it: columns by signal, rows in any order, some cells empty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -192,7 +192,10 @@ def _keys(table: Table) -> list[Floats]:
 
 
 def _sorted(table: Table, notes: list[str]) -> Table:
-    keys = _keys(table)
+    return _in_order(table, _keys(table), notes)
+
+
+def _in_order(table: Table, keys: Sequence[Floats], notes: list[str]) -> Table:
     if not keys:
         return table
     order = np.lexsort(keys)
@@ -204,16 +207,19 @@ def _sorted(table: Table, notes: list[str]) -> Table:
 
 
 def by_step(table: Table) -> Table:
-    """One row for each step, in their order."""
-    return _merged(_sorted(table, []), [])
+    """One row for each step, in their order; an epoch or an image count is a value as any other here."""
+    ordered = _in_order(table, [table.columns[STEP].values], [])
+    return _merged_by(ordered, [ordered.columns[STEP].values], [])
 
 
 def _merged(table: Table, notes: list[str]) -> Table:
     """Rows of the same step as one: of each column the last value that is given."""
-    if STEP not in table.columns:
-        return table
+    return _merged_by(table, _keys(table), notes) if STEP in table.columns else table
+
+
+def _merged_by(table: Table, keys: Sequence[Floats], notes: list[str]) -> Table:
     new = np.ones(len(table), dtype=np.bool_)
-    new[1:] = np.any([np.diff(key) != 0 for key in _keys(table)], axis=0)
+    new[1:] = np.any([np.diff(key) != 0 for key in keys], axis=0)
     if new.all():
         return table
     starts = np.flatnonzero(new)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ganlib.foreign_logs.column_names import EPOCH, KIMG, ORDERS, STEP
-from ganlib.foreign_logs.table import Column, Flags, Floats, Rows, Table
+from ganlib.foreign_logs.table import Column, Flags, Floats, Rows, Table, by_step
 
 MOST_STARTS = 50
 """More places where the count goes back are no restarts, but rows out of order."""
@@ -26,6 +26,13 @@ def complete_rows(table: Table, *, printed: bool) -> Table:
     if printed and not _all_given(table):
         table = without_early_ends(_with_orders(_joined(table)))
     return table
+
+
+def rows_by_step(table: Table) -> Table:
+    """Values that have a row each as a row for each step."""
+    if STEP not in table.columns or not np.isfinite(table.columns[STEP].values).all():
+        return table
+    return without_early_ends(_with_orders(by_step(_one_start_of_each(table))))
 
 
 def _all_given(table: Table) -> bool:
@@ -149,6 +156,33 @@ def one_start(table: Table) -> Table:
         f"{dropped:,} rows of earlier starts, of steps that come again, were left out"
     )
     return replace(table, notes=(*table.notes, note)).take(keep)
+
+
+def _one_start_of_each(table: Table) -> Table:
+    """The same of values that have a row each: every column is counted by itself, in the order of the file.
+
+    Files of two starts stand below each other, so that the steps of one column go back where the second one begins.
+    """
+    steps = table.columns[STEP].values
+    columns, dropped, last = dict(table.columns), 0, 0
+    for signal, column in table.columns.items():
+        rows = np.flatnonzero(column.given)
+        starts = [] if signal == STEP else _starts(steps[rows])
+        if not starts:
+            continue
+        again = rows[~kept_of_starts(steps[rows])]
+        given = column.given.copy()
+        given[again] = False
+        columns[signal] = replace(column, given=given)
+        dropped, last = dropped + len(again), max(last, int(rows[starts[-1]]))
+    if not dropped:
+        return table
+    note = (
+        f"the count goes back, last in {table.place} {table.lines[last]}: {dropped:,} values of earlier starts, of "
+        "steps that come again, were left out"
+    )
+    held = np.any([column.given for signal, column in columns.items() if signal != STEP], axis=0)
+    return replace(table, columns=columns, notes=(*table.notes, note)).take(held)
 
 
 def _position(table: Table) -> Floats | None:

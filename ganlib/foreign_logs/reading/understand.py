@@ -29,9 +29,9 @@ from ganlib.foreign_logs.column_names import (
 from ganlib.foreign_logs.formats.format import ANY, Format, Key
 from ganlib.foreign_logs.formats.registry import FORMATS, recognised
 from ganlib.foreign_logs.reading import series
-from ganlib.foreign_logs.reading.rows import complete_rows, one_start, without_early_ends
+from ganlib.foreign_logs.reading.rows import complete_rows, one_start, rows_by_step
 from ganlib.foreign_logs.reading.sheet import RawColumn, Sheet
-from ganlib.foreign_logs.table import Column, Table, by_step
+from ganlib.foreign_logs.table import Column, Table
 from ganlib.records import STEP_COLUMNS
 
 KNOWN_SIGNALS = (*STEP_COLUMNS, D_LOSS, D_ACC, G_ACC, D_X, D_G_Z, D_G_Z_AFTER, LOGIT_REAL, LOGIT_FAKE, *ORDERS)
@@ -173,18 +173,11 @@ def _table(sheet: Sheet, form: Format, run: str, uses: Sequence[_Use]) -> Table:
         batch_size=sheet.batch_size,
         notes=(*notes, *form.notes),
     )
-    if sheet.merged:
-        table = without_early_ends(by_step(table)) if _has_whole_steps(table) else table
-    else:
-        table = one_start(complete_rows(table, printed=sheet.printed))
+    table = rows_by_step(table) if sheet.merged else one_start(complete_rows(table, printed=sheet.printed))
     table = _counted_in_updates(table)
     if not len(table):
         raise InvalidHistory(f"{sheet.source} holds names of columns and no values; log at least one step")
     return _of_epochs(table, lists=sheet.form == "lists")
-
-
-def _has_whole_steps(table: Table) -> bool:
-    return STEP in table.columns and bool(np.isfinite(table.columns[STEP].values).all())
 
 
 def _of_epochs(table: Table, *, lists: bool) -> Table:

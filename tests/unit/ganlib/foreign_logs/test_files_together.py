@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ganclinic
 from ganlib.foreign_logs.column_names import InvalidHistory
 from ganlib.foreign_logs.reading import text
 from ganlib.foreign_logs.reading.files import read_logs
@@ -184,6 +185,33 @@ def test_events_of_a_training_that_went_back_to_a_checkpoint_count_once(tmp_path
     second.rename(tmp_path / "a" / ("events.out.tfevents.9" + second.name[20:]))
     [table] = read_logs([tmp_path / "a"])
     assert values(table, "step", "d_loss") == [[0, 10, 20, 30, 40], [1, 1, 2, 2, 2]]
+
+
+def test_an_epoch_that_has_a_tag_of_its_own_counts_the_steps_beside_it(tmp_path: Path) -> None:
+    event_folder(tmp_path, [(step, {"d_loss": 0.5, "g_loss": 1.0, "epoch": step // 10}) for step in range(40)])
+    [table] = read_logs([tmp_path])
+    assert values(table, "step", "epoch") == [list(range(40)), [step // 10 for step in range(40)]]
+
+
+def restarted(folder: Path) -> None:
+    """1,000 steps that were lost, and in a file of its own a new start of 300 healthy ones."""
+    lost = [(step, {"d_loss": 1e-4, "g_loss": 12.0}) for step in range(1000)]
+    event_folder(folder / "first", lost)
+    rng = np.random.default_rng(0)
+    levels = rng.uniform(0.95, 1.05, (300, 2)) * (0.65, 0.9)
+    again = [(step, {"d_loss": float(d), "g_loss": float(g)}) for step, (d, g) in enumerate(levels)]
+    second = event_folder(folder / "second", again)
+    second.rename(folder / "first" / ("events.out.tfevents.9" + second.name[20:]))
+
+
+def test_events_of_a_training_that_began_anew_end_where_the_new_one_does(tmp_path: Path) -> None:
+    restarted(tmp_path)
+    [table] = read_logs([tmp_path / "first"])
+    assert table.columns["step"].values.tolist() == list(range(300))
+    assert table.columns["d_loss"].values.min() > 0.5
+    [note] = [note for note in table.notes if "goes back" in note]
+    assert "2,000 values of earlier starts, of steps that come again, were left out" in note
+    assert ganclinic.diagnose(tmp_path / "first").diagnosis.findings == ()
 
 
 def test_tags_that_are_folders_are_one_log(tmp_path: Path) -> None:
