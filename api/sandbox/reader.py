@@ -25,6 +25,7 @@ import ganlib
 from api.sandbox.messages import MIB, NAME_BYTES, Answer, Rations, Task
 from ganlib.data.archives import Convert, DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.data.array_files import MAGIC
+from store.core.settings import needed_by_python
 
 CHILD: tuple[str, ...] = (sys.executable, "-m", "api.sandbox.child")
 LEAST_S, S_A_MIB, MOST_S = 60.0, 2.0, 270.0
@@ -35,6 +36,10 @@ TYPES = ("|u1", "<f4")
 LOG_BYTES = 2000
 
 logger = logging.getLogger(__name__)
+
+
+class ReadingFailed(RuntimeError):
+    """The process that should have read an upload failed before it came to a picture: no fault of the upload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ def read_apart(
         DifferentSizes: pictures have different sizes.
         InvalidUpload: it cannot be used, or reading it crashed, hung or took too much memory.
         OSError: there is no room for what is in it.
+        ReadingFailed: the service cannot read uploads.
     """
     file.seek(0)
     if file.read(len(MAGIC)) == MAGIC:
@@ -95,6 +101,9 @@ def read_apart(
         status = _run(task, files.log, child or CHILD)
         if status == 0:
             return _samples(_answer(files), files, limits, rations)
+        if status > 0 and not _at(files):
+            _log(files, f"ended with the status {status}", logging.ERROR)
+            raise ReadingFailed("the process that reads uploads failed; the log says what it said")
         raise InvalidUpload(_why_it_died(status, rations, files))
 
 
@@ -126,9 +135,10 @@ def _run(task: Task, log: BinaryIO, child: Sequence[str]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find our modules, and none of the service's secrets."""
+    """What Python needs to start and to find our modules, and none of the service's secrets."""
     roots = dict.fromkeys(str(Path(package).resolve().parent) for package in (*api.__path__, *ganlib.__path__))
     return {
+        **needed_by_python(),
         "PYTHONPATH": os.pathsep.join(roots),
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -202,8 +212,9 @@ def _at(files: _Files) -> str:
     return f" at {name!r:.100}" if name else ""
 
 
-def _log(files: _Files, what: str) -> None:
+def _log(files: _Files, what: str, level: int = logging.WARNING) -> None:
     size = files.log.seek(0, os.SEEK_END)
     files.log.seek(max(0, size - LOG_BYTES))
     said = files.log.read(LOG_BYTES).decode("utf-8", "replace")
-    logger.warning("the process that reads an upload %s%s: %s", what, _at(files), said.strip() or "it said nothing")
+    words = said.strip() or "it said nothing"
+    logger.log(level, "the process that reads an upload %s%s: %s", what, _at(files), words)

@@ -298,6 +298,12 @@ def child_environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def needed_by_python() -> dict[str, str]:
+    """Variables without which some Pythons do not start, or do not find their libraries; those that are set."""
+    names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def create_home(home: Path) -> Path:
     """The state directory, made with mode 0700 where it is missing."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

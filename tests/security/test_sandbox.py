@@ -21,6 +21,7 @@ from api.sandbox import reader
 from api.sandbox.messages import MIB, Rations
 from api.sandbox.reader import read_apart, seconds_for
 from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, read_samples
+from store.core.settings import needed_by_python
 from tests.support.api import Service
 from tests.support.archives import npz, picture, pictures, tar_gz, zipped
 from tests.support.images import CHECKOUT
@@ -167,6 +168,16 @@ def test_the_process_knows_none_of_the_services_secrets(opened: Opened, monkeypa
     assert not any(word in str(caught.value) for word in ("GANCLINIC", "correct-horse", "PGPASSWORD", "hunter2"))
 
 
+def test_the_process_is_told_where_python_finds_its_libraries(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/nowhere/at-all")
+    told = "raise archives.InvalidUpload(os.environ['LD_LIBRARY_PATH'])"
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"^/nowhere/at-all"):
+        read_apart(file, LIMITS, child=hostile(told))
+    monkeypatch.setenv("PYTHONHOME", sys.base_prefix)
+    monkeypatch.setenv("DYLD_LIBRARY_PATH", "/nowhere/else")
+    assert {"PYTHONHOME": sys.base_prefix, "DYLD_LIBRARY_PATH": "/nowhere/else"}.items() <= needed_by_python().items()
+
+
 ANSWERS = {
     "no JSON": "b'not JSON'",
     "no object": "b'[]'",
@@ -225,6 +236,20 @@ def test_a_large_upload_may_take_longer_and_none_longer_than_clients_wait() -> N
 
 
 # --- through the service ----------------------------------------------------------------------------------------
+
+
+def test_a_process_that_cannot_start_is_an_error_of_the_service(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "CHILD", (sys.executable, "-c", "import nothing_here"))
+    file = zipped(pictures())
+    for path, files in [("/v1/uploads", {"file": file}), ("/v1/evaluations", {"real": file, "fake": file})]:
+        caplog.clear()
+        answer = sqlite_service.client.post(path, files=files)
+        assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+        (record,) = [record for record in caplog.records if record.name == reader.__name__]
+        assert (record.levelname, "No module named 'nothing_here'" in record.getMessage()) == ("ERROR", True)
+    assert list(sqlite_service.settings.uploads.iterdir()) == []
 
 
 def test_a_crash_costs_the_service_nothing(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
