@@ -49,7 +49,8 @@ def read_logs(
     tables = [(sheet, table) for sheet, said in zip(sheets, asked, strict=True) for table in tables_of(sheet, said)]
     if len(sheets) < 2:
         return [table for _, table in tables]
-    shared = os.path.commonpath([Path(sheet.source).parent for sheet in sheets])
+    places = [Path(sheet.source).absolute() for sheet in sheets if _has_place(sheet)]
+    shared = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
     return [replace(table, name=_name(sheet, table, shared)) for sheet, table in tables]
 
 
@@ -58,9 +59,16 @@ def read_table(path: Path) -> Table:
     return read_logs([path])[0]
 
 
-def _name(sheet: Sheet, table: Table, shared: str) -> str:
-    """Which of several files or folders a table is of."""
-    name = os.path.relpath(sheet.source, shared or ".") if sheet.source != STANDARD_INPUT else sheet.source
+def _has_place(sheet: Sheet) -> bool:
+    """Whether its source is one file or folder."""
+    return sheet.source != STANDARD_INPUT and not sheet.files
+
+
+def _name(sheet: Sheet, table: Table, shared: Path) -> str:
+    """Which of several files or folders a table is of; of several files that make one, which run they are of."""
+    if sheet.files and table.name:
+        return table.name
+    name = str(Path(sheet.source).absolute().relative_to(shared)) if _has_place(sheet) else sheet.source
     return f"{name} {table.name}".strip()
 
 
@@ -79,26 +87,19 @@ def _asked_of(sheet: Sheet, columns: Mapping[str, str], *, alone: bool) -> dict[
 
 
 def _together(sheets: list[Sheet]) -> list[Sheet]:
-    """Files of one metric each as one sheet; and files that hold different signals of the same steps."""
+    """Files of one metric each as one sheet a run; and files that hold different signals of the same steps."""
     single = [sheet for sheet in sheets if series.is_single(sheet)]
     rest = [sheet for sheet in sheets if not series.is_single(sheet)]
     if len(single) > 1:
-        rest.insert(0, series.stacked(_named_apart(single), _sources(single)))
-    else:
-        rest = single + rest
+        single = [_of_files(sheet, single) for sheet in series.histories_of(single, _sources(single))]
+    rest = single + rest
     if len(rest) > 1 and _are_parts(rest):
-        return [replace(series.stacked(rest, _sources(rest)), merged=True)]
+        return [_of_files(replace(series.stacked(rest, _sources(rest)), merged=True), rest)]
     return rest
 
 
-def _named_apart(sheets: Sequence[Sheet]) -> list[Sheet]:
-    """Metrics whose files have the same name with their folders before it."""
-    tags = [next(name for name in sheet.columns if name != "step") for sheet in sheets]
-    found: list[Sheet] = []
-    for sheet, tag in zip(sheets, tags, strict=True):
-        name = f"{Path(sheet.source).parent.name}/{tag}" if tags.count(tag) > 1 else tag
-        found.append(replace(sheet, columns={"step": sheet.columns["step"], name: sheet.columns[tag]}))
-    return found
+def _of_files(sheet: Sheet, parts: Iterable[Sheet]) -> Sheet:
+    return replace(sheet, files=tuple(part.source for part in parts))
 
 
 def _are_parts(sheets: Sequence[Sheet]) -> bool:
@@ -142,7 +143,7 @@ def _sheets_of_log(log: FoundLog, refused: list[str]) -> list[Sheet]:
             refused.append(str(error))
     single = [sheet for sheet in read if sheet.form == series.FORM]
     if len(single) > 1:
-        return [series.stacked(_named_apart(single), str(log.folder))]
+        return series.histories_of(single, str(log.folder))
     if read and (log.is_one_training or read[0].form == event_files.FORM):
         return [replace(_tagged(series.stacked(read, str(log.folder)), log.folder), batch_size=log.batch_size)]
     return read

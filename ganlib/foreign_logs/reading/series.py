@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from ganlib.foreign_logs.column_names import signal_of
+from ganlib.foreign_logs.column_names import InvalidHistory, signal_of
 from ganlib.foreign_logs.reading.numbers import NUMBER, parse_cells
 from ganlib.foreign_logs.reading.rows import kept_of_starts
 from ganlib.foreign_logs.reading.sheet import RawColumn, Sheet
@@ -22,7 +22,8 @@ SHAPES = (
     re.compile(rf"\s*\d{{9,}}(?:\.\d+)?[\s,](?P<value>{NUMBER})[\s,](?P<step>\d+)\s*"),  # MLflow
     re.compile(rf"\s*\"?[\d.e+]+\"?,\"?(?P<step>\d+)\"?,\"?(?P<value>{NUMBER})\"?\s*"),  # TensorBoard
 )
-TAG = re.compile(r"(?:^|[-_])tag[-_](.+)$")
+TAG = re.compile(r"^(?:(?:run[-_])?(?P<run>.*?)[-_])?tag[-_](?P<tag>.+)$")
+"""Of `run-a-tag-Loss_D`, as TensorBoard calls the file of one tag of the run `a`."""
 
 
 def read_series(source: str, text: str, start: Sequence[str]) -> Sheet | None:
@@ -58,17 +59,83 @@ def is_single(sheet: Sheet) -> bool:
 
 def tag_of(source: str) -> str:
     """The metric that a file's name says: of `run-a-tag-Loss_D.csv` it is `Loss_D`."""
-    path = PurePath(source)
-    stem = path.name
+    stem = _stem(source)
+    found = TAG.search(stem)
+    return _known_end(found["tag"] if found else stem)
+
+
+def _stem(source: str) -> str:
+    stem = PurePath(source).name
     while PurePath(stem).suffix.lower() in (".csv", ".log", ".txt", ".gz"):
         stem = PurePath(stem).stem
-    found = TAG.search(stem)
-    name = found[1] if found else stem
+    return stem
+
+
+def _known_end(name: str) -> str:
+    """The name, or the longest end of it that is a signal's."""
     if signal_of(name) is not None:
         return name
-    parts = re.split(r"[-_ .]", name)
+    parts = re.split(r"[-_ ./]", name)
     ends = ("_".join(parts[at:]) for at in range(1, len(parts)))
     return next((end for end in ends if signal_of(end) is not None), name)
+
+
+# --- several metrics --------------------------------------------------------------------------------------------
+
+
+def histories_of(sheets: Sequence[Sheet], source: str) -> list[Sheet]:
+    """Single metrics as one sheet for each run that they are of.
+
+    Where names come again, files of one run are those with one prefix before `-tag-`, or of one folder; and where each
+    of those has one metric only, as `add_scalars` leaves them, the prefix or the folder is part of the metric's name.
+
+    Raises:
+        InvalidHistory: two files hold the same metric of the same run.
+    """
+    if _are_distinct(_tags(sheets)):
+        return [stacked(sheets, source)]
+    runs: dict[tuple[str, str], list[Sheet]] = {}
+    for sheet in sheets:
+        runs.setdefault((str(PurePath(sheet.source).parent), _run_of(sheet.source)), []).append(sheet)
+    if all(len(of_run) == 1 for of_run in runs.values()):
+        named = [_renamed(sheet, f"{run or PurePath(folder).name}/") for (folder, run), [sheet] in runs.items()]
+        _check_distinct(named)
+        return [stacked(named, source)]
+    labels = [run or PurePath(folder).name for folder, run in runs]
+    if not _are_distinct(labels):
+        labels = [f"{folder}/{run}".rstrip("/") for folder, run in runs]
+    for of_run in runs.values():
+        _check_distinct(of_run)
+    return [replace(stacked(part, source), run=label) for part, label in zip(runs.values(), labels, strict=True)]
+
+
+def _run_of(source: str) -> str:
+    found = TAG.search(_stem(source))
+    return (found["run"] or "") if found else ""
+
+
+def _tags(sheets: Sequence[Sheet]) -> list[str]:
+    return [next(name for name in sheet.columns if name != "step") for sheet in sheets]
+
+
+def _are_distinct(names: Sequence[str]) -> bool:
+    return len(names) == len(set(names))
+
+
+def _renamed(sheet: Sheet, prefix: str) -> Sheet:
+    [tag] = _tags([sheet])
+    return replace(sheet, columns={"step": sheet.columns["step"], _known_end(f"{prefix}{tag}"): sheet.columns[tag]})
+
+
+def _check_distinct(sheets: Sequence[Sheet]) -> None:
+    seen: dict[str, str] = {}
+    for tag, sheet in zip(_tags(sheets), sheets, strict=True):
+        if tag in seen:
+            raise InvalidHistory(
+                f"{seen[tag]} and {sheet.source} both hold '{tag}' of one run; leave one of them out, or give each run "
+                "a folder of its own"
+            )
+        seen[tag] = sheet.source
 
 
 def stacked(sheets: Sequence[Sheet], source: str) -> Sheet:

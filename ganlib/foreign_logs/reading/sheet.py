@@ -54,6 +54,10 @@ class Sheet:
     """Whether rows were found among other lines: one without a signal is noise, and a cell that is no number, too."""
     merged: bool = False
     """Whether each value has a row of its own: those of one step belong together, whatever their order."""
+    run: str = ""
+    """Which of several runs its files are of."""
+    files: tuple[str, ...] = ()
+    """Of several files that make it; empty where `source` is the one file or folder."""
     batch_size: int | None = None
     """What `training_options.json` beside it says."""
     unread: tuple[str, ...] = ()

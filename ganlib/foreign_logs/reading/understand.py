@@ -66,7 +66,8 @@ def tables_of(sheet: Sheet, asked: Mapping[str, str] | None = None) -> list[Tabl
     asked = asked or {}
     check_asked(sheet, asked)
     sheets = _runs(_pivoted(sheet))
-    tables = [table for name, part in sheets for table in _tables(part, name, asked)]
+    named = [(" ".join(filter(None, (sheet.run, name))), part) for name, part in sheets]
+    tables = [table for name, part in named for table in _tables(part, name, asked)]
     if not tables:
         raise InvalidHistory(_nothing_known(sheet))
     return tables

@@ -59,6 +59,34 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
     }
 
 
+def two_runs(folder: Path) -> list[Path]:
+    return [
+        tensorboard(folder, f"run-{run}-tag-{tag}.csv", [level] * steps)
+        for run, steps, level in (("a", 20, 0.5), ("b", 40, 0.25))
+        for tag in ("Loss_D", "Loss_G")
+    ]
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_two_runs_in_one_folder_are_two_histories(tmp_path: Path, as_folder: bool) -> None:
+    paths = two_runs(tmp_path)
+    tables = read_logs([tmp_path] if as_folder else paths)
+    assert [table.name.split()[-1] for table in tables] == ["a", "b"]
+    assert [values(table, "d_loss", "g_loss") for table in tables] == [[[0.5] * 20] * 2, [[0.25] * 40] * 2]
+
+
+def test_runs_that_add_scalars_makes_of_the_parts_of_a_tag_are_one_history(tmp_path: Path) -> None:
+    paths = [tensorboard(tmp_path, f"run-exp_loss_{of}-tag-loss.csv", [0.5, 0.4, 0.3]) for of in ("D", "G")]
+    [table] = read_logs(paths)
+    assert values(table, "d_loss", "g_loss") == [[0.5, 0.4, 0.3]] * 2
+
+
+def test_two_files_of_one_metric_of_one_run_are_refused_by_name(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, "1: 0.5\n2: 0.4\n3: 0.3\n") for name in ("D_loss.log", "D_loss.txt", "G_loss.log")]
+    with pytest.raises(InvalidHistory, match=r"D_loss\.log and \S*D_loss\.txt both hold 'D_loss' of one run"):
+        read_logs(paths)
+
+
 def test_a_folder_of_biggan_is_one_log(tmp_path: Path) -> None:
     for name, level in (("G_loss", -0.5), ("D_loss_real", 0.7), ("D_loss_fake", 0.8)):
         write(tmp_path / f"{name}.log", "".join(f"{step}: {level}\n" for step in range(0, 500, 100)))
@@ -113,6 +141,21 @@ def test_logs_of_several_files_keep_their_names_and_parts_of_one_are_joined(tmp_
     ]
     [table] = read_logs(parts)
     assert values(table, "step", "d_loss", "g_loss") == [[1, 2], [0.5, 0.25], [1.5, 2]]
+
+
+def test_names_of_logs_are_told_from_relative_and_absolute_paths_and_pipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "step,d_loss,g_loss\n1,0.5,1\n2,0.5,1\n"
+    write(tmp_path / "one" / "log.csv", rows)
+    other = write(tmp_path / "other" / "log.csv", rows)
+    pair = [Path("one/log.csv"), other]
+    assert [table.name for table in read_logs(pair)] == ["one/log.csv", "other/log.csv"]
+    beside = read_logs([*pair, Path("-")], standard_input=rows.encode())
+    assert [table.name for table in beside] == ["one/log.csv", "other/log.csv", "standard input"]
+    metrics = [tensorboard(tmp_path / "tb", f"{name}.csv", [0.5, 0.4]) for name in ("d_loss", "g_loss")]
+    assert [table.name for table in read_logs([pair[0], *metrics])][1:] == ["log.csv"]
 
 
 # --- event files ------------------------------------------------------------------------------------------------
