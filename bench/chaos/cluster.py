@@ -13,12 +13,12 @@ from typing import Literal
 import httpx
 import redis
 
-from bench.chaos.processes import Server, children_of, send
+from bench.chaos.processes import Server, send
 from bench.chaos.specs import install_crash
 from bench.chaos.witness import DatabaseDown, PostgresWitness, SqliteWitness, Witness
 from ganclinic.service import broker as embedded
 from store.core.settings import child_environment
-from tests.support.processes import free_port
+from tests.support.processes import free_port, trainings_of
 from tests.support.servers import Account, PreparedPostgres, prepared_postgres, private_directory
 
 Backend = Literal["postgresql", "sqlite"]
@@ -57,7 +57,7 @@ class Worker:
 
     def trainings(self) -> list[int]:
         """The ids of its training processes: one, or none."""
-        return children_of(self.server.pid) if self.server.is_running else []
+        return trainings_of(self.server.pid) if self.server.is_running else []
 
 
 class Cluster:

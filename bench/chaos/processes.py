@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.processes import die_with_parent
+from tests.support.processes import children_of, die_with_parent
 from tests.support.servers import Account
 
 RESTART_S = 1.0  # as `ganclinic up` waits before it starts a dead server again
@@ -96,12 +96,3 @@ def send(number: signal.Signals, *process_ids: int) -> None:
     for process_id in process_ids:
         with suppress(ProcessLookupError):
             os.kill(process_id, number)
-
-
-def children_of(process_id: int) -> list[int]:
-    """The ids of the process's children; none where it is gone."""
-    found: list[int] = []
-    with suppress(FileNotFoundError):
-        for task in Path(f"/proc/{process_id}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
-    return found

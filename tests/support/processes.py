@@ -94,3 +94,24 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def children_of(process_id: int) -> list[int]:
+    """The ids of the process's children; none where it is gone."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError):
+        for task in Path(f"/proc/{process_id}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def command_line(process_id: int) -> bytes:
+    """What the process runs, its words ended by zero bytes; empty where it is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+    return b""
+
+
+def trainings_of(worker_id: int) -> list[int]:
+    """The ids of the worker's training processes, of all its children."""
+    return [child for child in children_of(worker_id) if b"worker.attempt.training" in command_line(child)]

@@ -24,7 +24,7 @@ from store.core.settings import Settings
 from store.runs import claims, endings, lifecycle, records
 from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
-from tests.support.processes import free_port, running
+from tests.support.processes import free_port, running, trainings_of
 from tests.support.store import LEASE
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.training import train
@@ -234,7 +234,7 @@ def wait_for_listeners(broker_url: str, count: int) -> None:
 
 def training_of(worker: subprocess.Popen[bytes]) -> int:
     """The id of the worker's training process."""
-    while not (found := _children(worker.pid)):
+    while not (found := trainings_of(worker.pid)):
         time.sleep(LOOK_INTERVAL_S)
     (training,) = found
     return training
@@ -246,8 +246,3 @@ def is_alive(process_id: int) -> bool:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def _children(process_id: int) -> list[int]:
-    tasks = Path(f"/proc/{process_id}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]

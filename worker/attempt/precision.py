@@ -3,6 +3,7 @@
 A worker starts it once, for it imports no torch itself. GPUs are left alone: a process on one counts as its use.
 """
 
+import os
 import sys
 
 import torch
@@ -12,5 +13,6 @@ from store.core.settings import Settings
 from worker.attempt.device import limit_threads
 
 if __name__ == "__main__":
+    os.nice(10)
     limit_threads(Settings().threads or torch.get_num_threads())
     sys.stdout.write(f"{measure_bf16_speedup(torch.device('cpu')):.3f}\n")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from store.core.settings import child_environment
 from worker.host.gpu_allocator import GpuAllocator
 
-MEASURE = ("nice", "-n", "10", sys.executable, "-m", "worker.attempt.precision")
+MEASURE = (sys.executable, "-m", "worker.attempt.precision")
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Bf16Speedup:
         """Begins, unless the worker trains on GPUs."""
         if self._allocator.gpus:
             return
-        with suppress(OSError):  # e.g. no `nice`
+        with suppress(OSError):  # e.g. too many processes
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from store.runs import claims, lifecycle
 from store.runs.claims import Claim
 from store.runs.series import read_steps
 from tests.support.images import CHECKOUT
+from tests.support.processes import children_of, command_line, trainings_of
 from tests.support.store import LEASE, claim_run
 from tests.support.worker import Clinic, is_alive
 from worker.group_folders import sweep
@@ -85,18 +86,9 @@ class Scene:
     def processes(self, run_id: str) -> tuple[int, int]:
         """The training process and the one that it has started, once they make steps."""
         self.clinic.wait_until(run_id, lambda run: run.step > 0)
-        (first,) = [p for p in children(os.getpid()) if b"worker.attempt.training" in command_line(p)]
-        (other,) = [p for p in children(first) if b"worker.attempt.process_group" in command_line(p)]
+        (first,) = trainings_of(os.getpid())
+        (other,) = [p for p in children_of(first) if b"worker.attempt.process_group" in command_line(p)]
         return first, other
-
-
-def children(process_id: int) -> list[int]:
-    tasks = Path(f"/proc/{process_id}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
-def command_line(process_id: int) -> bytes:
-    return Path(f"/proc/{process_id}/cmdline").read_bytes()
 
 
 def seconds_until(is_so: Callable[[], bool]) -> float:
