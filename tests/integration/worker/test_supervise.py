@@ -97,6 +97,7 @@ def test_the_training_gets_its_ticket(scene: Scene) -> None:
         "device": "auto",
         "more_devices": [],
         "gpu_memory": None,
+        "bf16_speedup": None,
         "traceparent": None,
     }
     assert json.loads(str(run.error)) == expected
