@@ -28,8 +28,8 @@ from ganlib.data.array_files import MAGIC
 from store.core.settings import needed_by_python
 
 CHILD: tuple[str, ...] = (sys.executable, "-m", "api.sandbox.child")
-LEAST_S, S_A_MIB, MOST_S = 60.0, 2.0, 270.0
-"""Processor time, over ten times what pictures take; twice as much may pass, and clients wait for ten minutes."""
+LEAST_S, S_A_MIB, MOST_S = 60.0, 2.0, 135.0
+"""Processor time, over ten times what pictures take. Clients wait for ten minutes, for two files at most."""
 WALL_FACTOR = 2  # time on the clock for each second of a processor
 RATIONED = {errno.EMFILE, errno.EFBIG}
 TYPES = ("|u1", "<f4")
