@@ -31,7 +31,8 @@ from ganlib.evaluation.measures.neighbours import prdc
 from ganlib.evaluation.reference import evaluate, flat
 from ganlib.spec.data import ImageDataset
 from ganlib.spec.preset import get_preset
-from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.sampling import untrained_fakes
 
 CPU = torch.device("cpu")
 PRESETS = ("digit8-stable", "mnist-stable")

@@ -18,7 +18,8 @@ import torch
 
 from ganlib.data.load import load_dataset
 from ganlib.spec.request import RunRequest
-from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.sampling import untrained_fakes
 
 RECORDINGS = Path(".ganclinic/bench")
 

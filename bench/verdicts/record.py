@@ -34,7 +34,8 @@ from ganlib.records import STEP_COLUMNS, EpochReport
 from ganlib.spec.data import MixtureDataset
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.sampling import untrained_fakes
 
 PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor
 
-from ganlib.remedies.remedy import ActingRemedy, Move, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.spec.remedies import FeatureMatching
 from ganlib.training.step import StepBatch
 
@@ -34,10 +34,10 @@ class FeatureMatchingRemedy(ActingRemedy):
         self.replaces_loss = not part.adversarial
         self.embed = cast("Callable[..., Tensor]", setting.discriminator.features)
 
-    def generator_term(self, move: Move) -> Tensor:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """The weighted distance of the mean features."""
-        assert move.reals is not None, "needs_reals"
-        return self.weight * self.distance(self._features(move.reals), self._features(move.fakes))
+        assert batch.reals is not None, "needs_reals"
+        return self.weight * self.distance(self._features(batch.reals), self._features(batch.fakes))
 
     def _features(self, batch: StepBatch) -> Tensor:
         given = (batch.samples,) if batch.labels is None else (batch.samples, batch.labels)

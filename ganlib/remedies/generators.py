@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlib.networks.several import owners
-from ganlib.remedies.remedy import ActingRemedy, Move, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.seeding import Stream, torch_generator
 from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
 from ganlib.training.optimizer import NetworkOptimizer
@@ -25,7 +25,7 @@ class MixtureRemedy(ActingRemedy):
         spec = setting.spec
         self.part, self.embed = part, cast("Callable[..., Tensor]", setting.discriminator.features)
         self.head = _head(part.count, setting)
-        self.descent = NetworkOptimizer(self.head, setting.discriminator_descent.spec, spec.total_steps)
+        self.optimizer = NetworkOptimizer(self.head, setting.discriminator_optimizer.spec, spec.total_steps)
 
     def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
         """The classifier's cross-entropy, which trains its own layer and the discriminator's features."""
@@ -33,22 +33,22 @@ class MixtureRemedy(ActingRemedy):
 
     def after_discriminator(self, outcome: DiscriminatorOutcome, *, count: int, step: int) -> None:
         """Updates the classifier's layer on the gradient that the discriminator's update left."""
-        self.descent.advance(step)
-        self.descent.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.apply_gradients(step)
+        self.optimizer.optimizer.zero_grad(set_to_none=True)
 
-    def generator_term(self, move: Move) -> Tensor:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """The same cross-entropy, weighted: each generator makes what is known to be its own."""
         weight, bias = self.head.weight.detach(), self.head.bias.detach()
-        return self.part.diversity * self._confusion(move.fakes, weight, bias)
+        return self.part.diversity * self._confusion(batch.fakes, weight, bias)
 
     def state(self) -> dict[str, Any]:
         """The classifier's layer and its optimizer."""
-        return {"head": self.head.state_dict(), "optimizer": self.descent.state_dict()}
+        return {"head": self.head.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from such a state."""
         self.head.load_state_dict(state["head"])
-        self.descent.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def _confusion(self, fakes: StepBatch, weight: Tensor, bias: Tensor) -> Tensor:
         given = (fakes.samples,) if fakes.labels is None else (fakes.samples, fakes.labels)

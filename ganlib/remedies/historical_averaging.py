@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.remedies.remedy import ActingRemedy, Move, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.spec.remedies import HistoricalAveraging
 from ganlib.training.step import StepBatch, Term
 
@@ -46,7 +46,7 @@ class HistoricalAveragingRemedy(ActingRemedy):
         """The weighted distance, once there is a past."""
         return (partial(self._distance, "discriminator"),) if self.count else ()
 
-    def generator_term(self, move: Move) -> Tensor | None:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor | None:
         """The weighted distance, once there is a past."""
         return self._distance("generator") if self.count else None
 

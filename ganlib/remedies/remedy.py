@@ -33,12 +33,12 @@ class Setting:
     spec: RunSpec
     generator: nn.Module
     discriminator: nn.Module
-    discriminator_descent: NetworkOptimizer
+    discriminator_optimizer: NetworkOptimizer
     loss: GanLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class GeneratorBatch:
     """The generator's update number `step`, as the discriminator will see it."""
 
     step: int
@@ -77,7 +77,7 @@ class ActingRemedy:
         """What the discriminator minimises, too, in an update on these fakes."""
         return ()
 
-    def generator_term(self, move: Move) -> Tensor | None:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor | None:
         """A scalar that the generator minimises, too."""
         return None
 

@@ -3,7 +3,7 @@
 
 from torch import Tensor
 
-from ganlib.remedies.remedy import ActingRemedy, Move, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.spec.remedies import TargetDistance
 
 
@@ -13,8 +13,8 @@ class TargetDistanceRemedy(ActingRemedy):
     def __init__(self, part: TargetDistance, setting: Setting) -> None:
         self.weight = part.weight
 
-    def generator_term(self, move: Move) -> Tensor:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """The weighted mean of absolute differences."""
-        assert move.outputs is not None, "the spec is checked"
-        assert move.targets is not None, "the spec is checked"
-        return self.weight * (move.targets - move.outputs).abs().mean()
+        assert batch.outputs is not None, "the spec is checked"
+        assert batch.targets is not None, "the spec is checked"
+        return self.weight * (batch.targets - batch.outputs).abs().mean()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganlib.remedies.remedy import ActingRemedy, Judge, Move, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Judge, Setting
 from ganlib.spec.optimizer import Adam
 from ganlib.spec.remedies import Unrolling
 from ganlib.training.step import StepBatch
@@ -46,25 +46,25 @@ class UnrollingRemedy(ActingRemedy):
 
     def __init__(self, part: Unrolling, setting: Setting) -> None:
         self.steps, self.loss = part.steps, setting.loss
-        self.discriminator, self.descent = setting.discriminator, setting.discriminator_descent
+        self.discriminator, self.optimizer = setting.discriminator, setting.discriminator_optimizer
 
-    def generator_term(self, move: Move) -> Tensor:
+    def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """What the discriminator will have won after its updates: the negative sum of its losses then."""
-        assert move.reals is not None, "needs_reals"
-        return -2 * self._discriminator_loss(self.unrolled(move), move.reals, move.fakes)
+        assert batch.reals is not None, "needs_reals"
+        return -2 * self._discriminator_loss(self.unrolled(batch), batch.reals, batch.fakes)
 
-    def unrolled(self, move: Move) -> Judge:
+    def unrolled(self, batch: GeneratorBatch) -> Judge:
         """The discriminator after `steps` updates on the move's reals and fakes; its weights depend on the fakes."""
-        assert move.reals is not None, "needs_reals"
-        assert isinstance(self.descent.spec, Adam), "the spec is checked"
-        rate, moments = self.descent.rate(move.step), self._moments()
+        assert batch.reals is not None, "needs_reals"
+        assert isinstance(self.optimizer.spec, Adam), "the spec is checked"
+        rate, moments = self.optimizer.rate(batch.step), self._moments()
         weights = {n: p.detach().clone().requires_grad_() for n, p in self.discriminator.named_parameters()}
         buffers = {n: b.clone() for n, b in self.discriminator.named_buffers()}
         for _ in range(self.steps):
-            loss = self._discriminator_loss(partial(self._logits, weights | buffers), move.reals, move.fakes)
+            loss = self._discriminator_loss(partial(self._logits, weights | buffers), batch.reals, batch.fakes)
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
             weights, moments = adam_step(
-                weights, dict(zip(weights, gradients, strict=True)), moments, rate, self.descent.spec
+                weights, dict(zip(weights, gradients, strict=True)), moments, rate, self.optimizer.spec
             )
         return partial(self._logits, weights | buffers)
 
@@ -80,7 +80,7 @@ class UnrollingRemedy(ActingRemedy):
         """What Adam has of the discriminator now."""
         first, second, count = {}, {}, 0
         for name, parameter in self.discriminator.named_parameters():
-            state = self.descent.optimizer.state.get(parameter, {})
+            state = self.optimizer.optimizer.state.get(parameter, {})
             first[name] = state.get("exp_avg", torch.zeros_like(parameter)).detach().clone()
             second[name] = state.get("exp_avg_sq", torch.zeros_like(parameter)).detach().clone()
             count = max(count, int(state.get("step", 0)))

@@ -7,12 +7,10 @@ for report in training.epochs():
     state = training.state() # what a resume needs
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from itertools import pairwise
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -20,29 +18,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ganlib.data.held_out import HeldOut, held_out_of
+from ganlib.data.held_out import held_out_of
 from ganlib.data.load import DataArrays
 from ganlib.networks.build import build_discriminator, build_generator
 from ganlib.objectives.penalties import one_centred, zero_centred
 from ganlib.objectives.table import loss_of
 from ganlib.objectives.wasserstein import clip_weights
 from ganlib.records import GRADIENT_UPDATES, EpochReport, LayerGradients
-from ganlib.remedies.remedy import ActingRemedy, Move, Seen, Setting
+from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Seen, Setting
 from ganlib.remedies.table import build_remedies
 from ganlib.seeding import Stream, latents, numpy_generator, torch_generator
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.objective import WassersteinObjective
 from ganlib.spec.run import RunSpec
 from ganlib.spec.training import SettledPrecision
+from ganlib.training.data_order import batch_indices
 from ganlib.training.gradient_norms import GradientTrace
 from ganlib.training.optimizer import NetworkOptimizer
 from ganlib.training.precision import computing, settle_precision
 from ganlib.training.ranks import ALONE, Ranks
+from ganlib.training.sampling import SAMPLE_BATCH, generate, make_fakes, sample, scale
 from ganlib.training.step import (
     DiscriminatorOutcome,
     GeneratorOutcome,
     StepBatch,
-    Term,
     Terms,
     beside,
     logits_of,
@@ -106,11 +105,11 @@ class TrainingLoop:
         self.discriminator = build_discriminator(spec, device)
         steps = spec.total_steps
         discriminators = spec.discriminator_optimizer or spec.optimizer
-        self.generator_descent = NetworkOptimizer(self.generator, spec.optimizer, steps, ranks)
-        self.discriminator_descent = NetworkOptimizer(self.discriminator, discriminators, steps, ranks)
+        self.generator_optimizer = NetworkOptimizer(self.generator, spec.optimizer, steps, ranks)
+        self.discriminator_optimizer = NetworkOptimizer(self.discriminator, discriminators, steps, ranks)
         self.remedies = self._build_remedies()
         self.trace = GradientTrace(
-            generator=self.generator_descent.gradients, discriminator=self.discriminator_descent.gradients
+            generator=self.generator_optimizer.gradients, discriminator=self.discriminator_optimizer.gradients
         )
         self.epoch = self.step = 0
         if state is not None:
@@ -129,7 +128,7 @@ class TrainingLoop:
                 first_step=first,
                 steps=steps,
                 samples=self._sample(Stream.SAMPLE_LATENTS, self.spec.samples.count),
-                fakes=self._fakes() if evaluation_is_due(self.spec, self.epoch) else None,
+                fakes=self.fakes() if evaluation_is_due(self.spec, self.epoch) else None,
                 gradients=gradients,
                 **self._shown_pairs(),
             )
@@ -145,7 +144,7 @@ class TrainingLoop:
         with computing(self.precision, self.device):
             updates = [self._update_discriminator(self.step * count + k) for k in range(count)]
             outcome = update_generator(
-                self.generator_descent, self.discriminator, self._generator_losses, step=self.step
+                self.generator_optimizer, self.discriminator, self._generator_losses, step=self.step
             )
         self.trace.add()
         self.step += 1
@@ -161,8 +160,8 @@ class TrainingLoop:
         """
         self.generator.load_state_dict(state.generator)
         self.discriminator.load_state_dict(state.discriminator)
-        _take_over(self.generator_descent, state.generator_optimizer)
-        _take_over(self.discriminator_descent, state.discriminator_optimizer)
+        _take_over(self.generator_optimizer, state.generator_optimizer)
+        _take_over(self.discriminator_optimizer, state.discriminator_optimizer)
         self.remedies = self._build_remedies()  # some begin with a copy of the weights
 
     def state(self) -> TrainingState:
@@ -173,8 +172,8 @@ class TrainingLoop:
             step=self.step,
             generator=self.generator.state_dict(),
             discriminator=self.discriminator.state_dict(),
-            generator_optimizer=self.generator_descent.state_dict(),
-            discriminator_optimizer=self.discriminator_descent.state_dict(),
+            generator_optimizer=self.generator_optimizer.state_dict(),
+            discriminator_optimizer=self.discriminator_optimizer.state_dict(),
             remedies={name: state for name, remedy in self.remedies.items() if (state := remedy.state())},
         )
 
@@ -183,6 +182,10 @@ class TrainingLoop:
         """The generator that pictures and evaluation take."""
         own = [remedy.sampled for remedy in self.remedies.values() if remedy.sampled is not None]
         return own[0] if own else self.generator
+
+    def fakes(self) -> NDArray[np.float32]:
+        """[num_samples, *shape] what an evaluation compares with reals."""
+        return self._sample(Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
 
     @torch.no_grad()
     def discriminator_features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -200,7 +203,7 @@ class TrainingLoop:
                 spec=self.spec,
                 generator=self.generator,
                 discriminator=self.discriminator,
-                discriminator_descent=self.discriminator_descent,
+                discriminator_optimizer=self.discriminator_optimizer,
                 loss=self.loss,
             )
         )
@@ -211,8 +214,8 @@ class TrainingLoop:
         self.epoch, self.step = state.epoch, state.step
         self.generator.load_state_dict(state.generator)
         self.discriminator.load_state_dict(state.discriminator)
-        self.generator_descent.load_state_dict(state.generator_optimizer)
-        self.discriminator_descent.load_state_dict(state.discriminator_optimizer)
+        self.generator_optimizer.load_state_dict(state.generator_optimizer)
+        self.discriminator_optimizer.load_state_dict(state.discriminator_optimizer)
         for name, values in state.remedies.items():
             self.remedies[name].restore(values)
 
@@ -235,17 +238,19 @@ class TrainingLoop:
     def _update_discriminator(self, draw: int) -> DiscriminatorOutcome:
         indices = batch_indices(self.spec, draw)
         reals = self._reals(indices)
-        given = self._given(Stream.DISCRIMINATOR_LATENTS, draw, len(indices), reals.inputs)
+        given = reals.inputs
+        if given is None:
+            given = self._latents(Stream.DISCRIMINATOR_LATENTS, draw, len(indices))
         # of the reals' classes, so that no pair and no point between them has two
         fakes = make_fakes(self.generator, given, self.spec.training.fake_statistics, reals.labels)
         fakes = beside(reals.inputs, fakes)
         for remedy in self.remedies.values():
             fakes = remedy.shown(fakes, draw)
-        seen_reals = self._view(reals, Seen.REALS, draw)
-        seen_fakes = self._view(StepBatch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
+        seen_reals = self._as_seen(reals, Seen.REALS, draw)
+        seen_fakes = self._as_seen(StepBatch(samples=fakes, labels=reals.labels), Seen.FAKES, draw)
         outcome = update_discriminator(
             self.spec.training.discriminator_update,
-            self.discriminator_descent,
+            self.discriminator_optimizer,
             self.loss,
             seen_reals,
             seen_fakes,
@@ -260,60 +265,58 @@ class TrainingLoop:
 
     def _terms(self, reals: StepBatch, fakes: StepBatch, draw: int) -> Terms:
         """The penalties and the remedies' terms of discriminator update number `draw`."""
-        penalties, on_reals, on_fakes, both = self.penalties, [], [], list[Term]()
-        if penalties.r1 is not None:
-            on_reals.append(partial(self._zero_centred, penalties.r1, reals))
-        if penalties.r2 is not None:
-            on_fakes.append(partial(self._zero_centred, penalties.r2, fakes))
-        if penalties.gradient is not None:
-            both.append(partial(self._one_centred, penalties.gradient, reals, fakes, draw))
-        both += [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
-        return Terms(reals=tuple(on_reals), fakes=tuple(on_fakes), both=tuple(both))
 
-    def _zero_centred(self, gamma: float, batch: StepBatch) -> Tensor:
-        return gamma * zero_centred(self._judge(batch.labels), batch.samples)
+        def at_samples(gamma: float, batch: StepBatch) -> Tensor:
+            return gamma * zero_centred(self._judge(batch.labels), batch.samples)
 
-    def _one_centred(self, weight: float, reals: StepBatch, fakes: StepBatch, draw: int) -> Tensor:
-        generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
-        shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
-        return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
+        def between(weight: float) -> Tensor:
+            generator = torch_generator(self.spec.seed, Stream.INTERPOLATION, draw)
+            shares = self.ranks.part(torch.rand(len(reals) * self.ranks.count, generator=generator)).to(self.device)
+            return weight * one_centred(self._judge(reals.labels), reals.samples, fakes.samples, shares)
+
+        r1, r2, gradient = self.penalties.r1, self.penalties.r2, self.penalties.gradient
+        of_remedies = [term for remedy in self.remedies.values() for term in remedy.discriminator_terms(fakes)]
+        return Terms(
+            reals=() if r1 is None else (partial(at_samples, r1, reals),),
+            fakes=() if r2 is None else (partial(at_samples, r2, fakes),),
+            both=(*(() if gradient is None else (partial(between, gradient),)), *of_remedies),
+        )
 
     def _judge(self, labels: Tensor | None) -> Callable[[Tensor], Tensor]:
         return lambda samples: logits_of(self.discriminator, StepBatch(samples=samples, labels=labels))
 
     def _generator_losses(self) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss, and what it minimises."""
-        move = self._move()
+        seen = self._generator_batch()
         judge = partial(logits_of, self.discriminator)
-        logits = judge(move.fakes)
-        if self.loss.paired and move.reals is not None:
-            _, logits = self.loss.compare(judge(move.reals), logits)
+        logits = judge(seen.fakes)
+        if self.loss.paired and seen.reals is not None:
+            _, logits = self.loss.compare(judge(seen.reals), logits)
         adversarial = self.loss.generator(logits)
-        terms = [t for remedy in self.remedies.values() if (t := remedy.generator_term(move)) is not None]
+        terms = [t for remedy in self.remedies.values() if (t := remedy.generator_term(seen)) is not None]
         replaced = any(remedy.replaces_loss for remedy in self.remedies.values())
         return adversarial, sum(terms[1:], terms[0]) if replaced else sum(terms, adversarial)
 
-    def _move(self) -> Move:
-        """The generator's next update, as the discriminator will see it."""
+    def _generator_batch(self) -> GeneratorBatch:
+        """What the generator makes in its next update, and the reals beside it where something needs them."""
         count, step = self.spec.training.batch_size, self.step
-        needed = self.loss.paired or any(remedy.needs_reals for remedy in self.remedies.values())
-        reals, labels, inputs, targets = None, None, None, None
-        if needed or self.labels is not None or self.inputs is not None:
+        drawn = reals = None
+        needs_reals = self.loss.paired or any(remedy.needs_reals for remedy in self.remedies.values())
+        if needs_reals or self.labels is not None or self.inputs is not None:
             rng = numpy_generator(self.spec.seed, Stream.GENERATORS_REALS, step)
-            chosen = self._reals(rng.integers(0, len(self.data), count))
-            labels, inputs = chosen.labels, chosen.inputs
-            targets = None if inputs is None else chosen.samples
-            reals = self._view(chosen, Seen.GENERATORS_REALS, step) if needed else None
-        fakes = made(self.generator, self._given(Stream.GENERATOR_LATENTS, step, count, inputs), labels)
-        seen = self._view(StepBatch(samples=fakes, labels=labels, inputs=inputs), Seen.GENERATORS_FAKES, step)
-        return Move(step=step, fakes=seen, reals=reals, outputs=None if inputs is None else fakes, targets=targets)
-
-    def _view(self, batch: StepBatch, seen: Seen, index: int) -> StepBatch:
-        """What the discriminator sees of a batch."""
-        samples = beside(batch.inputs, batch.samples)
-        for remedy in self.remedies.values():
-            samples = remedy.view(samples, seen, index)
-        return StepBatch(samples=samples, labels=batch.labels)
+            drawn = self._reals(rng.integers(0, len(self.data), count))
+            reals = self._as_seen(drawn, Seen.GENERATORS_REALS, step) if needs_reals else None
+        inputs, labels = (None, None) if drawn is None else (drawn.inputs, drawn.labels)
+        given = self._latents(Stream.GENERATOR_LATENTS, step, count) if inputs is None else inputs
+        fakes = generate(self.generator, given, labels)
+        seen = StepBatch(samples=fakes, labels=labels, inputs=inputs)
+        return GeneratorBatch(
+            step=step,
+            fakes=self._as_seen(seen, Seen.GENERATORS_FAKES, step),
+            reals=reals,
+            outputs=None if inputs is None else fakes,
+            targets=None if drawn is None or inputs is None else drawn.samples,
+        )
 
     def _reals(self, indices: NDArray[np.int64]) -> StepBatch:
         """The training samples of these numbers, or this process's part of them."""
@@ -324,15 +327,17 @@ class TrainingLoop:
             inputs=None if self.inputs is None else scale(self.inputs[chosen]),
         )
 
-    def _given(self, stream: Stream, index: int, count: int, inputs: Tensor | None) -> Tensor:
-        """What the generator makes samples from: the inputs where there are any, else its part of `count` latents."""
-        if inputs is not None:
-            return inputs
+    def _latents(self, stream: Stream, index: int, count: int) -> Tensor:
+        """[count, latent_dim] of draw number `index`, or this process's part of them."""
         drawn = latents(self.spec.seed, stream, index, (count, self.spec.generator.latent_dim))
         return self.ranks.part(drawn).to(self.device)
 
-    def _fakes(self) -> NDArray[np.float32]:
-        return self._sample(Stream.EVALUATION_LATENTS, self.spec.evaluation.num_samples)
+    def _as_seen(self, batch: StepBatch, seen: Seen, index: int) -> StepBatch:
+        """A batch as the discriminator sees it: beside its inputs, through the remedies' views."""
+        samples = beside(batch.inputs, batch.samples)
+        for remedy in self.remedies.values():
+            samples = remedy.view(samples, seen, index)
+        return StepBatch(samples=samples, labels=batch.labels)
 
     def _sample(self, stream: Stream, count: int) -> NDArray[np.float32]:
         return sample(self.sampled, self.spec, stream, count, self.held_out)
@@ -355,104 +360,9 @@ def train(
     return TrainingLoop(spec, data, device=device, state=state).epochs(on_step)
 
 
-def untrained_fakes(spec: RunSpec, device: torch.device, data: DataArrays | None = None) -> NDArray[np.float32]:
-    """[num_samples, *shape] from the spec's generator before its first update: the noise floor of evaluation.
-
-    Where samples are made from images, `data` has them.
-    """
-    generator, count = build_generator(spec, device), spec.evaluation.num_samples
-    return sample(generator, spec, Stream.EVALUATION_LATENTS, count, None if data is None else held_out_of(data))
-
-
 def evaluation_is_due(spec: RunSpec, epoch: int) -> bool:
     """Whether this epoch's fakes are evaluated; the last epoch's always are."""
     return epoch % spec.evaluation.every_epochs == 0 or epoch == spec.training.epochs
-
-
-def batch_indices(spec: RunSpec, draw: int) -> NDArray[np.int64]:
-    """Which training samples discriminator update number `draw` sees.
-
-    Without replacement every pass over the data is one permutation cut into batches, the last one smaller.
-    """
-    size, batch = spec.dataset.size, spec.discriminator_batch_size
-    if spec.training.sampling == "with_replacement":
-        return numpy_generator(spec.seed, Stream.DATA_ORDER, draw).integers(0, size, batch)
-    batches = math.ceil(size / batch)
-    first = draw % batches * batch
-    return _data_order(spec.seed, size, draw // batches)[first : first + batch].copy()
-
-
-# A permutation of 60,000 takes longer than an MLP's discriminator update; 4: one each for several trainings.
-@lru_cache(maxsize=4)
-def _data_order(seed: int, size: int, number: int) -> NDArray[np.int64]:
-    """The order of pass `number` over the data."""
-    return numpy_generator(seed, Stream.DATA_ORDER, number).permutation(size)
-
-
-def scale(samples: Tensor) -> Tensor:
-    """uint8 pixels to float32 in [-1, 1]; points as they are."""
-    return samples.float() / 127.5 - 1 if samples.dtype == torch.uint8 else samples
-
-
-@torch.no_grad()
-def make_fakes(generator: nn.Module, latent: Tensor, statistics: str, labels: Tensor | None = None) -> Tensor:
-    """[n, *shape] without a graph, with the batch's own or the moving batch-norm statistics."""
-    if statistics == "moving":
-        generator.eval()
-        fakes = made(generator, latent, labels)
-        generator.train()
-        return fakes
-    return made(generator, latent, labels)
-
-
-def made(generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
-    """[n, *shape] float32 from latents [n, latent_dim], and from labels [n] where the generator is conditional."""
-    samples: Tensor = generator(latent) if labels is None else generator(latent, labels)
-    return samples.float()  # whatever it multiplies in
-
-
-SAMPLE_BATCH = 500  # the most fakes at a time when sampling for pictures and evaluation: bounds memory
-
-
-def sample(
-    generator: nn.Module, spec: RunSpec, stream: Stream, count: int, held_out: HeldOut | None = None
-) -> NDArray[np.float32]:
-    """[count, *shape] from the stream's latents, or from the first held-out inputs where there are any.
-
-    Leaves the generator and its moving statistics untouched. A conditional generator makes the classes in turn,
-    0, 1, … and again, as many of each; of inputs, those that they belong to.
-    """
-    if held_out is None:
-        given = latents(spec.seed, stream, 0, (count, spec.generator.latent_dim))
-    else:
-        given = torch.from_numpy(held_out.inputs[:count])
-    classes = _classes_shown(spec, count, held_out)
-    device = next(generator.parameters()).device
-    buffers = {name: b.clone() for name, b in generator.named_buffers()}
-    parts: list[Tensor] = []
-    for part in even_parts(count):
-        labels = None if classes is None else classes[part].to(device)
-        parts.append(make_fakes(generator, given[part].to(device), spec.evaluation.fake_statistics, labels))
-    for name, buffer in generator.named_buffers():
-        buffer.copy_(buffers[name])
-    return torch.cat(parts).float().cpu().numpy()
-
-
-def even_parts(count: int) -> list[slice]:
-    """The fewest parts of at most SAMPLE_BATCH samples; their sizes differ by one at most.
-
-    Batch norm takes its statistics from a part: a last one of a single sample has none, and one of a few poor ones.
-    """
-    number = math.ceil(count / SAMPLE_BATCH)
-    ends = [count * part // number for part in range(number + 1)]
-    return [slice(first, end) for first, end in pairwise(ends)]
-
-
-def _classes_shown(spec: RunSpec, count: int, held_out: HeldOut | None) -> Tensor | None:
-    """[count] class of each sample that is made; None where the generator is told none."""
-    if spec.generator.condition == "none":
-        return None
-    return torch.arange(count) % spec.num_classes if held_out is None else torch.from_numpy(held_out.classes[:count])
 
 
 def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
@@ -460,11 +370,11 @@ def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
     return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
 
 
-def _take_over(descent: NetworkOptimizer, saved: dict[str, Any]) -> None:
+def _take_over(optimizer: NetworkOptimizer, saved: dict[str, Any]) -> None:
     """Moments, but no rates, of an optimizer's state; nothing of an optimizer of another kind."""
-    own = descent.state_dict()
+    own = optimizer.state_dict()
     if own["param_groups"][0].keys() == saved["param_groups"][0].keys():  # each kind has settings of its own
-        descent.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
+        optimizer.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
 
 
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> Tensor:

@@ -33,15 +33,15 @@ class NetworkOptimizer:
         self.optimizer = _optimizer(network, spec)
         self.gradients = LayerNorms(network)
 
-    def follow(self, loss: Tensor, step: int) -> Tensor:
+    def minimise(self, loss: Tensor, step: int) -> Tensor:
         """One update on the loss in the generator's step `step`; the norm of its whole gradient before clipping."""
         # each operation goes back in the precision in which it went forward; autocast is for the way forward alone
         with torch.autocast(loss.device.type, enabled=False):
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            return self.advance(step)
+            return self.apply_gradients(step)
 
-    def advance(self, step: int) -> Tensor:
+    def apply_gradients(self, step: int) -> Tensor:
         """One update on the gradient that is there; its norm before clipping."""
         self.ranks.average_gradients(self.network.parameters())
         norm = self.gradients.take()

@@ -77,7 +77,7 @@ def logits_of(network: nn.Module, batch: StepBatch) -> Tensor:
 
 def update_discriminator(
     kind: DiscriminatorUpdate,
-    descent: NetworkOptimizer,
+    optimizer: NetworkOptimizer,
     loss: GanLoss,
     reals: StepBatch,
     fakes: StepBatch,
@@ -86,7 +86,7 @@ def update_discriminator(
     terms: Terms = Terms(),
 ) -> DiscriminatorOutcome:
     """One update on reals and as many fakes (without a graph to the generator)."""
-    network, weight = descent.network, loss.penalty_weight
+    network, weight = optimizer.network, loss.penalty_weight
     match kind:
         case "together":
             real, fake = logits_of(network, reals), logits_of(network, fakes)
@@ -95,27 +95,27 @@ def update_discriminator(
         case "half_batches":
             real = logits_of(network, reals)
             value = _plus(_plus(loss.real(real), 2 * weight, terms.reals), weight, terms.both)
-            on_reals = descent.follow(value, step)
+            on_reals = optimizer.minimise(value, step)
             fake = logits_of(network, fakes)
             value = _plus(_plus(loss.fake(fake), 2 * weight, terms.fakes), weight, terms.both)
-            on_fakes = descent.follow(value, step)
+            on_fakes = optimizer.minimise(value, step)
             norm = ((on_reals**2 + on_fakes**2) / 2).sqrt()
             return _outcome(loss, real, fake, area_under_curve(real, fake), norm)
     auc = area_under_curve(real, fake)
     real, fake = loss.compare(real, fake)
     # the mean, not the sum: Adam's step is the same, and the reported d_loss is what is minimised
     value = (loss.real(real) + loss.fake(fake)) / 2
-    norm = descent.follow(_plus(value, weight, terms.reals + terms.fakes + terms.both), step)
+    norm = optimizer.minimise(_plus(value, weight, terms.reals + terms.fakes + terms.both), step)
     return _outcome(loss, real, fake, auc, norm)
 
 
 def update_generator(
-    descent: NetworkOptimizer, discriminator: nn.Module, losses: Callable[[], tuple[Tensor, Tensor]], *, step: int = 0
+    optimizer: NetworkOptimizer, discriminator: nn.Module, losses: Callable[[], tuple[Tensor, Tensor]], *, step: int = 0
 ) -> GeneratorOutcome:
     """One update on `losses`: the one to report and the one to minimise. The discriminator stays as it is."""
     discriminator.requires_grad_(requires_grad=False)
     reported, minimised = losses()
-    norm = descent.follow(minimised, step)
+    norm = optimizer.minimise(minimised, step)
     discriminator.requires_grad_(requires_grad=True)
     return GeneratorOutcome(loss=reported.detach(), grad_norm=norm)
 

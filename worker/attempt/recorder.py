@@ -22,7 +22,8 @@ from ganlib.evaluation.reference import Embed, Reference, evaluate
 from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
 from ganlib.records import EpochEvaluation, EpochReport
 from ganlib.spec.run import RunSpec
-from ganlib.training.loop import TrainingState, untrained_fakes
+from ganlib.training.loop import TrainingState
+from ganlib.training.sampling import untrained_fakes
 from store.core.db import reading, transaction
 from store.core.models import ArtifactKind
 from store.core.settings import Settings

@@ -15,14 +15,15 @@ from ganlib.evaluation.measures.paired import l1, ssim
 from ganlib.evaluation.reference import evaluate
 from ganlib.networks.build import build_discriminator, build_generator
 from ganlib.records import EpochReport
-from ganlib.remedies.remedy import Move
+from ganlib.remedies.remedy import GeneratorBatch
 from ganlib.remedies.target_distance import TargetDistanceRemedy
 from ganlib.spec.data import EdgesDataset
 from ganlib.spec.remedies import TargetDistance
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.sampling import untrained_fakes
 from ganlib.training.step import StepBatch, beside
 
 CPU = torch.device("cpu")
@@ -151,9 +152,9 @@ def test_outputs_depend_on_their_inputs(pairs: DataArrays) -> None:
 def test_the_distance_is_the_weighted_mean_of_absolute_differences() -> None:
     outputs = torch.tensor([[[[0.5, -1.0]]]], requires_grad=True)
     targets = torch.tensor([[[[1.0, 1.0]]]])
-    move = Move(step=0, fakes=StepBatch(samples=outputs), reals=None, outputs=outputs, targets=targets)
+    batch = GeneratorBatch(step=0, fakes=StepBatch(samples=outputs), reals=None, outputs=outputs, targets=targets)
     remedy = TargetDistanceRemedy(TargetDistance(), None)  # pyright: ignore[reportArgumentType]
-    term = remedy.generator_term(move)
+    term = remedy.generator_term(batch)
     assert term.item() == 100 * (0.5 + 2.0) / 2
     term.backward()
     assert outputs.grad is not None

@@ -237,10 +237,10 @@ def unrolling_of(training: TrainingLoop) -> UnrollingRemedy:
 def test_the_generator_minimises_what_the_discriminator_will_have_lost():
     spec = ring_spec(remedies__unrolling={"steps": 3})
     training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
-    move = training._move()
-    assert move.reals is not None
-    judge = unrolling_of(training).unrolled(move)
-    lost = training.loss.real(judge(move.reals)) + training.loss.fake(judge(move.fakes))
+    batch = training._generator_batch()
+    assert batch.reals is not None
+    judge = unrolling_of(training).unrolled(batch)
+    lost = training.loss.real(judge(batch.reals)) + training.loss.fake(judge(batch.fakes))
     _, minimised = training._generator_losses()
     assert minimised.item() == pytest.approx(-lost.item(), rel=1e-5)
 
@@ -249,18 +249,18 @@ def test_the_unrolled_discriminator_is_the_trained_one_some_updates_later():
     spec = ring_spec(remedies__unrolling={"steps": 2})
     training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     training._update_discriminator(0)
-    move = training._move()
-    assert move.reals is not None
+    batch = training._generator_batch()
+    assert batch.reals is not None
     before = {n: p.detach().clone() for n, p in training.discriminator.named_parameters()}
-    judge = unrolling_of(training).unrolled(move)
+    judge = unrolling_of(training).unrolled(batch)
     assert all(torch.equal(before[n], p) for n, p in training.discriminator.named_parameters())
-    unrolled = judge(move.reals)
+    unrolled = judge(batch.reals)
     for _ in range(2):  # what the unrolled discriminator has gone through, by its own optimizer
-        real, fake = training.discriminator(move.reals.samples), training.discriminator(move.fakes.samples.detach())
-        training.discriminator_descent.follow((training.loss.real(real) + training.loss.fake(fake)) / 2, 0)
-    assert torch.allclose(unrolled, training.discriminator(move.reals.samples), atol=1e-5)
+        real, fake = training.discriminator(batch.reals.samples), training.discriminator(batch.fakes.samples.detach())
+        training.discriminator_optimizer.minimise((training.loss.real(real) + training.loss.fake(fake)) / 2, 0)
+    assert torch.allclose(unrolled, training.discriminator(batch.reals.samples), atol=1e-5)
     assert not torch.allclose(
-        unrolled, torch.func.functional_call(training.discriminator, before, (move.reals.samples,)), atol=1e-5
+        unrolled, torch.func.functional_call(training.discriminator, before, (batch.reals.samples,)), atol=1e-5
     )
 
 
@@ -268,10 +268,10 @@ def test_the_generators_gradient_flows_through_the_unrolled_updates():
     spec = ring_spec(remedies__unrolling={"steps": 1})
     training = TrainingLoop(spec, load_dataset(spec.dataset, Path(), 0), device=torch.device("cpu"))
     training._update_discriminator(0)
-    move = training._move()
-    assert move.reals is not None
+    batch = training._generator_batch()
+    assert batch.reals is not None
     [weight, *_] = training.generator.parameters()
-    [gradient] = torch.autograd.grad(unrolling_of(training).unrolled(move)(move.reals).sum(), weight)
+    [gradient] = torch.autograd.grad(unrolling_of(training).unrolled(batch)(batch.reals).sum(), weight)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0  # logits of reals depend on the generator only through the updates
 

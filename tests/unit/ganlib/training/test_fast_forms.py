@@ -40,8 +40,8 @@ def trained(preset: str, *, plain: bool) -> tuple[np.ndarray, list[Tensor], list
         for layer in layers:
             if isinstance(layer, nn.LeakyReLU):
                 layer.inplace = False
-        for descent in (training.generator_descent, training.discriminator_descent):
-            descent.optimizer.param_groups[0] |= {"fused": False, "foreach": False}
+        for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+            optimizer.optimizer.param_groups[0] |= {"fused": False, "foreach": False}
     (report,) = training.epochs()
     # Biases before a batch norm have no gradient but rounding, which Adam scales up: they move at random.
     weights = [p.detach() for network in networks for p in network.parameters() if p.dim() > 1]

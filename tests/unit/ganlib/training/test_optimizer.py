@@ -44,7 +44,7 @@ def test_the_update_is_adams_with_gradients_of_any_layout():
     optimizer, reference = NetworkOptimizer(ours, SPEC, STEPS), plain_adam(plain)
     for step in range(STEPS):
         set_gradients(ours, step)
-        optimizer.advance(step)
+        optimizer.apply_gradients(step)
         set_gradients(plain, step)
         reference.step()
     assert_almost_equal(ours, plain)
@@ -64,7 +64,7 @@ def test_a_state_that_was_saved_before_updates_were_fused_goes_on():
     assert optimizer.optimizer.param_groups[0]["fused"] is True
     for step in range(1, STEPS):
         set_gradients(ours, step)
-        optimizer.advance(step)
+        optimizer.apply_gradients(step)
         set_gradients(plain, step)
         reference.step()
     assert_almost_equal(ours, plain)
@@ -74,7 +74,7 @@ def test_a_resumed_optimizer_goes_on_bit_by_bit():
     first = network()
     optimizer = NetworkOptimizer(first, SPEC, STEPS)
     set_gradients(first, 0)
-    optimizer.advance(0)
+    optimizer.apply_gradients(0)
     second = network()
     second.load_state_dict(first.state_dict())
     resumed = NetworkOptimizer(second, SPEC, STEPS)
@@ -82,5 +82,5 @@ def test_a_resumed_optimizer_goes_on_bit_by_bit():
     for step in range(1, STEPS):
         for made, own in ((first, optimizer), (second, resumed)):
             set_gradients(made, step)
-            own.advance(step)
+            own.apply_gradients(step)
     assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))

@@ -95,7 +95,7 @@ def test_every_option_trains_in_bf16_near_to_float32(eights, name):
     tensors = [*state.generator.values(), *state.discriminator.values()]
     tensors += [value for slot in state.generator_optimizer["state"].values() for value in slot.values()]
     assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
-    assert in_bf16._fakes().dtype == np.float32
+    assert in_bf16.fakes().dtype == np.float32
 
 
 def test_a_resume_in_bf16_is_bit_identical(eights, tmp_path):
@@ -113,7 +113,7 @@ def test_a_resume_in_bf16_is_bit_identical(eights, tmp_path):
 def test_samples_are_made_in_float32(eights):
     training = TrainingLoop(spec_of(training__precision="bf16"), eights, device=CPU)
     plain = TrainingLoop(spec_of(), eights, device=CPU)
-    assert training._fakes().tobytes() == plain._fakes().tobytes()
+    assert training.fakes().tobytes() == plain.fakes().tobytes()
 
 
 def test_the_loss_that_torch_refuses_under_autocast_is_taken_outside_of_it(eights, monkeypatch):

@@ -11,7 +11,8 @@ from ganlib.data.load import load_dataset
 from ganlib.seeding import Stream
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training.loop import SAMPLE_BATCH, TrainingLoop, even_parts, sample, train
+from ganlib.training.loop import TrainingLoop, train
+from ganlib.training.sampling import SAMPLE_BATCH, even_parts, sample
 
 CPU = torch.device("cpu")
 BATCH_NORM = {"family": "mlp", "width": 8, "latent_dim": 2, "norm": {"kind": "batch"}}

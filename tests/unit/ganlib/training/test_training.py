@@ -12,7 +12,9 @@ from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.training import checkpoint
-from ganlib.training.loop import SpecMismatch, TrainingLoop, batch_indices, train, untrained_fakes
+from ganlib.training.data_order import batch_indices
+from ganlib.training.loop import SpecMismatch, TrainingLoop, train
+from ganlib.training.sampling import untrained_fakes
 
 CPU = torch.device("cpu")
 SMALL_IMAGES = {
@@ -142,7 +144,7 @@ def test_numbers_that_are_not_finite_are_reported_as_data(eights):
 
 def test_untrained_fakes_are_those_of_the_first_weights(eights):
     spec = image_spec()
-    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, eights, device=CPU)._fakes().tobytes()
+    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, eights, device=CPU).fakes().tobytes()
 
 
 def test_moving_statistics_change_what_the_discriminator_sees(eights):

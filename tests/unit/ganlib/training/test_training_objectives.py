@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-import ganlib.training.loop
 from ganlib.data.load import DataArrays, load_dataset
 from ganlib.objectives.table import LOSSES
 from ganlib.spec.optimizer import Adam, ConstantRate, CosineRate, LinearRate, Sgd
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training import checkpoint
+from ganlib.training import checkpoint, loop, sampling
 from ganlib.training.loop import TrainingLoop
 from ganlib.training.optimizer import NetworkOptimizer, rate_factor
 
@@ -95,14 +94,14 @@ def test_each_option_changes_the_training(ring, name):
 @pytest.mark.parametrize("name", ["relativistic", "gradient penalty"])
 def test_what_an_option_draws_leaves_reals_and_latents_as_they_were(ring, name, monkeypatch):
     draws: list[tuple[str, ...]] = []
-    for function in ("latents", "batch_indices"):
-        real = getattr(ganlib.training.loop, function)
+    for module, function in ((loop, "latents"), (loop, "batch_indices"), (sampling, "latents")):
+        real = getattr(module, function)
 
         def spied(*args: object, real: Callable[..., object] = real, function: str = function) -> object:
             draws.append((function, *map(str, args[1:])))
             return real(*args)
 
-        monkeypatch.setattr(ganlib.training.loop, function, spied)
+        monkeypatch.setattr(module, function, spied)
     steps_of(ring_spec(), ring)
     without = draws.copy()
     draws.clear()
@@ -144,7 +143,9 @@ def test_a_penalty_weighs_as_in_the_references_sum():
 def one_weight(spec: Adam | Sgd, loss_scale: float = 1.0, total_steps: int = 10) -> tuple[float, float]:
     network = torch.nn.Linear(2, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
-    norm = NetworkOptimizer(network, spec, total_steps).follow(loss_scale * network(torch.tensor([3.0, 4.0])).sum(), 0)
+    norm = NetworkOptimizer(network, spec, total_steps).minimise(
+        loss_scale * network(torch.tensor([3.0, 4.0])).sum(), 0
+    )
     return norm.item(), network.weight.norm().item()
 
 

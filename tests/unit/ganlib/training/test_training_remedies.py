@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-import ganlib.training.loop
 from ganlib.data.load import DataArrays, load_dataset
 from ganlib.records import EpochReport
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
-from ganlib.training import checkpoint
-from ganlib.training.loop import TrainingLoop, untrained_fakes
+from ganlib.training import checkpoint, loop, sampling
+from ganlib.training.loop import TrainingLoop
+from ganlib.training.sampling import untrained_fakes
 
 CPU = torch.device("cpu")
 BASE = {
@@ -107,14 +107,14 @@ def whole(digits: DataArrays) -> Callable[[str | None], Whole]:
     def train(name: str | None) -> Whole:
         draws: list[tuple[str, ...]] = []
         with pytest.MonkeyPatch.context() as patch:
-            for function in ("latents", "batch_indices"):
-                real = getattr(ganlib.training.loop, function)
+            for module, function in ((loop, "latents"), (loop, "batch_indices"), (sampling, "latents")):
+                real = getattr(module, function)
 
                 def spied(*args: Any, real: Callable[..., Any] = real, function: str = function) -> Any:
                     draws.append((function, *map(str, args[1:])))
                     return real(*args)
 
-                patch.setattr(ganlib.training.loop, function, spied)
+                patch.setattr(module, function, spied)
             state = torch.get_rng_state()
             reports = list(TrainingLoop(spec_with(name), digits, device=CPU).epochs())
             assert torch.equal(torch.get_rng_state(), state)
@@ -156,14 +156,14 @@ def test_sampling_from_the_average_leaves_it_as_it_is(digits):
     [first, *_] = training.epochs()
     again = training.sampled.state_dict()
     before = {key: value.clone() for key, value in again.items()}
-    training._fakes()
+    training.fakes()
     assert all(torch.equal(before[key], value) for key, value in training.sampled.state_dict().items())
     assert first.fakes is not None
 
 
 def test_before_the_first_step_the_average_makes_the_untrained_fakes(digits):
     spec = spec_with("ema")
-    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, digits, device=CPU)._fakes().tobytes()
+    assert untrained_fakes(spec, CPU).tobytes() == TrainingLoop(spec, digits, device=CPU).fakes().tobytes()
 
 
 def test_a_discriminator_of_packs_has_as_many_more_channels(digits):
@@ -184,13 +184,13 @@ def test_the_classifier_learns_to_tell_the_generators_of_a_mixture(digits):
 
 def test_fakes_are_made_of_the_classes_of_the_reals_beside_them(digits, monkeypatch):
     seen: list[tuple[torch.Tensor | None, torch.Tensor | None]] = []
-    real = ganlib.training.loop.update_discriminator
+    real = loop.update_discriminator
 
-    def spied(kind: Any, descent: Any, loss: Any, reals: Any, fakes: Any, **rest: Any) -> Any:
+    def spied(kind: Any, optimizer: Any, loss: Any, reals: Any, fakes: Any, **rest: Any) -> Any:
         seen.append((reals.labels, fakes.labels))
-        return real(kind, descent, loss, reals, fakes, **rest)
+        return real(kind, optimizer, loss, reals, fakes, **rest)
 
-    monkeypatch.setattr(ganlib.training.loop, "update_discriminator", spied)
+    monkeypatch.setattr(loop, "update_discriminator", spied)
     next(TrainingLoop(spec_with("classes"), digits, device=CPU).epochs())
     assert all(torch.equal(a, b) for a, b in seen if a is not None and b is not None)
     assert {int(label) for labels, _ in seen if labels is not None for label in labels} == {0, 1}
@@ -200,5 +200,5 @@ def test_a_conditional_generator_is_sampled_class_by_class(digits):
     training = TrainingLoop(spec_with("classes"), digits, device=CPU)
     told: list[torch.Tensor] = []
     training.generator.register_forward_pre_hook(lambda _, given: told.append(given[1]))
-    training._fakes()
+    training.fakes()
     assert torch.cat(told).tolist() == [0, 1] * 25

@@ -61,7 +61,7 @@ def test_the_child_goes_its_own_way_by_its_own_seed(parent: TrainingState) -> No
 
 def test_moments_are_taken_over_and_settings_of_the_optimizer_are_not(parent: TrainingState) -> None:
     child = started(parent, **{"optimizer.beta1": 0.3, "optimizer.eps": 1e-7})
-    optimizer = child.generator_descent.optimizer
+    optimizer = child.generator_optimizer.optimizer
     assert optimizer.param_groups[0]["betas"] == (0.3, 0.999)
     assert optimizer.param_groups[0]["eps"] == 1e-7
     moments = [state["exp_avg"] for state in optimizer.state.values()]
@@ -74,14 +74,14 @@ def test_moments_are_taken_over_and_settings_of_the_optimizer_are_not(parent: Tr
 @pytest.mark.parametrize("name", ["rmsprop", "sgd"])
 def test_an_optimizer_of_another_kind_begins_without_a_past(parent: TrainingState, name: str) -> None:
     child = started(parent, optimizer={"name": name})
-    assert not child.generator_descent.state_dict()["state"]
+    assert not child.generator_optimizer.state_dict()["state"]
     assert len(list(child.epochs())) == 3
 
 
 def test_one_optimizer_may_be_taken_over_where_the_other_is_not(parent: TrainingState) -> None:
     child = started(parent, discriminator_optimizer={"name": "sgd"})
-    assert child.generator_descent.state_dict()["state"]
-    assert not child.discriminator_descent.state_dict()["state"]
+    assert child.generator_optimizer.state_dict()["state"]
+    assert not child.discriminator_optimizer.state_dict()["state"]
 
 
 def test_a_moving_average_begins_with_the_weights_that_were_taken_over(parent: TrainingState) -> None:
