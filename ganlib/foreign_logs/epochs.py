@@ -28,7 +28,7 @@ def updates_per_row(table: Table, steps_per_epoch: int | None, notes: list[str])
         notes.append(f"images are counted, and nothing says how many make an update: {USUAL_BATCH} were taken")
         return max(1.0, images / (table.batch_size or USUAL_BATCH))
     if table.row_span == "epoch" or _has_a_row_an_epoch(table):
-        return float(steps_per_epoch) if steps_per_epoch is not None else EPOCH_UPDATES
+        return float(steps_per_epoch or table.epoch_steps or EPOCH_UPDATES)
     return 1.0
 
 

@@ -73,6 +73,8 @@ class Table:
     objectives: tuple[str, ...] = ()
     """What the format's trainer minimises unless it is told otherwise: a hint, not a fact."""
     row_span: RowSpan = "update"
+    epoch_steps: int | None = None
+    """Where a row is of an epoch: how many steps that has; None where nothing says."""
     batch_size: int | None = None
     """Where `kimg` counts images: how many an update takes; None where nothing says."""
     notes: tuple[str, ...] = ()
@@ -224,11 +226,12 @@ def _merged_by(table: Table, keys: Sequence[Floats], notes: list[str]) -> Table:
         return table
     starts = np.flatnonzero(new)
     notes.append(f"{len(table) - len(starts)} rows repeat a step; of each column the last value of a step counts")
-    columns = {signal: _last_of_each(column, starts) for signal, column in table.columns.items()}
+    columns = {signal: last_of_each(column, starts) for signal, column in table.columns.items()}
     return replace(table, columns=columns, lines=table.lines[starts])
 
 
-def _last_of_each(column: Column, starts: Rows) -> Column:
+def last_of_each(column: Column, starts: Rows) -> Column:
+    """[len(starts)] of each group of rows the last value that is given."""
     rows = np.where(column.given, np.arange(len(column.given)), -1)
     last = np.maximum.reduceat(rows, starts)
     return replace(column, values=column.values[last], given=last >= 0)

@@ -11,10 +11,11 @@ from ganlib.foreign_logs.reading.sheet import BLOCK_ROWS, Sheet, SheetBuilder
 DELIMITERS = (",", ";", "\t", "|")
 WHITE_SPACE = " "
 EXAMPLE = "step,d_loss_real,d_loss_fake,g_loss"
-LABELS = frozenset(
-    {"run", "run_id", "run_name", "run_uuid", "experiment", "name", "tag", "key", "metric", "metric_name"}
-)
-"""Columns of texts that part a table into runs, or a column of values into signals."""
+RUN_LABELS = ("run", "run_id", "run_name", "run_uuid", "experiment", "name")
+"""Columns of texts that part a table into runs."""
+TAG_LABELS = ("tag", "key", "metric", "metric_name")
+"""Columns of texts that part a column of values into signals."""
+LABELS = frozenset((*RUN_LABELS, *TAG_LABELS))
 MAX_LABELS = 200
 COMMENT = re.compile(r"#|//|%")
 

@@ -5,12 +5,14 @@ log may change its shape, hold lines of other programs, or have several shapes i
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from ganlib.foreign_logs.column_names import EPOCH, ORDERS, STEP, signal_of
 from ganlib.foreign_logs.formats.registry import KNOWN_KEYS
+from ganlib.foreign_logs.reading.asides import Asides, is_value, says_aside
 from ganlib.foreign_logs.reading.numbers import NUMBER
 from ganlib.foreign_logs.reading.sheet import Sheet, SheetBuilder, joined_words
 
@@ -45,6 +47,10 @@ class _Pattern:
     """Of each of many lines."""
     names: tuple[str, ...]
     percent: frozenset[str] = frozenset()
+    is_aside: bool = False
+    """Whether they are of a validation or a test."""
+    totals: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What counts count to, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +70,36 @@ class _Counts:
 
     others: int = 0
     of_ranks: int = 0
+    asides: Asides = field(default_factory=Asides)
     shapes: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def read_printed(source: str, text: str) -> Sheet:
-    """A row for each line that holds a number under a name; all else is counted and left out."""
+    """A row for each line that holds a number under a name; all else is counted and left out.
+
+    Lines of a validation or a test are left out where there are others; they may be all that there is.
+    """
+    found = _read(source, text, with_asides=False)
+    return found if any(map(is_value, found.columns)) else _read(source, text, with_asides=True)
+
+
+def _read(source: str, text: str, *, with_asides: bool) -> Sheet:
     builder, counts = SheetBuilder(source), _Counts()
     patterns: list[_Pattern] = []
+    totals: dict[str, int] = {}
     for numbers, lines in _blocks(text, counts):
-        if patterns and (rows := _all_rows(patterns[0], lines)) is not None:
+        if patterns and not patterns[0].is_aside and (rows := _all_rows(patterns[0], lines)) is not None:
             builder.part(patterns[0].names).add_block(numbers, rows)
+            counts.asides.end_heading()
             continue
         for number, line in zip(numbers, lines, strict=True):
             found = _match(line, patterns, builder, counts)
-            if found is not None:
-                builder.part(patterns[0].names).add(number, found)
+            if found is None:
+                continue
+            pattern = patterns[0]
+            if with_asides or not counts.asides.takes(pattern.names, says_so=pattern.is_aside):
+                builder.part(pattern.names).add(number, found)
+                totals |= pattern.totals
     columns, places = builder.columns()
     return Sheet(
         source=source,
@@ -88,6 +109,7 @@ def read_printed(source: str, text: str) -> Sheet:
         seen=tuple(counts.shapes),
         notes=tuple(_notes(counts)),
         printed=True,
+        totals=totals,
     )
 
 
@@ -123,11 +145,14 @@ def _notes(counts: _Counts) -> Iterator[str]:
         yield f"{counts.others:,} lines hold no number under a name and were left out"
     if counts.of_ranks:
         yield f"{counts.of_ranks:,} lines of other ranks were left out; those of the first were read"
+    if counts.asides.count:
+        yield f"{counts.asides.count:,} lines of a validation or a test were left out"
 
 
 def _count_other(line: str, counts: _Counts) -> None:
     if not line.strip():
         return
+    counts.asides.pass_over(line)
     counts.others += 1
     if len(counts.shapes) < MAX_SEEN:
         counts.shapes.setdefault(shape_of(line), 0)
@@ -211,7 +236,24 @@ def _learnt(line: str) -> _Pattern | None:
     parts.append(_literal(line[at:].rstrip()))
     shape = "".join(parts) + r"[ \t\f]*"
     percent = frozenset(token.name for token in tokens if token.percent and token.name)
-    return _Pattern(re.compile(shape), re.compile(f"^{shape}$", re.MULTILINE), tuple(names), percent)
+    return _Pattern(
+        re.compile(shape),
+        re.compile(f"^{shape}$", re.MULTILINE),
+        tuple(names),
+        percent,
+        is_aside=says_aside(line[: next((t.start for t in tokens if t.name and is_value(t.name)), 0)]),
+        totals=_totals(line, tokens),
+    )
+
+
+def _totals(line: str, tokens: Sequence[_Token]) -> dict[str, int]:
+    """What each count counts to: of `[1280/60000]` it is 60,000."""
+    found: dict[str, int] = {}
+    for token, after in pairwise(tokens):
+        between = line[token.end : after.start]
+        if token.name and FRACTION.fullmatch(between) and after.text.isdecimal():
+            found[token.name] = int(after.text)
+    return found
 
 
 def _literal(text: str) -> str:
@@ -262,7 +304,7 @@ def _is_of_clock(line: str, start: int, end: int) -> bool:
 
 
 def _begins_fraction(line: str, end: int) -> bool:
-    return re.match(r"\s*/\s*\d+(?![\d./])", line[end:]) is not None and "%" not in line[end : end + 12]
+    return re.match(r"\s*/\s*\d+(?![\d./]|\s*%)", line[end:]) is not None
 
 
 def _second_name(first: _Token) -> str | None:

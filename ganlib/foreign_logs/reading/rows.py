@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ganlib.foreign_logs.column_names import EPOCH, KIMG, ORDERS, STEP
-from ganlib.foreign_logs.table import Column, Flags, Floats, Rows, Table, by_step
+from ganlib.foreign_logs.table import Column, Flags, Floats, Table, by_step, last_of_each
 
 MOST_STARTS = 50
 """More places where the count goes back are no restarts, but rows out of order."""
@@ -63,15 +63,8 @@ def _joined(table: Table) -> Table:
     if len(starts) == len(table) or not starts:
         return table
     at = np.array(starts)
-    columns = {signal: _first_of_each(column, at) for signal, column in table.columns.items()}
+    columns = {signal: last_of_each(column, at) for signal, column in table.columns.items()}
     return replace(table, columns=columns, lines=table.lines[at])
-
-
-def _first_of_each(column: Column, starts: Rows) -> Column:
-    """The one value that is given in each group of rows."""
-    rows = np.where(column.given, np.arange(len(column.given)), -1)
-    last = np.maximum.reduceat(rows, starts)
-    return replace(column, values=column.values[last], given=last >= 0)
 
 
 def _with_orders(table: Table) -> Table:

@@ -4,7 +4,7 @@ Several of them make one history.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -34,11 +34,13 @@ def read_series(source: str, text: str, start: Sequence[str]) -> Sheet | None:
     shape = next((shape for shape in shapes if first and all(shape.fullmatch(line) for line in first)), None)
     if shape is None:
         return None
-    found = [(number, shape.fullmatch(line)) for number, line in enumerate(text.split("\n"), 1)]
+    whole = text.split("\n")
+    found = [(number, shape.fullmatch(line)) for number, line in enumerate(whole, 1)]
     rows = [(number, match["step"], match["value"]) for number, match in found if match is not None]
     lines, steps, values = zip(*rows, strict=True)
     parsed = parse_cells(values, lines)
     counts = parse_cells(steps, lines)
+    keep = kept_of_starts(counts.numbers)
     sheet = Sheet(
         source=source,
         columns={
@@ -48,8 +50,17 @@ def read_series(source: str, text: str, start: Sequence[str]) -> Sheet | None:
         lines=np.array(lines, dtype=np.int64),
         form=FORM,
         merged=True,
+        notes=tuple(_left_out(sum(map(bool, map(str.strip, whole))) - header - len(rows), int(np.sum(~keep)))),
     )
-    return sheet.take(kept_of_starts(counts.numbers))
+    return sheet.take(keep)
+
+
+def _left_out(others: int, again: int) -> Iterator[str]:
+    """What was not read of a file, a sentence each."""
+    if others:
+        yield f"{others:,} lines are no step and value and were left out"
+    if again:
+        yield f"the count goes back: {again:,} rows of earlier starts, of steps that come again, were left out"
 
 
 def is_single(sheet: Sheet) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,6 +58,8 @@ class Sheet:
     """Which of several runs its files are of."""
     files: tuple[str, ...] = ()
     """Of several files that make it; empty where `source` is the one file or folder."""
+    totals: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What counts count to, by the names of their columns."""
     batch_size: int | None = None
     """What `training_options.json` beside it says."""
     unread: tuple[str, ...] = ()

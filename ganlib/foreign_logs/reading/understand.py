@@ -17,18 +17,17 @@ from ganlib.foreign_logs.column_names import (
     D_G_Z_AFTER,
     D_LOSS,
     D_X,
-    EPOCH,
     G_ACC,
-    KIMG,
     LOGIT_FAKE,
     LOGIT_REAL,
     ORDERS,
-    STEP,
     InvalidHistory,
 )
 from ganlib.foreign_logs.formats.format import ANY, Format, Key
 from ganlib.foreign_logs.formats.registry import FORMATS, recognised
 from ganlib.foreign_logs.reading import series
+from ganlib.foreign_logs.reading.counts import counted
+from ganlib.foreign_logs.reading.delimited import RUN_LABELS, TAG_LABELS
 from ganlib.foreign_logs.reading.rows import complete_rows, one_start, rows_by_step
 from ganlib.foreign_logs.reading.sheet import RawColumn, Sheet
 from ganlib.foreign_logs.table import Column, Table
@@ -39,12 +38,8 @@ KNOWN_SIGNALS = (*STEP_COLUMNS, D_LOSS, D_ACC, G_ACC, D_X, D_G_Z, D_G_Z_AFTER, L
 SHARES = frozenset({"d_acc_real", "d_acc_fake", D_ACC, G_ACC, D_X, D_G_Z, D_G_Z_AFTER, "d_auc"})
 BARE = {"d": D_LOSS, "g": "g_loss"}
 """What `D: 0.5 | G: 0.7` are taken for where nothing else is known."""
-RUN_LABELS = ("run", "run_id", "run_name", "run_uuid", "experiment", "name")
-TAG_LABELS = ("tag", "key", "metric", "metric_name")
 PREFIX = re.compile(r"^(?P<game>.+?)(?: - |: |/|\.|\|)(?=[^/|.:]+$)")
 SHOWN = 10
-FEW_VALUES = 300
-"""Of lists without a count; as `history.history` of Keras has them, a value an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,25 +170,9 @@ def _table(sheet: Sheet, form: Format, run: str, uses: Sequence[_Use]) -> Table:
         notes=(*notes, *form.notes),
     )
     table = rows_by_step(table) if sheet.merged else one_start(complete_rows(table, printed=sheet.printed))
-    table = _counted_in_updates(table)
     if not len(table):
         raise InvalidHistory(f"{sheet.source} holds names of columns and no values; log at least one step")
-    return _of_epochs(table, lists=sheet.form == "lists")
-
-
-def _of_epochs(table: Table, *, lists: bool) -> Table:
-    """With what a row is of, where there is one row an epoch, or as few values as only epochs have."""
-    if table.row_span != "update" or KIMG in table.columns or len(table) < 2:
-        return table
-    if STEP in table.columns and (np.diff(table.columns[STEP].values) != 0).any():
-        return table  # else it is how many steps an epoch has, as at the end of Keras' bars
-    if EPOCH in table.columns:
-        epochs = np.floor(table.columns[EPOCH].values)
-        return replace(table, row_span="epoch") if len(np.unique(epochs)) == len(epochs) else table
-    if lists and len(table) <= FEW_VALUES:
-        note = f"nothing says what its {len(table)} values are of; so few are taken for means of epochs"
-        return replace(table, row_span="epoch", notes=(*table.notes, note))
-    return table
+    return counted(table, sheet.totals, lists=sheet.form == "lists")
 
 
 def _chosen(sheet: Sheet, uses: Sequence[_Use]) -> dict[str, _Use]:
@@ -237,17 +216,6 @@ def _column(sheet: Sheet, use: _Use, notes: list[str]) -> Column:
         significant=None if raw.digits is None else raw.digits.significant,
         factor=scale,
     )
-
-
-def _counted_in_updates(table: Table) -> Table:
-    """With steps where images and the size of a batch say which they are."""
-    if KIMG not in table.columns or STEP in table.columns or not table.batch_size:
-        return table
-    kimg = table.columns[KIMG]
-    steps = replace(kimg, values=np.round(1000 * kimg.values / table.batch_size), decimals=None, significant=None)
-    columns = {signal: column for signal, column in table.columns.items() if signal != KIMG} | {STEP: steps}
-    note = f"updates were counted from '{kimg.name}' and batches of {table.batch_size}"
-    return replace(table, columns=columns, notes=(*table.notes, note))
 
 
 # --- several runs, and values under tags -----------------------------------------------------------------------

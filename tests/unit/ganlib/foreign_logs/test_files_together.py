@@ -59,6 +59,15 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
     }
 
 
+def test_lines_and_rows_of_a_metric_s_file_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    rows = [f"{step}: 0.{step}" for step in (1, 2, 3, 4)]
+    path = write(tmp_path / "d_loss.log", "\n".join([*rows, "killed", "", *rows[:3], "5: 0.5", "resumed"]) + "\n")
+    [table] = read_logs([path])
+    assert values(table, "step", "d_loss") == [[1, 2, 3, 5], [0.1, 0.2, 0.3, 0.5]]
+    assert "2 lines are no step and value and were left out" in table.notes
+    assert any("the count goes back: 4 rows of earlier starts" in note for note in table.notes)
+
+
 def two_runs(folder: Path) -> list[Path]:
     return [
         tensorboard(folder, f"run-{run}-tag-{tag}.csv", [level] * steps)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganlib.foreign_logs.column_names import InvalidHistory
+from ganlib.foreign_logs.history import read_history
 from ganlib.foreign_logs.reading.files import read_logs
 from ganlib.foreign_logs.table import Table
 
@@ -187,3 +188,73 @@ def test_whatever_happened_to_a_log_it_is_read_or_refused_with_words(name: str, 
         words = str(refused)
     assert tables or "standard input" in words
     assert all(len(table) for table in tables)
+
+
+# --- validation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("training", "aside"),
+    [
+        ("step {i} d_loss 0.5 g_loss 0.7\n", "Validation: step {i} d_loss 0.9 g_loss 1.9\n"),
+        ("step {i} d_loss 0.5 g_loss 0.7\n", "[val] step {i} | d_loss 0.9 | g_loss 1.9\n"),
+        ("Epoch {i} train d_loss 0.5 g_loss 0.7\n", "Epoch {i} test d_loss 0.9 g_loss 1.9\n"),
+        ("Epoch {i}\nd_loss 0.5 g_loss 0.7\n", "Evaluating ...\nd_loss 0.9 g_loss 1.9\n"),
+        ("Epoch {i}\nd_loss 0.5 g_loss 0.7\n", "--- Validation results ---\nd_loss 0.9\ng_loss 1.9\n"),
+    ],
+)
+def test_lines_of_a_validation_are_no_training(tmp_path: Path, training: str, aside: str) -> None:
+    table = read(tmp_path, "".join((training + aside).format(i=i) for i in range(6)))
+    assert table.columns["d_loss"].values.tolist() == [0.5] * 6
+    assert table.columns["g_loss"].values.tolist() == [0.7] * 6
+    assert any("lines of a validation or a test were left out" in note for note in table.notes)
+
+
+def test_a_log_whose_lines_all_name_a_test_is_read(tmp_path: Path) -> None:
+    table = read(tmp_path, "".join(f"[test run] step {i} d_loss 0.5 g_loss 0.7\n" for i in range(6)))
+    assert len(table) == 6
+    assert not any("validation" in note for note in table.notes)
+
+
+def test_a_heading_of_a_validation_ends_where_its_names_come_again(tmp_path: Path) -> None:
+    text = "Epoch 1\n" + "d_loss 0.5 g_loss 0.7\n" * 5 + "Testing:\nd_loss 0.9 g_loss 1.9\n"
+    table = read(tmp_path, text + "d_loss 0.6 g_loss 0.7\n" * 5)
+    assert table.columns["d_loss"].values.tolist() == [0.5] * 5 + [0.6] * 5
+
+
+# --- what counts count ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counter", "total", "batch"),
+    [
+        ([640 * i for i in range(20)], 60_000, 64),  # pytorch/examples mnist: every tenth batch of 64
+        ([64 + 6400 * i for i in range(9)], 60_000, 64),  # PyTorch's quickstart
+        ([12_800 * i for i in range(9)], 202_599, 128),
+        ([100 * i for i in range(9)], 60_000, 100),
+        ([50 * i for i in range(15)], 782, None),  # every 50th batch
+        ([64 * i for i in range(14)], 938, None),
+        ([400 * i for i in range(14)], 47_389, None),
+        ([1, 2, 3], 60_000, None),
+    ],
+)
+def test_counters_of_images_are_told_from_counters_of_batches(
+    tmp_path: Path, counter: list[int], total: int, batch: int | None
+) -> None:
+    rows = [
+        f"Train Epoch: {e} [{n}/{total} ({100 * n // total}%)]\td_loss: 0.{5 + i % 4}\tg_loss: 0.7\n"
+        for e in (1, 2)
+        for i, n in enumerate(counter)
+    ]
+    table = read(tmp_path, "".join(rows))
+    assert table.columns["step"].values.tolist() == [n // (batch or 1) for n in counter] * 2
+    notes = [note for note in table.notes if "images of an epoch" in note]
+    assert len(notes) == (batch is not None)
+    assert batch is None or f"an update was taken to be {batch} of them" in notes[0]
+
+
+def test_the_steps_at_the_end_of_keras_bars_are_those_of_an_epoch(tmp_path: Path) -> None:
+    bars = "".join(f"938/938 [=====] - 11s 11ms/step - d_loss: 0.{e} - g_loss: 1.{e}\n" for e in range(1, 9))
+    table = read(tmp_path, bars + "412/938 [==>...] - ETA: 4s - d_loss: 0.9 - g_loss: 1.9\n")
+    assert (len(table), table.row_span, table.epoch_steps) == (9, "epoch", 938)
+    assert read_history(table).history.updates == 9 * 938
