@@ -8,13 +8,14 @@ from kombu.common import Broadcast
 
 from store.core.settings import Settings
 from store.operations.broker import EXCHANGE, ROUTING_KEY, TASK
+from worker.host.remote_control import LookingControl
 
 HEARTBEAT_INTERVAL_S = 5.0
 
 
 def make_app(settings: Settings, on_bell: Callable[[], None]) -> Celery:
     """A Celery app whose only task calls `on_bell`, which must return at once."""
-    app = Celery("ganclinic", broker=settings.broker, set_as_current=False)
+    app = Celery("ganclinic", broker=settings.broker, set_as_current=False, control=LookingControl)
     app.conf.update(
         accept_content=["json"],
         task_ignore_result=True,
@@ -29,6 +30,10 @@ def make_app(settings: Settings, on_bell: Callable[[], None]) -> Celery:
         on_bell()
 
     app.task(name=TASK)(bell)
+    app.finalize()
+    tasks = cast("dict[str, Any]", app.tasks)
+    for name in set(tasks) - {TASK}:  # Celery's own, which every app has
+        del tasks[name]
     return app
 
 
