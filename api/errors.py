@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from ganlib.spec.preset import UnknownPreset
+from ganlib.spec.problems import in_words, problem_of
 from ganlib.spec.request import InvalidRequest
 from ganlib.wire.problems import MAX_FIELD_PROBLEMS, FieldProblem, Problem
 from store.core.errors import (
@@ -204,7 +205,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         )
         return problem_response(problem, request.scope)
     found = [_field_problem(item) for item in items[:MAX_FIELD_PROBLEMS]]
-    return _respond(request, INVALID, _sentence("; ".join(f"{p.field}: {p.message}" for p in found[:5])), found)
+    return _respond(request, INVALID, _sentence(in_words({p.field: p.message for p in found[:5]})), found)
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> Response:
@@ -212,21 +213,9 @@ async def _answer_unexpected(request: Request, error: Exception) -> Response:
 
 
 def _field_problem(item: dict[str, Any]) -> FieldProblem:
-    """One of pydantic's errors, in the words of `ganlib.spec.request`."""
-    path, message = field_path(item["loc"][1:]), str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "value_error" and ": " in message:  # its text names the field first
-        inner, _, message = message.partition(": ")
-        path = f"{path}.{inner}" if path else inner
-    elif item["type"] == "extra_forbidden":
-        message = "is not a field here"
-    elif item["type"] != "missing" and isinstance(item["input"], str | int | float):
-        message = f"{message}, not {item['input']!r:.80}"
-    return FieldProblem(field=path or str(item["loc"][0]), message=message)
-
-
-def field_path(parts: tuple[int | str, ...]) -> str:
-    """`("runs", 3, "name")` as `runs[3].name`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    part, *location = item["loc"]  # the first is the part of the request: body, query, path, …
+    field, message = problem_of({**item, "loc": tuple(location)}, whole=str(part))
+    return FieldProblem(field=field, message=message)
 
 
 def _sentence(text: str) -> str:

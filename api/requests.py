@@ -10,7 +10,8 @@ from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
 from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
-from ganlib.spec.request import InvalidRequest, problems_of
+from ganlib.spec.problems import problems_of
+from ganlib.spec.request import InvalidRequest
 from ganlib.wire.statuses import Status
 from store.runs.lifecycle import MAX_PAGE
 

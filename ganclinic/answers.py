@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ganclinic.errors import UnexpectedAnswer
 from ganclinic.transport import Query, Transport, document_of
+from ganlib.spec.problems import problems_of
 from ganlib.wire.reading import read
 
 PAGE_SIZE = 100
@@ -80,6 +81,6 @@ class Answers:
         try:
             return read(kind, document)
         except ValidationError as error:
-            found = error.errors(include_url=False)[0]
-            what = f"a {kind.__name__} that is none ({'.'.join(map(str, found['loc']))}: {found['msg']})"
+            field, message = next(iter(problems_of(error, whole="it").items()))
+            what = f"a {kind.__name__} that is none ({field}: {message})"
             raise UnexpectedAnswer(self._transport.url, what) from None

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ganclinic.assignments import parse_settings
 from ganclinic.errors import InvalidInput
+from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.request import RunRequest
 
 READERS: dict[str, Callable[[str], Any]] = {
@@ -116,9 +117,4 @@ def _request(document: Any, source: str) -> RunRequest:
     try:
         return RunRequest.model_validate(document)
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in item["loc"])
-        fields = ", ".join(RunRequest.model_fields)
-        hint = f"is not a field of a request; allowed: {fields}" if item["type"] == "extra_forbidden" else item["msg"]
-        message = hint.removeprefix("Value error, ")
-        raise InvalidInput(f"{source}: {where}: {message}." if where else f"{source}: {message}.") from None
+        raise InvalidInput(f"{source}: {in_words(problems_of(error, RunRequest, whole=''))}.") from None

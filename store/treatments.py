@@ -26,6 +26,7 @@ from ganlib.diagnosis.treatment import (
 from ganlib.findings import SEVERITIES, FindingName
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import UploadChoice
+from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.request import InvalidRequest, RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.wire.statuses import FINAL_STATUSES
@@ -217,7 +218,8 @@ def _decide(session: Session, treatment: Treatment) -> NextTry | Ending:
             Budget(max_tries=treatment.max_tries, max_epochs=treatment.max_epochs),
         )
     except (ValidationError, InvalidRequest) as error:  # stored by another version of this code: the run has to end
-        reason = f"its runs can no longer be read: {str(error).splitlines()[0]}"
+        problems = problems_of(error, whole="") if isinstance(error, ValidationError) else error.problems
+        reason = f"its runs can no longer be read: {in_words(problems)}"
         return Ending(status="exhausted", reason=reason, best=None)
 
 

@@ -16,6 +16,7 @@ from ganlib.spec.network_plugins import (
     load_builder,
     options_of,
 )
+from ganlib.spec.problems import in_words, problems_of
 
 TRIED = 2  # samples
 
@@ -30,7 +31,9 @@ def build_plugin(role: Role, plugin: Plugin, frame: Frame, generator: torch.Gene
     try:
         options = options_of(network, plugin)
     except ValidationError as error:
-        raise NetworkUnavailable("; ".join(_problems(role, error))) from None
+        problems = problems_of(error, network.schema, whole="")
+        named = {f"{role}.options.{field}".removesuffix("."): message for field, message in problems.items()}
+        raise NetworkUnavailable(in_words(named)) from None
     build = load_builder(role, plugin, network)
     facts: dict[str, Any] = {"shape": frame.shape, "num_classes": frame.classes}
     if role == "generator":
@@ -60,10 +63,3 @@ def _try(role: Role, network: Any, frame: Frame, latent_dim: int) -> None:
         features: Tensor = network.features(given, labels)
         if answer.ndim not in (1, 3) or len(answer) != TRIED or features.ndim != 2 or len(features) != TRIED:
             raise ValueError("forward gives logits [n] or [n, h, w], features gives [n, d]")
-
-
-def _problems(role: Role, error: ValidationError) -> list[str]:
-    return [
-        f"{role}.options.{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False)
-    ]

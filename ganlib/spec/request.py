@@ -1,7 +1,5 @@
 """What the API accepts of specs: requests for runs (a preset or a spec, plus dotted changes), and options."""
 
-import json
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,6 +14,7 @@ from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, 
 from ganlib.spec.part import Name
 from ganlib.spec.patching import with_settings
 from ganlib.spec.preset import get_preset
+from ganlib.spec.problems import in_words, named, problems_of
 from ganlib.spec.run import RunSpec
 
 MAX_BATCH = 1000
@@ -39,7 +38,7 @@ class InvalidRequest(ValueError):
     """The request does not give a valid spec; `problems` maps each field to what is wrong and what is allowed."""
 
     def __init__(self, problems: dict[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {text}" for field, text in problems.items()))
+        super().__init__(in_words(problems))
         self.problems = problems
 
 
@@ -77,9 +76,9 @@ class RunRequest(BaseModel):
         except InvalidRequest:
             raise
         except ValidationError as error:
-            raise InvalidRequest(problems_of(error)) from None
+            raise InvalidRequest(problems_of(error, RunSpec)) from None
         except ValueError as error:  # UnknownPreset and with_settings name their field first
-            raise InvalidRequest(dict([_named(str(error), "preset")])) from None
+            raise InvalidRequest(dict([named(str(error), "preset")])) from None
         if problems := _plugin_problems("generator", spec.generator) | _plugin_problems(
             "discriminator", spec.discriminator
         ):
@@ -114,9 +113,9 @@ class ComparisonOptions(Comparison):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            problems = problems_of(error, cls)
+            problems = problems_of(error, cls, whole="")
             raise InvalidRequest(
-                {"options" if field == "spec" else f"options.{field}": problems[field] for field in problems}
+                {f"options.{field}".removesuffix("."): message for field, message in problems.items()}
             ) from None
 
     @classmethod
@@ -161,87 +160,9 @@ def _plugin_problems(role: Role, part: Generator | Discriminator) -> dict[str, s
     except NetworkNotInstalled:
         return {}
     except NetworkUnavailable as error:
-        return dict([_named(str(error), role)])
+        return dict([named(str(error), role)])
     try:
         options_of(network, part)
     except ValidationError as error:
         return {f"{role}.options.{field}": text for field, text in problems_of(error, network.schema).items()}
     return {}
-
-
-def problems_of(error: ValidationError, root: type[BaseModel] = RunSpec) -> dict[str, str]:
-    """Field path → message, with union tags left out of the paths and the field named by the path alone.
-
-    `root` is the model that was validated; what is wrong with all of it is called `spec`.
-    """
-    problems: dict[str, str] = {}
-    for item in error.errors(include_url=False):
-        message = item["msg"].removeprefix("Value error, ")
-        path = ".".join(_without_tags(item["loc"], root))
-        if item["type"] == "value_error":
-            inner, message = _named(message, "")
-            path = ".".join(p for p in (path, inner) if p)
-        elif item["type"] == "extra_forbidden":
-            message = _unknown_field(item["loc"], root)
-        elif item["type"] == "union_tag_invalid":
-            context = item.get("ctx", {})
-            path = f"{path}.{str(context['discriminator']).strip(chr(39))}"
-            message = f"'{context['tag']}' is not known; allowed: {context['expected_tags']}"
-        elif item["type"] in ("tuple_type", "list_type"):
-            message = f"is no list; write one, as in {json.dumps([item['input']], default=str):.80}"
-        elif item["type"] != "missing":
-            message = f"{message}, not {item['input']!r:.80}"
-        problems[path or "spec"] = message
-    return problems
-
-
-def _named(message: str, default: str) -> tuple[str, str]:
-    field, colon, text = message.partition(": ")
-    return (field, text) if colon and " " not in field else (default, message)
-
-
-def _without_tags(loc: tuple[int | str, ...], root: type[BaseModel]) -> list[str]:
-    """The path without the names of union members, which pydantic puts after the field that holds the union."""
-    return [str(part) for part, parent in _walk(loc, root) if parent is not None]
-
-
-def _unknown_field(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    owner = [parent for _, parent in _walk(loc, root)][-1]
-    allowed = ", ".join(owner.model_fields) if owner is not None else ""
-    return f"is not a field {'of the spec ' if root is RunSpec else ''}here; allowed: {allowed}"
-
-
-def _walk(loc: tuple[int | str, ...], root: type[BaseModel]) -> list[tuple[int | str, type[BaseModel] | None]]:
-    """Each path part with the model it is a field of; None for a union's tag."""
-    walked: list[tuple[int | str, type[BaseModel] | None]] = []
-    owner = root
-    members: dict[str, type[BaseModel]] = {}
-    for part in loc:
-        if str(part) in members:
-            owner, members = members[str(part)], {}
-            walked.append((part, None))
-            continue
-        walked.append((part, owner))
-        field = owner.model_fields.get(str(part))
-        models = _models(field.annotation) if field is not None else []
-        members = {tag: m for m in models for tag in _tags(m)} if len(models) > 1 else {}
-        if len(models) == 1:
-            owner = models[0]
-    return walked
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if isinstance(annotation, type | types.NoneType):
-        return []
-    return [m for a in getattr(annotation, "__args__", ()) for m in _models(a)]
-
-
-def _tags(model: type[BaseModel]) -> list[str]:
-    """Values of the field that tells this member of a union from the others."""
-    for field in ("name", "family", "kind"):
-        values = getattr(model.model_fields[field].annotation, "__args__", ()) if field in model.model_fields else ()
-        if values:  # a plugin's `name` is any text: its `family` tells it apart
-            return [str(v) for v in values]
-    return []

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
+from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.worker_tags import WorkerTags
 
 ALIVE_FOR = timedelta(seconds=30)
@@ -284,8 +285,7 @@ class Settings(BaseSettings):
 
 def describe_invalid(error: ValidationError) -> str:
     """What is wrong with the settings, on one line. What pydantic was given is left out: it may hold passwords."""
-    problems = ((*map(str, e["loc"][:1]), e["msg"]) for e in error.errors(include_input=False, include_url=False))
-    return "; ".join(": ".join(problem) for problem in problems)
+    return in_words(problems_of(error, whole="", show_input=False))
 
 
 def visible_gpus() -> str | None:

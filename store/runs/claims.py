@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ganlib.spec.comparison import ComparisonSpec
+from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.run import RunSpec
 from store.core.db import after, now
 from store.core.models import Attempt, Kind, Run
@@ -58,7 +59,8 @@ def claim(
         try:
             spec = SPECS[run.kind].model_validate(run.spec)
         except ValidationError as error:  # stored by another version of this code: it must not block the queue
-            finish(session, run.id, run.token, "failed", error=str(error), error_kind="InvalidSpec")
+            problems = in_words(problems_of(error, SPECS[run.kind]))
+            finish(session, run.id, run.token, "failed", error=problems, error_kind="InvalidSpec")
             continue
         if is_out_of_time(session, run):
             time_out(session, run.id, run.token)

@@ -32,6 +32,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ganlib.spec.limits import MAX_PRIORITY
+from ganlib.spec.problems import in_words, problems_of
 from store.core.models import DEFAULT_USER
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
@@ -235,14 +236,5 @@ def _validated(file: Path, document: dict[str, Any]) -> _File:
     try:
         return _File.model_validate(document)
     except ValidationError as error:
-        problems = "; ".join(_problem(dict(item)) for item in error.errors(include_input=False, include_url=False))
-        raise InvalidTokensFile(f"GANCLINIC_TOKENS_FILE: {file}: {problems}") from None
-
-
-def _problem(item: dict[str, Any]) -> str:
-    """`users[0].weight: Input should be greater than 0`."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).removeprefix(".")
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        message = "is not a field here"
-    return f"{path}: {message}" if path else message
+        problems = problems_of(error, whole="", show_input=False)
+        raise InvalidTokensFile(f"GANCLINIC_TOKENS_FILE: {file}: {in_words(problems)}") from None

@@ -242,7 +242,7 @@ def test_sets_that_do_not_fit_together_are_refused(sqlite_service: Service, fake
         ({"space": "vgg"}, "options.space", "not 'vgg'"),
         ({"measures": []}, "options.measures", "at least 1 item"),
         ({"measures": ["ndb", "ndb"]}, "options.measures", "may be named once"),
-        ({"measures": ["ndb", "fid"]}, "options.measures.1", "not 'fid'"),
+        ({"measures": ["ndb", "fid"]}, "options.measures[1]", "not 'fid'"),
         ({"seed": -1}, "options.seed", "greater than or equal to 0"),
         ({"every_epochs": 2}, "options.every_epochs", "is not a field here; allowed: measures, space, num_bins"),
     ],

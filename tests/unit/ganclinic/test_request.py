@@ -75,7 +75,7 @@ def test_a_setting_without_path_or_value_is_refused(setting: str) -> None:
         ("x.json", "{", "not valid JSON"),
         ("x.json", "[]", "holds no object"),
         ("x.yaml", "", "holds no object"),
-        ("x.toml", 'preset = "a"\nepochs = 3', "epochs: is not a field of a request; allowed: preset, spec, set, name"),
+        ("x.toml", 'preset = "a"\nepochs = 3', "epochs: is not a field here; allowed: preset, spec, set, name"),
         ("x.toml", 'preset = "a"\nspec = {}', "give either"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_batch_file_holds_a_name_and_requests(tmp_path: Path) -> None:
         ("runs = []", "holds no runs"),
         ('preset = "a"', "holds no runs"),
         ('x = 1\n[[runs]]\npreset = "a"', "'x' is not a field of a batch"),
-        ('[[runs]]\npreset = "a"\n[[runs]]\nx = 1', r"runs\[1\]: x: is not a field of a request"),
+        ('[[runs]]\npreset = "a"\n[[runs]]\nx = 1', r"runs\[1\]: x: is not a field here"),
     ],
 )
 def test_a_batch_file_that_cannot_be_understood_is_named_with_the_reason(
