@@ -9,8 +9,7 @@ import numpy as np
 from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_LOSS, D_X, ORDERS
 from ganlib.foreign_logs.epochs import are_means
 from ganlib.foreign_logs.implied.accuracies import HAVE_PROBABILITIES, AccuracyBounds, Of, accuracy_bounds
-from ganlib.foreign_logs.implied.numbers import Interval, Numbers
-from ganlib.foreign_logs.implied.objectives import D_LOSSES
+from ganlib.foreign_logs.implied.numbers import D_LOSSES, Interval, Numbers
 from ganlib.foreign_logs.table import DLoss, Floats, Table
 from ganlib.records import STEP_COLUMNS
 

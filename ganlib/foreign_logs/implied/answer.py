@@ -4,7 +4,7 @@ implied = implications(numbers, last=100)
 implied.objective, implied.why            # "bce", "taken as the usual one; lsgan, hinge … are refuted: …"
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ganlib.foreign_logs.implied.accuracies import AccuracyBounds, Of, accuracy_bounds
 from ganlib.foreign_logs.implied.faults import CodeFault, code_faults
-from ganlib.foreign_logs.implied.numbers import Interval, Numbers
+from ganlib.foreign_logs.implied.numbers import Interval, Numbers, median
 from ganlib.foreign_logs.implied.objectives import CANDIDATES, Objective, Possibility, left, possibilities
 from ganlib.foreign_logs.implied.scales import negated, rescaled
 
@@ -104,11 +104,41 @@ def _taken(stand: Sequence[Possibility], hinted: Sequence[str], told: str | None
         return name, f"as you said{f', though the numbers refute it: {refuted}' if refuted else ''}"
     may_be = left(tuple(stand))
     if may_be:
-        why = _because(may_be[0], stand)
-        return may_be[0], f"this trainer minimises it unless it is told otherwise; {why}" if hinted else why
+        return may_be[0], "; ".join(filter(None, (_by_hint(may_be[0], hinted), _because(may_be, by_name))))
     name = next((n for n in (*hinted, *by_name) if n in by_name and _may_contradict(by_name[n])), "bce")
     found = by_name[name]
-    return found.objective, f"no objective explains these numbers, so the code contradicts itself: {found.reason}"
+    others = "" if by_name["wgan"].standing == "refuted" else "; the scores of a critic alone may be anything"
+    return found.objective, (
+        f"no usual objective explains these numbers, so the code contradicts itself; as {name} they were read though "
+        f"{found.reason}{others}"
+    )
+
+
+def _by_hint(name: Objective, hinted: Sequence[str]) -> str:
+    """What the trainer is known for, where that says why."""
+    if name not in hinted:
+        return ""
+    if len(hinted) == 1:
+        return "this trainer minimises it unless it is told otherwise"
+    return f"this trainer minimises one of {', '.join(hinted)} unless it is told otherwise"
+
+
+def _because(may_be: Sequence[Objective], by_name: Mapping[str, Possibility]) -> str:
+    """By what is refuted of those that are more usual, and which others are left."""
+    name, *others = may_be
+    words: list[str] = []
+    if name == "wgan" and by_name["bce"].standing == "refuted":
+        words.append(f"these cannot be cross-entropies ({by_name['bce'].reason}): they were read as those of a critic")
+    else:
+        more_usual = [by_name[other] for other in CANDIDATES[: CANDIDATES.index(name)]]
+        words += [f"{p.objective} is refuted: {p.reason}" for p in more_usual if p.standing == "refuted"][:3]
+    if name == "bce":
+        words.append("a cross-entropy is the usual one")
+    if by_name[name].standing == "unlikely":
+        words.append(f"though {by_name[name].reason}")
+    if others:
+        words.append(f"{' and '.join(others)} would fit, too")
+    return "; ".join(words)
 
 
 def _may_contradict(possibility: Possibility) -> bool:
@@ -130,21 +160,9 @@ def suspect(implied: Implied) -> Objective | None:
     return next((p.objective for p in known if _may_contradict(p)), None)
 
 
-def _because(name: Objective, stand: Sequence[Possibility]) -> str:
-    """By what is refuted of those that are more usual, and which others are left."""
-    if name == "wgan":
-        return f"these cannot be cross-entropies ({stand[0].reason}): they were read as a Wasserstein distance"
-    refuted = [p for p in stand if p.standing == "refuted" and CANDIDATES.index(p.objective) < CANDIDATES.index(name)]
-    others = [o for o in left(tuple(stand)) if o != name]
-    words = ["; ".join(f"{p.objective} is refuted: {p.reason}" for p in refuted[:3]) or "it is the usual one"]
-    if others:
-        words.append(f"{' and '.join(others)} would fit, too")
-    return ", and ".join(words)
-
-
 def _family(objective: str) -> Objective:
-    """The candidate that an objective of `--objective` is one of; of `other`, which is none, nothing is asked."""
-    named: Objective | None = next((name for name in CANDIDATES if name == objective), None)
+    """The candidate that an objective of `--objective` is one of."""
+    named: Objective | None = next((name for name in (*CANDIDATES, "other") if name == objective), None)
     return named or ("wgan" if objective == "wgan-gp" else "bce")
 
 
@@ -161,7 +179,7 @@ def standing_words(implied: Implied) -> str:
 
 
 def _accuracy_words(of: Of, found: AccuracyBounds, last: int) -> str:
-    low, high = (_median(values[-last:]) for values in (found.bounds.low, found.bounds.high))
+    low, high = (median(values, last) for values in (found.bounds.low, found.bounds.high))
     if not found.by or not low <= high or (low < 0.01 and high > 0.99):
         return ""
     by = ", ".join(dict.fromkeys(found.by))
@@ -184,11 +202,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _median(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
-
-
 # --- what would decide ------------------------------------------------------------------------------------------
 
 
@@ -198,7 +211,7 @@ def would_decide(implied: Implied, *, by_objective: bool) -> str:
         return f"say which loss was trained: --objective {' or '.join(dict.fromkeys(map(rules_of, implied.left)))}"
     if implied.objective == "wgan":
         return "fakes beside reals (--fakes, --real): a critic's losses do not say how good samples are"
-    widths = [_median((b.bounds.high - b.bounds.low)[-implied.last :]) for b in implied.accuracies().values()]
+    widths = [median(b.bounds.high - b.bounds.low, implied.last) for b in implied.accuracies().values()]
     if any(not width <= UNKNOWN for width in widths):
         return (
             "the shares of reals and of fakes that the discriminator tells (d_acc_real, d_acc_fake), logged each step"

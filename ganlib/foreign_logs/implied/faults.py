@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganlib.foreign_logs.column_names import D_ACC, D_LOSS
-from ganlib.foreign_logs.implied.numbers import Interval, Numbers, share
-from ganlib.foreign_logs.implied.objectives import D_LOSSES, LOG2, SLACK, least_g_loss
+from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, median, share
+from ganlib.foreign_logs.implied.relations import SLACK, least_g_loss
 
 ALL = 0.99
 """Share of rows that is all of them, but for a few at the start."""
@@ -50,10 +50,6 @@ def _last(numbers: Numbers, rows: int) -> Numbers:
     return Numbers(columns=columns, d_loss=numbers.d_loss, objectives=numbers.objectives, are_means=numbers.are_means)
 
 
-def _median(column: Interval) -> float:
-    return float(np.median(column.middle[column.finite]))
-
-
 def _sigmoid_twice(numbers: Numbers) -> CodeFault | None:
     """All outputs lie in [0, 1], and the loss takes them for logits."""
     g_loss, total = numbers.get("g_loss"), numbers.total
@@ -77,7 +73,7 @@ def _sigmoid_twice(numbers: Numbers) -> CodeFault | None:
 
 def _at_an_end(g_loss: Interval, total: Interval) -> bool:
     low, middle, high = TWICE
-    of_g, of_d = _median(g_loss), _median(total)
+    of_g, of_d = median(g_loss), median(total)
     near = {"called real": (low, low + high), "told": (middle, low + middle)}
     return any(abs(of_g - g) < 0.03 and abs(of_d - d) < 0.06 for g, d in near.values())
 
@@ -92,7 +88,7 @@ def _loss_of_logits(numbers: Numbers) -> CodeFault | None:
             if share(abs(column.middle - cut) <= 0.01, column.finite) > MOST:
                 return CodeFault(
                     name="loss fed with logits",
-                    reason=f"{signal} stands at {_median(column):.4g}, where Keras cuts the logarithm of 0: the "
+                    reason=f"{signal} stands at {median(column):.4g}, where Keras cuts the logarithm of 0: the "
                     f"loss takes for "
                     "probabilities what lies outside 0 to 1, or a sigmoid that is saturated",
                     check="Give the last layer a sigmoid, or the loss from_logits=True; print the least and the "
@@ -110,7 +106,7 @@ def _cut_by_torch(numbers: Numbers) -> CodeFault | None:
             if share(abs(column.middle - cut) <= 0.01, column.finite) > MOST:
                 return CodeFault(
                     name="saturated sigmoid",
-                    reason=f"{signal} stands at {_median(column):.4g}, where PyTorch's BCELoss cuts the logarithm "
+                    reason=f"{signal} stands at {median(column):.4g}, where PyTorch's BCELoss cuts the logarithm "
                     f"of 0: the "
                     "sigmoid has rounded to 0 or 1, and no gradient comes through it",
                     check="Use BCEWithLogitsLoss on logits, and a lower rate; look at the largest weight of the "
@@ -130,7 +126,7 @@ def _labels_swapped(numbers: Numbers) -> CodeFault | None:
         return None
     return CodeFault(
         name="labels swapped",
-        reason=f"d_loss is small though D(x) is {_median(real):.2g} and D(G(z)) {_median(fake):.2g}: the "
+        reason=f"d_loss is small though D(x) is {median(real):.2g} and D(G(z)) {median(fake):.2g}: the "
         f"discriminator is "
         "taught that reals are 0 and fakes 1",
         check="Compare the targets of the discriminator's update with those of the generator's, which wants the "
@@ -141,13 +137,13 @@ def _labels_swapped(numbers: Numbers) -> CodeFault | None:
 def _shared_batch(numbers: Numbers) -> CodeFault | None:
     """The generator's loss is lower than it can be of fakes that are told so surely."""
     g_loss, fake, total = numbers.get("g_loss"), numbers.part("fake"), numbers.total
-    if g_loss is None or fake is None or total is None or _median(total) > VANISHED:
+    if g_loss is None or fake is None or total is None or median(total) > VANISHED:
         return None
-    if not _median(g_loss) < SLACK * float(np.median(least_g_loss(fake.high[fake.finite]))):
+    if not median(g_loss) < SLACK * float(np.median(least_g_loss(fake.high[fake.finite]))):
         return None
     return CodeFault(
         name="real and fake share a batch",
-        reason=f"d_loss is {_median(total):.2g} on both together and g_loss {_median(g_loss):.2g}: the same fakes "
+        reason=f"d_loss is {median(total):.2g} on both together and g_loss {median(g_loss):.2g}: the same fakes "
         f"cannot be told "
         "and pass. Batch normalisation sees reals and fakes together in one update and fakes alone in the other, "
         "or the "
@@ -165,7 +161,7 @@ def _nothing_moves(numbers: Numbers) -> CodeFault | None:
     for loss in losses:
         digit = float((loss.high - loss.low)[loss.finite].max(initial=0.0))
         spread = float(np.ptp(loss.middle[loss.finite]))
-        if spread > 1e-9 + 1e-6 * abs(_median(loss)) or not digit <= FINE * abs(_median(loss)):
+        if spread > 1e-9 + 1e-6 * abs(median(loss)) or not digit <= FINE * abs(median(loss)):
             return None
     return CodeFault(
         name="rate of 0",
@@ -183,7 +179,7 @@ def _undecided(numbers: Numbers) -> CodeFault | None:
     real, fake = numbers.get("d_loss_real"), numbers.get("d_loss_fake")
     losses = [(g_loss, LOG2), *([] if real is None else [(real, LOG2)]), *([] if fake is None else [(fake, LOG2)])]
     if (d_loss := numbers.get(D_LOSS)) is not None:
-        level = LOG2 if abs(_median(d_loss) - LOG2) < abs(_median(d_loss) - 2 * LOG2) else 2 * LOG2
+        level = LOG2 if abs(median(d_loss) - LOG2) < abs(median(d_loss) - 2 * LOG2) else 2 * LOG2
         losses.append((d_loss, level))
     for loss, level in losses:
         near = abs(loss.middle - level) <= 2e-3 * level + (loss.high - loss.low)
@@ -204,9 +200,9 @@ def _coin_on_its_edge(numbers: Numbers) -> CodeFault | None:
     pooled = numbers.get(D_ACC)
     if total is None or (real is None and pooled is None):
         return None
-    certain = pooled is not None and abs(_median(pooled) - 0.5) < 0.01
+    certain = pooled is not None and abs(median(pooled) - 0.5) < 0.01
     if real is not None and fake is not None:
-        certain = abs(_median(real) - _median(fake)) > 0.95
+        certain = abs(median(real) - median(fake)) > 0.95
     return _EDGE if certain and is_at_chance(total) else None
 
 

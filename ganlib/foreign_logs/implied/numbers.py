@@ -1,5 +1,6 @@
 """What a log prints, as what it can mean: every number is an interval, and a loss of two parts bounds each of them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,9 @@ from ganlib.foreign_logs.column_names import D_G_Z, D_LOSS, D_X
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 ENDLESS = 1e100
+"""A number beyond it is as good as infinite: its square is."""
+LOG2 = math.log(2)
+D_LOSSES = (D_LOSS, "d_loss_real", "d_loss_fake")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +122,11 @@ class Numbers:
 def share(holds: Flags, among: Flags) -> float:
     """Share of rows that hold among those that count; 0 where none counts."""
     return float(holds[among].mean()) if among.any() else 0.0
+
+
+def median(column: Interval | Floats, last: int | None = None) -> float:
+    """Of the numbers that are known, of the last rows alone where it is said how many; else not-a-number."""
+    values = column.middle if isinstance(column, Interval) else column
+    known = values if last is None else values[-last:]
+    known = known[np.isfinite(known)]
+    return float(np.median(known)) if len(known) else math.nan

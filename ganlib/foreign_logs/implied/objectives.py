@@ -1,25 +1,20 @@
-"""Which objective can a log be of? What its numbers refute is not assumed.
+"""Which objective can a log be of? What its numbers refute (`relations`) is not assumed."""
 
-A relation between losses holds for the same samples. The generator's pass sees the discriminator after its update, and
-often other fakes: a relation refutes an objective only where it fails in more than TOLERATED of the rows, and by more
-than SLACK. A sign refutes by one row.
-"""
-
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ganlib.foreign_logs.column_names import D_ACC, D_G_Z, D_G_Z_AFTER, D_LOSS, LOGIT_FAKE, LOGIT_REAL
-from ganlib.foreign_logs.implied.numbers import Flags, Floats, Interval, Numbers, share
+from ganlib.foreign_logs.column_names import D_ACC, LOGIT_FAKE, LOGIT_REAL
+from ganlib.foreign_logs.implied import relations
+from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, share
+from ganlib.foreign_logs.implied.relations import LEAST_OF_PAIRS, SIGNS, TOLERATED, Test, is_negative
 
 Objective = Literal[
-    "bce", "lsgan", "hinge", "relativistic", "relativistic-hinge", "saturating-bce", "wgan", "negated-bce"
+    "bce", "lsgan", "hinge", "relativistic", "relativistic-hinge", "saturating-bce", "wgan", "negated-bce", "other"
 ]
 """Families of adversarial losses that numbers can tell apart; `wgan` with and without a gradient penalty, `negated-bce`
-a cross-entropy that is printed with its sign turned, as of a trainer that maximises it."""
+a cross-entropy that is printed with its sign turned, as of a trainer that maximises it. `other` is none of them."""
 CANDIDATES: tuple[Objective, ...] = (
     "bce",
     "lsgan",
@@ -32,11 +27,6 @@ CANDIDATES: tuple[Objective, ...] = (
 )
 """In the order in which one of several is taken."""
 Standing = Literal["possible", "unlikely", "refuted"]
-LOG2 = math.log(2)
-TOLERATED = 0.1
-SLACK = 0.75
-"""Of the least a loss can be: three quarters leave room for noise, as in `thresholds.IMPOSSIBLE_G_LOSS`."""
-SMALLEST_LOSS = 1e-30
 LARGE_SCORE = 20.0
 """A median loss above it is a logit that far from 0, or the score of a critic, which has no scale."""
 ONE_SCALE = 0.01
@@ -94,222 +84,7 @@ def _standing(name: Objective, numbers: Numbers) -> Possibility:
     return Possibility(objective=name, standing="unlikely" if reason else "possible", reason=reason)
 
 
-# --- signs ------------------------------------------------------------------------------------------------------
-
-D_LOSSES = (D_LOSS, "d_loss_real", "d_loss_fake")
-
-
-def _below_zero(numbers: Numbers, signals: tuple[str, ...], what: str) -> str:
-    for signal in signals:
-        column = numbers.get(signal)
-        if column is not None and (wrong := column.finite & (column.high < 0)).any():
-            return f"{signal} is {column.middle[wrong][0]:.4g}, and {what} is never below 0"
-    return ""
-
-
-def _negative_cross_entropy(numbers: Numbers) -> str:
-    return _below_zero(numbers, (*D_LOSSES, "g_loss"), "a cross-entropy")
-
-
-def _negative_squares(numbers: Numbers) -> str:
-    return _below_zero(numbers, (*D_LOSSES, "g_loss"), "a square")
-
-
-def _negative_hinge(numbers: Numbers) -> str:
-    return _below_zero(numbers, D_LOSSES, "a hinge loss of the discriminator")
-
-
-def _negative_pairs_of_hinge(numbers: Numbers) -> str:
-    return _below_zero(numbers, (*D_LOSSES, "g_loss"), "a relativistic hinge loss")
-
-
-def _positive_generator(numbers: Numbers) -> str:
-    g_loss = numbers.get("g_loss")
-    if g_loss is None:
-        return ""
-    wrong = g_loss.finite & (g_loss.low > 0)
-    return f"g_loss is {g_loss.middle[wrong][0]:.4g}, and log(1 - p) is never above 0" if wrong.any() else ""
-
-
-def _not_saturating(numbers: Numbers) -> str:
-    """g_loss = E[log(1 - p)] = -d_loss_fake, of the same fakes."""
-    g_loss, fake = numbers.get("g_loss"), numbers.part("fake")
-    if g_loss is None or fake is None:
-        return ""
-    if _fails(-g_loss.high > fake.high / SLACK + 0.05, g_loss, fake) <= TOLERATED:
-        return ""
-    return "g_loss is further below 0 than the discriminator's loss on fakes is above it"
-
-
-def _negative_d_cross_entropy(numbers: Numbers) -> str:
-    return _below_zero(numbers, D_LOSSES, "a cross-entropy")
-
-
-def _positive_discriminator(numbers: Numbers) -> str:
-    seen = False
-    for signal in D_LOSSES:
-        column = numbers.get(signal)
-        if column is None:
-            continue
-        seen = True
-        if (wrong := column.finite & (column.low > 0)).any():
-            return f"{signal} is {column.middle[wrong][0]:.4g}, and a log-likelihood is never above 0"
-    return "" if seen else "no loss of the discriminator was printed"
-
-
-# --- relations between losses -----------------------------------------------------------------------------------
-
-
-def _fails(holds: Flags, *known: Interval) -> float:
-    """Share of rows in which something fails, among those where all that it needs is known."""
-    return share(holds, np.logical_and.reduce([one.finite for one in known]))
-
-
-def least_g_loss(d_loss_fake: Floats) -> Floats:
-    """What fakes that cost the discriminator so much cost a generator at the least: -log(1 - exp(-d_loss_fake)).
-
-    E[-log p] >= -log E[p], and E[p] <= 1 - exp(-d_loss_fake), both by Jensen's inequality.
-    """
-    return -np.log(-np.expm1(-np.maximum(d_loss_fake, SMALLEST_LOSS)))
-
-
-def _too_low_for_fakes(numbers: Numbers) -> str:
-    g_loss, fake = numbers.get("g_loss"), numbers.part("fake")
-    if g_loss is None or fake is None:
-        return ""
-    least = least_g_loss(fake.high)
-    wrong = g_loss.high < SLACK * least
-    if _fails(wrong, g_loss, fake) <= TOLERATED:
-        return ""
-    row = int(np.argmax(wrong & g_loss.finite & fake.finite))
-    return (
-        f"g_loss is {g_loss.middle[row]:.4g} beside a d_loss of at most {fake.high[row]:.2g} on fakes, of which a "
-        f"cross-entropy makes {least[row]:.3g} or more"
-    )
-
-
-def _too_low_for_pairs(numbers: Numbers) -> str:
-    """As of a cross-entropy, where p is the chance that a pair is told."""
-    g_loss, total = numbers.get("g_loss"), numbers.total
-    if g_loss is None or total is None:
-        return ""
-    least = least_g_loss(np.maximum(total.high, 0.0))
-    if _fails(g_loss.high < SLACK * least, g_loss, total) <= TOLERATED:
-        return ""
-    return "g_loss is lower than pairs that are told so surely make it"
-
-
-def _less_than_probabilities_allow(numbers: Numbers) -> str:
-    """By Jensen: -log D(x) - log(1 - D(G(z))) at the least, of the means that are printed."""
-    both, total = numbers.probabilities, numbers.total
-    if both is None or total is None:
-        return ""
-    real, fake = both
-    with np.errstate(divide="ignore"):
-        least = -np.log(np.maximum(real.high, SMALLEST_LOSS)) - np.log(np.maximum(1 - fake.low, SMALLEST_LOSS))
-    if _fails(total.high < SLACK * least - 0.01, total, real, fake) <= TOLERATED:
-        return ""
-    return "d_loss is lower than the cross-entropy of the D(x) and D(G(z)) beside it can be"
-
-
-def _not_squares(numbers: Numbers) -> str:
-    """(1 - √d)² <= g <= (1 + √d)² where d = E[D(G(z))²], g = E[(1 - D(G(z)))²]; either may be halved."""
-    g_loss, fake = numbers.get("g_loss"), numbers.part("fake")
-    if g_loss is None or fake is None:
-        return ""
-    root = np.sqrt(2 * fake.high)
-    least, most = np.maximum(1 - root, 0) ** 2 / 2, (1 + root) ** 2
-    wrong = (g_loss.high < SLACK * least) | (g_loss.low > most / SLACK)
-    if _fails(wrong, g_loss, fake) <= TOLERATED:
-        return ""
-    row = int(np.argmax(wrong & g_loss.finite & fake.finite))
-    return (
-        f"g_loss is {g_loss.middle[row]:.4g} where least squares make {least[row]:.2g} to {most[row]:.3g} of fakes "
-        f"that cost the discriminator at most {fake.high[row]:.2g}"
-    )
-
-
-def _less_than_squares_of_means(numbers: Numbers) -> str:
-    both, total = numbers.probabilities, numbers.total
-    if both is None or total is None:
-        return ""
-    real, fake = both
-    least = (np.maximum(1 - real.high, 0) ** 2 + fake.low**2) / 2
-    if _fails(total.high < SLACK * least - 0.005, total, real, fake) <= TOLERATED:
-        return ""
-    return "d_loss is lower than the squares of the D(x) and D(G(z)) beside it"
-
-
-def _told_and_passed(numbers: Numbers) -> str:
-    """Fakes that the discriminator tells before its update, and calls real right after it: no objective makes that."""
-    before, after = numbers.get(D_G_Z), numbers.get(D_G_Z_AFTER)
-    if before is None or after is None or numbers.probabilities is None:
-        return ""
-    if _fails((before.high < 0.25) & (after.low > 0.5), before, after) <= 0.5:
-        return ""
-    return "D(G(z)) is below .25 in the discriminator's pass and above .5 in the generator's, of the same fakes"
-
-
-def _not_hinge(numbers: Numbers) -> str:
-    """d_loss_fake >= 1 + E[D(G(z))] = 1 - g_loss."""
-    g_loss, fake = numbers.get("g_loss"), numbers.part("fake")
-    if g_loss is None or fake is None:
-        return ""
-    least = 1 - fake.high
-    wrong = g_loss.high < least - (1 - SLACK) * abs(least) - 0.05
-    if _fails(wrong, g_loss, fake) <= TOLERATED:
-        return ""
-    row = int(np.argmax(wrong & g_loss.finite & fake.finite))
-    return f"g_loss is {g_loss.middle[row]:.4g} where a hinge makes at least {least[row]:.2g} of the same fakes"
-
-
-def _less_than_hinge_of_means(numbers: Numbers) -> str:
-    both, total = numbers.probabilities, numbers.total
-    if both is None or total is None:
-        return ""
-    real, fake = both
-    least = (1 - real.high) + (1 + fake.low)
-    if _fails(total.high < SLACK * least, total, real, fake) <= TOLERATED:
-        return ""
-    return "D(x) and D(G(z)) lie from 0 to 1, where a hinge costs at least 1 on fakes, and d_loss is lower"
-
-
-def _less_than_pairs(least: float) -> Callable[[Numbers], str]:
-    """f(x) + f(-x) has its least value at 0: the losses of both networks on the same pairs."""
-
-    def test(numbers: Numbers) -> str:
-        g_loss, d_loss = numbers.get("g_loss"), numbers.total
-        if g_loss is None or d_loss is None:
-            return ""
-        wrong = d_loss.high + g_loss.high < 0.95 * least
-        if _fails(wrong, g_loss, d_loss) <= TOLERATED:
-            return ""
-        row = int(np.argmax(wrong & g_loss.finite & d_loss.finite))
-        return (
-            f"d_loss and g_loss make at most {d_loss.high[row] + g_loss.high[row]:.3g} together, and losses of the "
-            f"same pairs at least {least:.3g}"
-        )
-
-    return test
-
-
-def _critic_of_probabilities(numbers: Numbers) -> str:
-    """A critic's loss is D(G(z)) - D(x), and no more than a penalty above it."""
-    both, loss = numbers.probabilities, numbers.get(D_LOSS)
-    if both is None or loss is None:
-        return ""
-    real, fake = both
-    wrong = loss.low > fake.high - real.low + 0.05
-    if _fails(wrong, loss, real, fake) <= 1 - TOLERATED:
-        return ""
-    return "D(x) and D(G(z)) are probabilities, and d_loss is not their difference"
-
-
 # --- what speaks for nothing ------------------------------------------------------------------------------------
-
-
-def _is_negative(column: Interval | None) -> bool:
-    return column is not None and bool((column.finite & (column.high < 0)).any())
 
 
 def _exact_zeros(numbers: Numbers) -> float:
@@ -330,7 +105,7 @@ def _scores_of_zero(numbers: Numbers) -> str:
 
 
 def _no_sign_of_hinge(numbers: Numbers) -> str:
-    if _is_negative(numbers.get("g_loss")) or _exact_zeros(numbers) > EXACT_ZEROS:
+    if is_negative(numbers.get("g_loss")) or _exact_zeros(numbers) > EXACT_ZEROS:
         return ""
     return "g_loss is never below 0 and d_loss never exactly 0, as happens with a hinge"
 
@@ -362,7 +137,7 @@ def _no_sign_of_a_critic(numbers: Numbers) -> str:
     if any(numbers.get(signal) is not None for signal in (D_ACC, "d_acc_real", "d_acc_fake")):
         return "an accuracy was printed, and a critic calls nothing real or fake"
     columns = [numbers.get(signal) for signal in (*D_LOSSES, "g_loss")]
-    if any(_is_negative(column) for column in columns):
+    if any(is_negative(column) for column in columns):
         return ""
     largest = max((_median_size(c) for signal in D_LOSSES if (c := numbers.get(signal)) is not None), default=0.0)
     g_loss = numbers.get("g_loss")
@@ -373,18 +148,11 @@ def _no_sign_of_a_critic(numbers: Numbers) -> str:
 
 def _no_sign_of_a_turned_one(numbers: Numbers) -> str:
     columns = [c for signal in D_LOSSES if (c := numbers.get(signal)) is not None]
-    if not any(_is_negative(column) for column in columns):
+    if not any(is_negative(column) for column in columns):
         return "no loss of the discriminator is below 0"
     if any(_median_size(column) > LARGE_SCORE for column in columns):
         return "a cross-entropy is hardly ever so large"
     return ""
-
-
-def _signed_generator(numbers: Numbers) -> str:
-    g_loss = numbers.get("g_loss")
-    if g_loss is None or not _is_negative(g_loss) or not (g_loss.finite & (g_loss.low > 0)).any():
-        return ""
-    return "g_loss has either sign, and neither a cross-entropy nor a log-likelihood has"
 
 
 def _beyond_squares(numbers: Numbers) -> str:
@@ -394,34 +162,36 @@ def _beyond_squares(numbers: Numbers) -> str:
     return "d_loss lies far above .25 a side, which least squares cost where every sample is called the same"
 
 
-REFUTED_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
-    "bce": (_negative_cross_entropy, _too_low_for_fakes, _less_than_probabilities_allow),
-    "lsgan": (_negative_squares, _not_squares, _less_than_squares_of_means, _told_and_passed),
-    "hinge": (_negative_hinge, _not_hinge, _less_than_hinge_of_means),
-    "relativistic": (_negative_cross_entropy, _less_than_pairs(2 * LOG2), _too_low_for_pairs),
-    "relativistic-hinge": (_negative_pairs_of_hinge, _less_than_pairs(2.0), _less_than_hinge_of_means),
-    "saturating-bce": (
-        _negative_d_cross_entropy,
-        _positive_generator,
-        _not_saturating,
-        _less_than_probabilities_allow,
+REFUTED_BY: dict[Objective, tuple[Test, ...]] = {
+    "bce": (relations.negative_cross_entropy, relations.too_low_for_fakes, relations.less_than_probabilities_allow),
+    "lsgan": (
+        relations.negative_squares,
+        relations.not_squares,
+        relations.less_than_squares_of_means,
+        relations.told_and_passed,
     ),
-    "negated-bce": (_positive_discriminator, _signed_generator),
-    "wgan": (_critic_of_probabilities, _scores_of_zero),
+    "hinge": (relations.negative_hinge, relations.not_hinge, relations.less_than_hinge_of_means),
+    "relativistic": (
+        relations.negative_cross_entropy,
+        relations.less_than_pairs(LEAST_OF_PAIRS["relativistic"]),
+        relations.too_low_for_pairs,
+    ),
+    "relativistic-hinge": (
+        relations.negative_pairs_of_hinge,
+        relations.less_than_pairs(LEAST_OF_PAIRS["relativistic-hinge"]),
+        relations.less_than_hinge_of_means,
+    ),
+    "saturating-bce": (
+        relations.negative_d_cross_entropy,
+        relations.positive_generator,
+        relations.not_saturating,
+        relations.less_than_probabilities_allow,
+    ),
+    "negated-bce": (relations.positive_discriminator, relations.signed_generator),
+    "wgan": (relations.critic_of_probabilities, _scores_of_zero),
 }
 """What shows that an objective cannot be."""
-SIGNS = (
-    _negative_cross_entropy,
-    _negative_squares,
-    _negative_hinge,
-    _negative_pairs_of_hinge,
-    _positive_generator,
-    _negative_d_cross_entropy,
-    _positive_discriminator,
-    _signed_generator,
-)
-"""Of those, the ones that look at signs."""
-UNLIKELY_BY: dict[Objective, tuple[Callable[[Numbers], str], ...]] = {
+UNLIKELY_BY: dict[Objective, tuple[Test, ...]] = {
     "lsgan": (_beyond_squares,),
     "hinge": (_no_sign_of_hinge,),
     "relativistic": (_no_sign_of_pairs,),

@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ganlib.foreign_logs.column_names import D_ACC, D_LOSS, G_ACC
-from ganlib.foreign_logs.implied.numbers import Interval, Numbers, share
-from ganlib.foreign_logs.implied.objectives import D_LOSSES, LOG2, TOLERATED
+from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, share
+from ganlib.foreign_logs.implied.relations import TOLERATED
 
-SHARES = ("d_acc_real", "d_acc_fake", D_ACC, G_ACC, "d_auc")
+ACCURACIES = ("d_acc_real", "d_acc_fake", D_ACC, G_ACC)
+SHARES = (*ACCURACIES, "d_auc")
+JUST_ABOVE = 1e-3
+"""By which a share may seem to be out of [0, 1]: what single precision and means of means round."""
+LEAST_PERCENT = 2.0
+"""The largest accuracy of a log in percent is above it: two shares that were added up make 2 at the most."""
 MOST_PERCENT = 100.0
 AT_CHANCE = 0.03
 """How near a loss lies to its value at chance where it is said to be there."""
@@ -30,13 +35,7 @@ class Rescaled:
 def rescaled(numbers: Numbers) -> Rescaled:
     """Accuracies as shares, losses in nats, and whether `d_loss` is a mean or a sum where its numbers tell it."""
     said: list[str] = []
-    columns = dict(numbers.columns)
-    for signal in SHARES:
-        if (column := numbers.get(signal)) is not None:
-            columns[signal] = _as_share(signal, column, said)
-            if not columns[signal].finite.any():
-                del columns[signal]
-    found = replace(numbers, columns=columns)
+    found = _with_shares(numbers, said)
     found = _in_nats(found, said)
     if found.d_loss is None and (told := _mean_or_sum(found)):
         found = replace(found, d_loss=told[0])
@@ -55,17 +54,31 @@ def negated(numbers: Numbers) -> Numbers:
     return replace(numbers, columns=columns)
 
 
-def _as_share(signal: str, column: Interval, said: list[str]) -> Interval:
-    """Percents over 100; nothing where numbers can be neither."""
-    least, most = np.nanmin(column.middle[column.finite]), np.nanmax(column.middle[column.finite])
-    if least >= 0 and most <= 1:
-        return column
-    if least >= 0 and 1 < most <= MOST_PERCENT:
-        said.append(f"{signal} goes up to {most:g}: it was read as percents")
-        return column.scaled(0.01)
-    said.append(f"{signal} goes from {least:.4g} to {most:.4g}, which is neither a share nor a percentage; not used")
-    nothing = np.full(len(column), np.nan)
-    return Interval(low=nothing, high=nothing)
+def _with_shares(numbers: Numbers, said: list[str]) -> Numbers:
+    """Accuracies as shares: all of a log are percents where one is; those that are neither are not used."""
+    columns = dict(numbers.columns)
+    known = {signal: column for signal in SHARES if (column := numbers.get(signal)) is not None}
+    accuracies = [_range(column) for signal, column in known.items() if signal in ACCURACIES]
+    percents = any(_are_percents(*ends) for ends in accuracies)
+    for signal, column in known.items():
+        least, most = _range(column)
+        in_percent = percents if signal in ACCURACIES else _are_percents(least, most)
+        if least >= -JUST_ABOVE and most <= (MOST_PERCENT if in_percent else 1) + JUST_ABOVE:
+            columns[signal] = column.scaled(0.01 if in_percent else 1.0).within(0.0, 1.0)
+            said += [f"{signal} goes up to {most:g}: it was read as percents"] if in_percent else []
+        else:
+            del columns[signal]
+            said.append(f"{signal} goes from {least:.4g} to {most:.4g}, neither a share nor a percentage; not used")
+    return replace(numbers, columns=columns)
+
+
+def _range(column: Interval) -> tuple[float, float]:
+    known = column.middle[column.finite]
+    return float(known.min()), float(known.max())
+
+
+def _are_percents(least: float, most: float) -> bool:
+    return least >= -JUST_ABOVE and LEAST_PERCENT < most <= MOST_PERCENT + JUST_ABOVE
 
 
 def _in_nats(numbers: Numbers, said: list[str]) -> Numbers:

@@ -1,6 +1,7 @@
 """What numbers imply: which objective, which bounds, which units, which mistake. Every level is one that people met."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from ganlib.foreign_logs.implied.accuracies import accuracy_bounds
 from ganlib.foreign_logs.implied.answer import implications, standing_words, would_decide
+from ganlib.foreign_logs.implied.excluded import excluded
 from ganlib.foreign_logs.implied.faults import code_faults
 from ganlib.foreign_logs.implied.numbers import Interval, Numbers
-from ganlib.foreign_logs.implied.objectives import least_g_loss, left, possibilities
+from ganlib.foreign_logs.implied.objectives import left, possibilities
+from ganlib.foreign_logs.implied.relations import least_g_loss
 from ganlib.foreign_logs.implied.scales import rescaled
 
 ROWS = 200
@@ -131,6 +134,57 @@ def test_a_cross_entropy_that_is_printed_with_its_sign_turned_is_thought_of() ->
     assert turned.low[0] == pytest.approx(1.3)
 
 
+@pytest.mark.parametrize(
+    ("levels", "told", "says", "never"),
+    [
+        ({"d_loss": -40.0, "g_loss": 3.0, "objectives": ("bce",)}, None, "these cannot be cross-ent", "minimises it"),
+        ({"d_loss": -4.0, "g_loss": 3.0, "objectives": ("wgan",)}, None, "this trainer minimises it", "usual one"),
+        ({"d_loss": 4.0, "g_loss": 3.0, "objectives": ("wgan",)}, None, "this trainer", "cannot be cross-entropies"),
+        ({"d_loss": 0.4, "g_loss": 0.4, "objectives": ("lsgan",)}, None, "this trainer minimises it", "usual one"),
+        ({"d_loss": 0.65, "g_loss": 0.9, "objectives": ("bce", "lsgan")}, None, "one of bce, lsgan", "minimises it"),
+        ({"d_loss": 0.65, "g_loss": 0.9}, None, "a cross-entropy is the usual one", "refuted"),
+        ({"d_loss": -3.0, "g_loss": 1.0}, "other", "as you said", "refute"),
+        ({"d_loss": 0.001, "g_loss": 0.002}, None, "as bce they were read though g_loss is 0.002", "would fit"),
+    ],
+)
+def test_why_an_objective_was_taken_is_true_of_the_numbers(
+    levels: dict[str, Any], told: str | None, says: str, never: str
+) -> None:
+    found = implications(numbers(4, **levels), 100, told=told)
+    assert says in found.why
+    assert never not in found.why
+
+
+def test_of_another_objective_nothing_is_assumed() -> None:
+    found = implications(numbers(4, d_loss=0.01, g_loss=8.0), 100, told="other")
+    assert (found.objective, found.left, found.faults) == ("other", ("other",), ())
+    assert "tells" not in standing_words(found)
+    assert set(excluded(found)) == {"divergence"}
+
+
+def test_what_is_ruled_out_is_so_under_every_objective_that_is_left() -> None:
+    """Losses of 1 a side are far from none of a cross-entropy; a fifth of what guesses cost a hinge is not."""
+    both = implications(numbers(4, d_loss_real=0.05, d_loss_fake=0.05, g_loss=0.6), 100)
+    assert "lsgan" in both.left
+    assert "convergence failure: both losses vanish" not in excluded(both)
+    hinge = numbers(4, d_loss_real=0.9, d_loss_fake=1.25, g_loss=-0.2, d_acc_real=0.7, d_acc_fake=0.6)
+    left_open = implications(hinge, 100)
+    assert set(left_open.left) == {"hinge", "saturating-bce"}
+    assert "convergence failure: discriminator inert" in excluded(left_open)
+    a_critic_too = replace(
+        left_open,
+        possibilities=tuple(
+            replace(p, standing="possible") if p.objective == "wgan" else p for p in left_open.possibilities
+        ),
+    )
+    assert set(excluded(a_critic_too)) == {"divergence"}
+
+
+def test_a_discriminator_that_is_worse_than_guessing_is_not_ruled_out_by_some_that_it_tells() -> None:
+    found = implications(numbers(4, d_loss_real=1.5, d_loss_fake=1.5, g_loss=0.9, d_acc_real=0.2, d_acc_fake=0.3), 100)
+    assert "convergence failure: discriminator inert" not in excluded(found)
+
+
 # --- bounds -----------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +240,27 @@ def test_percents_are_told_from_shares_by_their_range() -> None:
     found = rescaled(numbers(d_loss=0.005, g_loss=5.0, d_acc=98.5))
     assert found.numbers.columns["d_acc"].middle[0] == pytest.approx(0.985)
     assert found.said == ("d_acc goes up to 98.5: it was read as percents",)
+
+
+def test_all_accuracies_of_a_log_are_percents_where_one_is() -> None:
+    found = rescaled(numbers(d_acc_real=97.0, d_acc_fake=0.8, d_auc=0.9))
+    assert {name: column.middle[0] for name, column in found.numbers.columns.items()} == pytest.approx(
+        {"d_acc_real": 0.97, "d_acc_fake": 0.008, "d_auc": 0.9}
+    )
+
+
+def test_a_share_that_was_rounded_above_1_is_1() -> None:
+    found = rescaled(numbers(d_acc_real=1.0000001, d_acc_fake=-0.0002))
+    assert [column.middle[0] for column in found.numbers.columns.values()] == [1.0, 0.0]
+    assert found.said == ()
+
+
+@pytest.mark.parametrize("value", [1.2, 2.0])
+def test_what_is_just_above_a_share_is_no_percentage(value: float) -> None:
+    """Two shares that were added up; .02 would be a dead discriminator's."""
+    found = rescaled(numbers(d_acc_real=value, g_loss=1.0))
+    assert "d_acc_real" not in found.numbers.columns
+    assert "neither a share nor a percentage; not used" in found.said[0]
 
 
 @pytest.mark.parametrize("value", [2889.0, -0.4])
