@@ -15,7 +15,7 @@ from celery.signals import setup_logging, worker_shutting_down
 from pydantic import ValidationError
 from sqlalchemy import Engine
 
-from store.core.db import make_engine, require_migrated
+from store.core.db import WORKER_CONNECTIONS, make_engine, require_migrated
 from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.core.settings import Settings, create_home, describe_invalid
 from store.operations.logging import configure_logging
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     configure_logging(settings.log_format, secrets=settings.secrets, worker=arguments.name)
     create_home(settings.home)
     configure_tracing("ganclinic-worker", settings)
-    engine = make_engine(settings.database)
+    engine = make_engine(settings.database, connections=WORKER_CONNECTIONS)
     try:
         require_migrated(engine)
         sharing = read_accounts(settings.tokens_file).sharing

@@ -9,7 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Double, Engine, create_engine, event, make_url, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Double,
+    Engine,
+    create_engine,
+    event,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
@@ -19,11 +30,20 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
+from store.core.turns import NoTurn, Turns
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 BUSY_TIMEOUT = timedelta(seconds=30)
+API_CONNECTIONS = 40
+"""FastAPI calls from up to 40 threads; each may hold a connection."""
+WORKER_CONNECTIONS = 5
+"""Of a worker, however many slots it has: 80 reports a second, each of some milliseconds, keep less than one busy."""
+KEPT_TRAINING_CONNECTIONS, BRIEF_TRAINING_CONNECTIONS = 12, 4
+"""Of all trainings of a machine together: as many keep theirs, the others share some and connect anew each time, which
+takes 5 ms of CPU time and is needed some times an epoch. With 40 for an API and 8 workers of 5 these are 96: by default
+PostgreSQL lets in 97 that are no superuser's."""
 # A server that has vanished from the network is noticed in 20 s, before a lease ends; by default it takes hours.
 POSTGRES_PATIENCE = {
     "connect_timeout": 5,  # seconds, as the next two
@@ -42,21 +62,62 @@ MIGRATION_LOCK = 0x6761_6E63  # any number that only migrations of this database
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for `sqlite:///…`, or for `postgresql://…` (also `postgres://…`) through psycopg 3."""
+def make_engine(url: str, *, connections: int = API_CONNECTIONS, turns: Turns | None = None) -> Engine:
+    """An engine for `sqlite:///…`, or for `postgresql://…` (also `postgres://…`) through psycopg 3.
+
+    `connections`: to PostgreSQL, at most; up to ten of them are kept while nobody needs them. With `turns` each has to
+    have one, and is closed after its transaction where that turn does not last.
+    """
     parsed = make_url(url)
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    # FastAPI calls from up to 40 threads; each may hold a connection.
-    pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 30, "pool_pre_ping": True}
     if parsed.get_backend_name() == "sqlite":
+        pool = _pool(API_CONNECTIONS)
         engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT.total_seconds()}, **pool)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     patience = {name: value for name, value in POSTGRES_PATIENCE.items() if name not in parsed.query}
     # Guarded UPDATEs look at the row again after waiting for it, which no stricter level does.
-    return create_engine(parsed, isolation_level="READ COMMITTED", connect_args=patience, **pool)
+    engine = create_engine(parsed, isolation_level="READ COMMITTED", connect_args=patience, **_pool(connections))
+    if turns is not None:
+        _connect_in_turn(engine, turns)
+    return engine
+
+
+def training_turns(folder: Path) -> Turns:
+    """Those that all trainings of a machine take from each other; `folder`: where the machine has them."""
+    return Turns(folder, lasting=KEPT_TRAINING_CONNECTIONS, brief=BRIEF_TRAINING_CONNECTIONS)
+
+
+def _pool(connections: int) -> dict[str, Any]:
+    kept = min(10, connections)
+    return {"pool_size": kept, "max_overflow": connections - kept, "pool_pre_ping": True}
+
+
+def _connect_in_turn(engine: Engine, turns: Turns) -> None:
+    """Each connection has a turn for as long as it is open."""
+
+    def connect(dialect: Dialect, record: Any, arguments: Any, options: Any) -> Any:
+        turn = turns.take()
+        try:
+            connection = dialect.connect(*arguments, **options)
+        except BaseException:
+            turn.end()
+            raise
+        record.info["turn"] = turn
+        return connection
+
+    def give_back(_connection: Any, record: Any) -> None:
+        if "turn" in record.info and not record.info["turn"].lasts:
+            record.invalidate()
+
+    def close(_connection: Any, record: Any) -> None:
+        record.info.pop("turn").end()
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkin", give_back)
+    event.listen(engine, "close", close)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -120,7 +181,7 @@ def reading(engine: Engine) -> Iterator[Session]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, NoTurn) as error:
         raise DatabaseUnavailable(f"the database does not answer: {error}") from error
 
 

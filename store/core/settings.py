@@ -4,6 +4,7 @@ But for one, whose name OpenTelemetry has chosen, and for `visible_gpus`.
 """
 
 import os
+import platform
 import re
 import secrets
 import tempfile
@@ -276,6 +277,11 @@ class Settings(BaseSettings):
     def checkpoints(self) -> Path:
         """Directory with one directory a run."""
         return self.home / "checkpoints"
+
+    @property
+    def connection_turns(self) -> Path:
+        """Directory of the turns that trainings of this machine take to connect to PostgreSQL."""
+        return self.home / "run" / f"connections-{platform.node()}"
 
     @property
     def logs(self) -> Path:

@@ -30,7 +30,7 @@ from ganlib.spec.run import RunSpec
 from ganlib.training.checkpoint import CheckpointUnreadable
 from ganlib.training.loop import TrainingLoop, TrainingState
 from store import treatments, uploads
-from store.core.db import make_engine
+from store.core.db import make_engine, training_turns
 from store.core.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
 from store.core.models import Attempt, Epoch, Kind
 from store.core.settings import Settings
@@ -87,7 +87,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
     configure_tracing("ganclinic-training", settings)
-    engine = make_engine(settings.database)
+    engine = make_engine(settings.database, turns=training_turns(settings.connection_turns))
     try:
         with room_in(None):
             WORK[_kind(engine, ticket.run_id)](ticket, channel, engine=engine, settings=settings)
