@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from api import (
     annotations,
@@ -68,8 +69,8 @@ Created work is stored before it is answered with 202. Every error is a problem 
 class Api(FastAPI):
     """FastAPI whose OpenAPI document describes problem documents."""
 
+    @override
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
         if not self.openapi_schema:
             document = get_openapi(
                 title=self.title, version=self.version, description=self.description, routes=self.routes

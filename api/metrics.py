@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
+from typing_extensions import override
 
 from api.deps import ServicesDep
 from store.core import db
@@ -22,8 +23,8 @@ class ScrapedMetrics(Collector):
         """None: the database did not answer."""
         self._counts = counts
 
+    @override
     def collect(self) -> Iterable[Metric]:
-        """Its metrics."""
         up = 0 if self._counts is None else 1
         yield GaugeMetricFamily("ganclinic_database_up", "Whether the database answers.", up)
         if self._counts is not None:

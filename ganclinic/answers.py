@@ -30,11 +30,11 @@ class Answers:
         self._transport = transport
 
     def view(self, kind: type[Answer], path: str, query: Query | None = None) -> Answer:
-        """What a GET answers."""
+        """What a GET answers, as that kind."""
         return self.parsed(kind, self.document(path, query))
 
     def views(self, kind: type[Answer], path: str, query: Query | None = None) -> list[Answer]:
-        """The items that a GET answers."""
+        """The items of the list that a GET answers, each as that kind; of one page."""
         return [self.parsed(kind, item) for item in self.items(path, query)]
 
     def pages(self, kind: type[Answer], path: str, query: Query) -> Iterator[Answer]:
@@ -73,11 +73,15 @@ class Answers:
             raise UnexpectedAnswer(self._transport.url, "something that is no JSON lines") from None
 
     def of(self, kind: type[Answer], answer: httpx.Response) -> Answer:
-        """An answer that has come."""
+        """An answer that has come, as that kind."""
         return self.parsed(kind, document_of(answer))
 
     def parsed(self, kind: type[Answer], document: Any) -> Answer:
-        """A document that has come."""
+        """A document as that kind.
+
+        Raises:
+            UnexpectedAnswer: it is none.
+        """
         try:
             return read(kind, document)
         except ValidationError as error:

@@ -49,7 +49,7 @@ class ConfigSources:
 
     @classmethod
     def real(cls) -> "ConfigSources":
-        """Those of this process."""
+        """The environment, the working directory and the home directory of this process."""
         return cls(environ=dict(os.environ), cwd=Path.cwd(), user_home=Path.home())
 
     def variable(self, name: str) -> str | None:

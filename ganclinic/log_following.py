@@ -19,11 +19,11 @@ class Looks(Protocol):
     """What of a run is looked at."""
 
     def get_run(self, run_id: str) -> RunDetails:
-        """The run."""
+        """The run as it is now."""
         ...
 
     def log(self, run_id: str, *, attempt: int | None = None, tail: int | None = None) -> RunLog:
-        """What an attempt has logged."""
+        """What an attempt (None: the newest) has logged, its last `tail` lines (None: all)."""
         ...
 
 
@@ -39,7 +39,7 @@ class LogFollower:
     polling: Polling
 
     def follow(self, attempt: int | None, tail: int | None) -> Iterator[str]:
-        """Lines as they are logged, see `Client.follow_log`."""
+        """Text as it is logged, in whole lines, until the attempt is over; without an attempt, until the run is."""
         while (began := self.polling.through_outages(lambda: self._first(attempt, tail))) is None:
             self.polling.pause()
         while True:

@@ -36,7 +36,7 @@ class Polling:
         return self._clock() + OUTAGE_S
 
     def is_over(self, deadline: float) -> bool:
-        """Whether that time has come."""
+        """Whether a time that `end_of_outage` gave has come."""
         return self._clock() >= deadline
 
     def gives_up(self, error: ServiceUnreachable | ServiceFailed, deadline: float) -> bool:

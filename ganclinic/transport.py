@@ -55,7 +55,7 @@ Query = Mapping[str, str | int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A server-sent event."""
+    """A server-sent event; `id` is where a stream is gone on from."""
 
     kind: str
     id: int

@@ -74,7 +74,7 @@ def _first(session: Session, key: str, request_hash: str) -> Annotation:
 
 
 def of_run(session: Session, run_id: str) -> list[Annotation]:
-    """The run's labels, newest first."""
+    """Every label of the run, newest first."""
     query = select(Annotation).where(Annotation.run_id == run_id)
     return list(session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc())))
 

@@ -53,7 +53,6 @@ class Deleted:
     """Of these, in bytes."""
 
     def __str__(self) -> str:
-        """For people."""
         return (
             f"{self.pictures} pictures, {self.checkpoints} checkpoints and {self.comparisons} evaluations of uploaded "
             f"samples expired; {self.files} files of together {self.size / 1e6:.1f} MB that no row names"

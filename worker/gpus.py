@@ -156,11 +156,11 @@ class GpuReader:
         self._thread = threading.Thread(target=self._run, name="gpus", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread; the first reading is made at once, then one every READ_INTERVAL_S."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops the thread, and waits for a reading that goes on."""
         self._stopped.set()
         self._thread.join()
 

@@ -43,7 +43,7 @@ class RequireToken:
         self._metrics_token = None if metrics_token is None else metrics_token.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request, or refuses it."""
+        """Serves the request, or answers 401 (nobody's token) or 403 (the metrics are not for its user)."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
@@ -87,7 +87,7 @@ class LimitBody:
         self._larger = {**LARGER_BODY_BYTES, **dict.fromkeys(UPLOAD_PATHS, max_upload_bytes)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request, or refuses it."""
+        """Serves the request, or answers 413: MAX_BODY_BYTES, for some paths more."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         limit = self._larger.get(scope["path"], MAX_BODY_BYTES)

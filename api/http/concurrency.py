@@ -23,7 +23,7 @@ class SessionLimit:
         self._most = most
 
     def limiter(self) -> CapacityLimiter:
-        """That of the loop which runs now."""
+        """The limiter of the event loop that runs now, made where it has none."""
         try:
             return self._limiters.get()
         except LookupError:

@@ -19,7 +19,7 @@ class RequireOneLength:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request, or refuses it."""
+        """Serves the request, or answers 400."""
         headers = Headers(raw=scope.get("headers", []))
         if "content-length" in headers and "transfer-encoding" in headers:
             answer = problem_response(http_problem(400, UNCLEAR), scope, {"Connection": "close"})

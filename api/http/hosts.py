@@ -108,7 +108,7 @@ class RequireHost:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request, or refuses it."""
+        """Serves the request, or answers 421 (another host) or 403 (another origin)."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)

@@ -30,7 +30,7 @@ class RequestMetrics:
         """What a scrape reads."""
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Counts one request."""
+        """Counts one request; `route`: its pattern, None where none matched; `seconds`: until its answer was sent."""
         method, route = method if method in METHODS else OTHER, route or OTHER
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)

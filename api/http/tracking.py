@@ -30,7 +30,7 @@ class Tracking:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request."""
+        """Serves the request, then counts and logs it: method, path, status, milliseconds."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request_id = choose_id(Headers(scope=scope).get("x-request-id"))

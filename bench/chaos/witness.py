@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
+from typing_extensions import override
 
 TABLES = (
     "CREATE TABLE chaos_events (run_id TEXT, what TEXT, epoch INTEGER, attempt INTEGER, holder INTEGER, "
@@ -69,19 +70,19 @@ class Witness(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteWitness:
+class SqliteWitness(Witness):
     """Of a SQLite file."""
 
     path: str
 
+    @override
     def attach(self) -> None:
-        """See `Witness`."""
         with closing(sqlite3.connect(self.path)) as connection, connection:
             for statement in (*TABLES, *SQLITE_TRIGGERS):
                 connection.execute(statement)
 
+    @override
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """See `Witness`."""
         try:
             with closing(sqlite3.connect(self.path, timeout=30)) as connection:
                 return connection.execute(query).fetchall()
@@ -90,8 +91,8 @@ class SqliteWitness:
                 raise
             raise DatabaseDown(str(error)) from error
 
+    @override
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """See `Witness`."""
         with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
             for row in rows:
                 places = ", ".join("?" * len(row))
@@ -99,27 +100,27 @@ class SqliteWitness:
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresWitness:
+class PostgresWitness(Witness):
     """Of a PostgreSQL database."""
 
     url: str
 
+    @override
     def attach(self) -> None:
-        """See `Witness`."""
         with psycopg.connect(self.url) as connection:
             for statement in (*TABLES, *POSTGRES_TRIGGERS):
                 connection.execute(statement.encode())
 
+    @override
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """See `Witness`."""
         try:
             with psycopg.connect(self.url, connect_timeout=5) as connection:
                 return connection.execute(query.encode()).fetchall()
         except psycopg.OperationalError as error:
             raise DatabaseDown(str(error)) from error
 
+    @override
     def insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """See `Witness`."""
         with psycopg.connect(self.url) as connection:
             for row in rows:
                 places = ", ".join(["%s"] * len(row))

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typing_extensions import override
 
 from ganclinic.cli.output import Output
 from ganclinic.cli.words import shortened
@@ -68,7 +69,7 @@ class _Narrower:
         yield from console.render(self.bars, options.update_width(max(1, options.max_width - len("^C") - 1)))
 
 
-class LiveBars:
+class LiveBars(Display):
     """A bar for each run, with its epoch and its verdict so far.
 
     Where there are more runs than lines, those that are trained come first, and a last line counts them all.
@@ -81,19 +82,19 @@ class LiveBars:
         self._tasks: dict[str, TaskID] = {}
         self._seen: dict[str, RunView] = {}
 
+    @override
     def __enter__(self) -> Self:
-        """Starts to draw."""
         self._progress.start()
         return self
 
+    @override
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leaves the last state on the screen."""
         self._progress.stop()
 
+    @override
     def update(self, runs: Sequence[RunView]) -> None:
-        """Redraws the bars."""
         for run in runs:
             if self._seen.get(run.id) != run:
                 self._seen[run.id] = run
@@ -127,24 +128,25 @@ class LiveBars:
         return self._progress.add_task(label, start=False, total=total, epoch=epoch, state=state)
 
 
-class PlainLines:
+class PlainLines(Display):
     """A line whenever a run's epoch, status or verdict changes."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._last: dict[str, str] = {}
 
+    @override
     def __enter__(self) -> Self:
-        """Nothing to start."""
         return self
 
+    @override
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to end."""
 
+    @override
     def update(self, runs: Sequence[RunView]) -> None:
-        """Writes what has changed."""
         for run in runs:
             line = f"{run.label} [{run.id}]: {_plain_state(run)}"
             if self._last.get(run.id) != line:

@@ -19,7 +19,6 @@ FAILED = 1
 
 
 def compare(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic compare`."""
     made = client.compare(options.real, options.fake, **parse_settings(options.set))
     if not options.wait:
         output.result(made.to_json(), made.id)
@@ -36,7 +35,6 @@ def compare(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def comparisons(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic comparisons`."""
     found = list(islice(client.list_comparisons(status=options.status), options.limit + 1))
     shown = found[: options.limit]
     output.result([item.to_json() for item in shown], comparisons_table(shown))

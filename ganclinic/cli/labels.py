@@ -14,7 +14,6 @@ OK = 0
 
 
 def dispute(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic dispute`."""
     author = options.author or user_name(ConfigSources.real())
     if author is None:
         raise InvalidInput("Who says so? Name yourself: --author NAME.")
@@ -29,7 +28,6 @@ def dispute(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def labels(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic labels`."""
     if options.export:
         return _export(client, output, options)
     found = client.labels_of(options.run) if options.run else list(islice(client.labels(), options.limit + 1))

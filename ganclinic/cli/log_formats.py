@@ -24,7 +24,6 @@ FORMS = (
 
 
 def formats(output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic formats`."""
     document = {
         "formats": [
             {"name": form.name, "where": form.where, "example": form.example, "needs": list(form.needs)}

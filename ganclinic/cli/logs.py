@@ -13,7 +13,6 @@ KNOWN_FIELDS = ("time", "level", "logger")
 
 
 def logs(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic logs`."""
     if not options.follow:
         log = client.log(options.run, attempt=options.attempt, tail=options.tail)
         document = {"run_id": options.run, "attempt": log.attempt, "lines": log.text.splitlines()}

@@ -19,7 +19,6 @@ RUN_FAILED = 1
 
 
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic run`."""
     made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
     if options.watch:
         return _watch(output, client.watch_runs([made.id], when_waiting=_hint(output)), single=True)
@@ -32,7 +31,6 @@ def run(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic batch`."""
     name, requests = batch_from(Path(options.file), options.priority)
     made = client.create_batch(requests, name=options.name or name)
     if options.watch:
@@ -46,7 +44,6 @@ def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def watch(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic watch`."""
     ids = named(client, options)
     if not options.runs and options.batch is None:
         ids = [r.id for status in ("running", "queued") for r in client.list_runs(status=status)]

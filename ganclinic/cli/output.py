@@ -26,7 +26,7 @@ class Output:
 
     @property
     def is_live(self) -> bool:
-        """Whether bars can be redrawn."""
+        """Whether notes go to a terminal that can move its cursor."""
         return self.notes.is_terminal and not self.notes.is_dumb_terminal
 
     def result(self, document: Any, for_people: RenderableType) -> None:
@@ -46,7 +46,7 @@ class Output:
         self.results.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
     def json(self, document: Any) -> None:
-        """One JSON document."""
+        """One JSON document on standard output; non-finite numbers are refused."""
         self.results.file.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def note(self, text: str, style: str = "") -> None:
@@ -54,7 +54,7 @@ class Output:
         self.notes.print(Text(text, style=style), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Why nothing came of it."""
+        """Why nothing came of it, on standard error."""
         self.notes.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 

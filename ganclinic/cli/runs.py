@@ -25,7 +25,6 @@ OfComparison = TypeVar("OfComparison")
 
 
 def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic ls`."""
     filters = {name: getattr(options, name) for name in ("status", "preset", "verdict", "batch", "name", "user")}
     runs = list(islice(client.list_runs(**filters), options.limit + 1))
     shown = runs[: options.limit]
@@ -39,7 +38,6 @@ def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def show(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic show`."""
     found = _either(client.get_run, client.get_comparison, options.run)
     if isinstance(found, views.ComparisonView):
         return comparisons.show(output, found)
@@ -59,7 +57,6 @@ def show(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic cancel`."""
     ids = named(client, options)
     if not ids:
         raise InvalidInput("Which runs? `ganclinic ls --status running` lists those that are trained now.")
@@ -69,7 +66,6 @@ def cancel(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def rm(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic rm`."""
     for run_id in options.runs:
         _either(partial(client.delete, with_labels=options.with_labels), client.delete_comparison, run_id)
     output.result(options.runs, "\n".join(f"{run_id} deleted" for run_id in options.runs))

@@ -18,12 +18,10 @@ OK = 0
 
 
 def pause(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic pause`."""
     return _change(client.pause, output, options.runs)
 
 
 def resume(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic resume`."""
     return _change(client.resume, output, options.runs)
 
 
@@ -35,14 +33,12 @@ def _change(change: Callable[[str], RunView], output: Output, run_ids: Sequence[
 
 
 def extend(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic extend`."""
     run = client.extend(options.run, options.epochs)
     output.result(run.to_json(), f"{run.id} {run.status}: {run.epochs_done} of {run.epochs_total} epochs")
     return OK
 
 
 def why(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic why`."""
     waiting = client.why_waiting(options.run)
     output.result(waiting.to_json(), _waiting_table(waiting))
     return OK
@@ -72,7 +68,6 @@ def _spread_words(spread: SpreadView | None) -> str:
 
 
 def workers(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic workers`."""
     known = client.workers()
     document = [worker.to_json() for worker in known]
     empty = Text("No worker was heard of within a day. Start one: ganclinic worker")
@@ -96,7 +91,6 @@ def _worker_words(worker: WorkerView) -> str:
 
 
 def drain(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic drain`."""
     (client.end_drain if options.end else client.drain)(options.worker)
     which = f"the worker {options.worker}" if options.worker else "every worker"
     words = f"{which} may claim again" if options.end else f"{which} finishes what it has and claims nothing more"
@@ -105,7 +99,6 @@ def drain(client: Client, output: Output, options: argparse.Namespace) -> int:
 
 
 def token(output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic token`."""
     made = secrets.token_urlsafe(32)
     digest = hashlib.sha256(made.encode()).hexdigest()
     team = f'team = "{options.team}"\n' if options.team else ""

@@ -13,7 +13,6 @@ NOT_CURED = 1
 
 
 def treat(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic treat`."""
     made = client.treat(options.run, finding=options.finding, max_tries=options.tries, max_epochs=options.epochs)
     if options.wait:
         return _wait(client, output, made)
@@ -56,7 +55,6 @@ def _outcome(treatment: TreatmentView) -> str:
 
 
 def family(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic family`."""
     members = client.family(options.run)
     documents = [member.to_json() for member in members]
     output.result(documents, family_table(members, output.results.width))

@@ -20,7 +20,6 @@ IMAGE_DIMS = 3
 
 
 def upload(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic upload`."""
     made = client.upload(
         options.path, name=options.name, image_size=options.image_size, pairs=options.pairs, convert=options.convert
     )
@@ -62,7 +61,6 @@ def _dataset(made: UploadView) -> dict[str, str]:
 
 
 def uploads(client: Client, output: Output, options: argparse.Namespace) -> int:
-    """`ganclinic uploads`."""
     if options.delete is not None:
         client.delete_upload(options.delete)
         output.note(f"Deleted {options.delete}.")

@@ -67,12 +67,12 @@ def command(binary: Path, directory: Path) -> list[str]:
 
 
 def url(directory: Path) -> str:
-    """As Celery takes it."""
+    """The URL of the broker in `directory`, as Celery takes it."""
     return f"redis+socket://{quote(str(directory / 'broker.sock'))}"
 
 
 def answers(directory: Path) -> bool:
-    """Whether the broker is ready."""
+    """Whether the broker in `directory` answers a PING within a second."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1.0)
         try:

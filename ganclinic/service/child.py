@@ -76,7 +76,7 @@ class Child:
         return None
 
     def wait(self) -> None:
-        """Waits for its end."""
+        """Waits until the process has ended; returns at once where none was started."""
         if self._process is not None:
             self._process.wait()
 

@@ -23,7 +23,7 @@ class Stop:
         self.insisted = threading.Event()
 
     def __call__(self, *_: object) -> None:
-        """Handles a signal."""
+        """Notes a signal: the first asks for a stop, each further one insists."""
         (self.insisted if self.asked.is_set() else self.asked).set()
 
     @contextlib.contextmanager
@@ -47,7 +47,7 @@ class Children:
         self._stages: list[list[Child]] = []
 
     def start(self, *servers: Server) -> list[Child]:
-        """Starts the next stage."""
+        """Starts a stage of these servers; stages stop in the opposite order."""
         stage: list[Child] = []
         self._stages.append(stage)
         for server in servers:

@@ -17,7 +17,7 @@ DEFAULT_PORT = 8000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to start."""
+    """Where the service listens, and how many workers it has."""
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
@@ -44,7 +44,7 @@ def options_from(around: ConfigSources, *, host: str | None, port: int | None, w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How the servers are called."""
+    """The commands and environments of the servers."""
 
     around: ConfigSources
     checkout: Path
@@ -54,7 +54,7 @@ class Plan:
     broker_url: str
 
     def server(self, name: str, module: str, *options: str, grace_s: float, threads: int | None = None) -> Server:
-        """A Python server of the checkout."""
+        """A Python server of the checkout; it is killed `grace_s` after it was asked to stop."""
         return Server(
             name=name,
             command=self.command(module, *options),
@@ -64,7 +64,7 @@ class Plan:
         )
 
     def command(self, module: str, *options: str) -> Sequence[str]:
-        """Runs a module of the checkout."""
+        """The command that runs a module of the checkout."""
         return [sys.executable, "-m", module, *options]
 
     def environ(self, threads: int | None = None) -> dict[str, str]:

@@ -68,7 +68,6 @@ def _vanished_d_loss(signals: Signals) -> Evidence:
 
 
 def _least_cross_entropy(d_loss_fake: float) -> float:
-    """See IMPOSSIBLE_G_LOSS."""
     return -math.log(-math.expm1(-max(d_loss_fake, SMALLEST_LOSS)))
 
 

@@ -38,7 +38,7 @@ class History:
 
     @property
     def updates(self) -> int:
-        """Made so far."""
+        """Generator updates that the rows of `steps` stand for."""
         return round(len(self.steps) * self.updates_per_row)
 
     def rows_of(self, updates: int) -> int:

@@ -152,7 +152,7 @@ class Signals:
 
     @property
     def outcome(self) -> RelativeEvaluation | None:
-        """Of the last evaluation."""
+        """The last evaluation; None before the first."""
         return self.outcomes[-1] if self.outcomes else None
 
     @property

@@ -1,6 +1,7 @@
 """The published discriminator: convolutions that halve the side, generalised to any number of layers."""
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
@@ -33,6 +34,7 @@ class Conv(nn.Module):
         )
         self.head = Head(spec, spec.width * (side >> halved) ** 2, frame.classes)
 
+    @override
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, channels, side, side] → [n] logits."""
         return self.head(self.features(samples, labels), labels)

@@ -1,6 +1,7 @@
 """The published generator: transposed convolutions that double the side, generalised to any number of layers."""
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.few_outputs import convolution_to_few
@@ -35,6 +36,7 @@ class Deconv(nn.Module):
         )
         self.last = convolution_to_few(spec.width, channels, spec.last_kernel_size)
 
+    @override
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""
         first = self.activation(self.project(with_class(latent, labels, self.classes)))

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.seeding import Stream, torch_generator
 
@@ -26,6 +27,7 @@ class Dropout(nn.Module):
         self.draw = (seed, stream, position, count)
         self.calls.zero_()
 
+    @override
     def forward(self, values: Tensor) -> Tensor:
         """Values of any shape → the same shape."""
         if not self.training:

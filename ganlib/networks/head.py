@@ -4,6 +4,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.minibatch import Similarities
 from ganlib.spec.layers import DiscriminatorCondition, Minibatch
@@ -30,6 +31,7 @@ class Head(nn.Module):
         self.last = nn.Linear(inputs + (spec.minibatch.kernels if spec.minibatch is not None else 0), 1)
         self.vectors = nn.Embedding(classes, inputs) if spec.condition == "projection" else None
 
+    @override
     def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
         """[n, d] → [n] logits.
 

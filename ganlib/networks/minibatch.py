@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.spec.layers import Minibatch
 
@@ -18,6 +19,7 @@ class Similarities(nn.Module):
         self.cut = (spec.kernels, spec.size)
         self.transform = nn.Linear(inputs, spec.kernels * spec.size, bias=False)
 
+    @override
     def forward(self, features: Tensor) -> Tensor:
         """[n, d] → [n, kernels]."""
         return similarities(self.transform(features).unflatten(1, self.cut))

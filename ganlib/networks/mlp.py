@@ -3,6 +3,7 @@
 import math
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_class
@@ -22,6 +23,7 @@ class MlpG(nn.Module):
         self.last = nn.Linear(spec.width, math.prod(frame.shape))
         self.bound = nn.Tanh() if len(frame.shape) == 3 else nn.Identity()
 
+    @override
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, *shape]."""
         hidden = self.hidden(with_class(latent, labels, self.classes))
@@ -37,6 +39,7 @@ class MlpD(nn.Module):
         self.hidden = _hidden(math.prod(frame.shape) + self.appended, spec)
         self.head = Head(spec, spec.width, frame.classes)
 
+    @override
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, *shape] → [n] logits."""
         return self.head(self.features(samples, labels), labels)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
@@ -26,6 +27,7 @@ class Patch(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.last = _step(widths[-1], 1, spec.kernel_size)
 
+    @override
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, channels, side, side] → [n, h, w] logits."""
         return self.last(self._map(samples, labels)).squeeze(1)

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.few_outputs import convolution_to_few
@@ -30,6 +31,7 @@ class ResnetG(nn.Module):
         last = convolution_to_few if spec.kernel_size % 2 else keep_side
         self.last = last(spec.width, channels, spec.kernel_size)
 
+    @override
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, channels, side, side] in [-1, 1]."""
         first = self.project(with_class(latent, labels, self.classes)).view(-1, *self.start)
@@ -53,6 +55,7 @@ class UpBlock(nn.Module):
         )
         self.shortcut = nn.Conv2d(spec.width, spec.width, 1) if doubles else nn.Identity()
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         """[n, width, s, s] → [n, width, 2s, 2s], or s where it keeps the side."""
         return self.after(self._enlarged(self.before(images))) + self.shortcut(self._enlarged(images))
@@ -75,6 +78,7 @@ class ResnetD(nn.Module):
         )
         self.head = Head(spec, spec.width, frame.classes)
 
+    @override
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, channels, side, side] → [n] logits."""
         return self.head(self.features(samples, labels), labels)
@@ -106,6 +110,7 @@ class DownBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, spec.width, 1) if first or halves else nn.Identity()
         self.pool = nn.AvgPool2d(2) if halves else nn.Identity()
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         """[n, inputs, s, s] → [n, width, s / 2, s / 2], or s where it keeps the side."""
         # pooling and a 1 x 1 convolution may change places; pooled first is four times cheaper

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 def owners(count: int, generators: int, device: torch.device) -> Tensor:
@@ -19,6 +20,7 @@ class MixedGenerators(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @override
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, latent_dim] → [n, *shape]."""
         return _gathered(self.members, owners(len(latent), len(self.members), latent.device), latent, labels)
@@ -31,6 +33,7 @@ class PerClass(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @override
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         """[n, latent_dim] → [n, *shape]."""
         return _gathered(self.members, labels, latent, None)

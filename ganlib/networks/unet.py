@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.networks.dropout import dropout
 from ganlib.networks.frame import Frame, with_planes
@@ -45,6 +46,7 @@ class Unet(nn.Module):
         )
         self.last = nn.Sequential(nn.ReLU(), double_side(ways[-1], channels, KERNEL))
 
+    @override
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """[n, source channels, side, side] → [n, channels, side, side] in [-1, 1]."""
         hidden = with_planes(images, labels, self.classes)

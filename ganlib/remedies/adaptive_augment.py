@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ganlib.remedies.augment import DRAWS, augmented
 from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
@@ -27,12 +28,14 @@ class AdaptiveAugmentRemedy(ActingRemedy):
         self.reals = self.updates = 0
         """Reals and discriminator updates since then."""
 
+    @override
     def view(self, samples: Tensor, seen: Seen, index: int) -> Tensor:
         """Images [n, c, h, w], each operation done to each of them with the present probability."""
         generator = torch_generator(self.seed, Stream.ADAPTIVE_AUGMENT, draw_number(seen, index))
         uniforms = torch.rand(DRAWS + 3, len(samples), generator=generator).to(samples.device)
         return augmented(samples, uniforms[:DRAWS], self.ops, uniforms[DRAWS:] < self.probability)
 
+    @override
     def after_discriminator(self, outcome: DiscriminatorOutcome, *, count: int, step: int) -> None:
         """Counts signs; after every `interval` updates moves p by one notch."""
         self.signs = self.signs + (2 * outcome.acc_real - 1) * count  # a logit above 0 counts 1, any other -1
@@ -44,12 +47,12 @@ class AdaptiveAugmentRemedy(ActingRemedy):
         self.signs = torch.zeros_like(self.signs)
         self.reals = self.updates = 0
 
+    @override
     def state(self) -> dict[str, Any]:
-        """P and what was counted since it was changed."""
         counts = torch.tensor([self.reals, self.updates])
         return {"probability": self.probability, "signs": self.signs, "counts": counts}
 
+    @override
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
         self.probability, self.signs = (state[name].to(self.signs.device) for name in ("probability", "signs"))
         self.reals, self.updates = state["counts"].tolist()

@@ -4,6 +4,7 @@
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
 from ganlib.seeding import Stream, torch_generator
@@ -66,6 +67,7 @@ class DiffAugmentRemedy(ActingRemedy):
     def __init__(self, part: DiffAugment, setting: Setting) -> None:
         self.part, self.seed = part, setting.spec.seed
 
+    @override
     def view(self, samples: Tensor, seen: Seen, index: int) -> Tensor:
         """Images [n, c, h, w], augmented."""
         generator = torch_generator(self.seed, Stream.DIFF_AUGMENT, draw_number(seen, index))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, Setting
 from ganlib.spec.remedies import MovingAverage
@@ -19,11 +20,12 @@ class MovingAverageRemedy(ActingRemedy):
         self.average = deepcopy(setting.generator).requires_grad_(requires_grad=False)
 
     @property
+    @override
     def sampled(self) -> nn.Module:
-        """The averaged generator."""
         return self.average
 
     @torch.no_grad()
+    @override
     def after_step(self, steps: int) -> None:
         """Moves the average towards the generator; up to `start` steps it is the generator."""
         share = 1.0 if steps <= self.part.start else 1 - self.part.decay
@@ -32,10 +34,10 @@ class MovingAverageRemedy(ActingRemedy):
         for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(buffer)
 
+    @override
     def state(self) -> dict[str, Any]:
-        """The average's weights and buffers."""
         return self.average.state_dict()
 
+    @override
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
         self.average.load_state_dict(state)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.spec.remedies import FeatureMatching
@@ -34,8 +35,8 @@ class FeatureMatchingRemedy(ActingRemedy):
         self.replaces_loss = not part.adversarial
         self.embed = cast("Callable[..., Tensor]", setting.discriminator.features)
 
+    @override
     def generator_term(self, batch: GeneratorBatch) -> Tensor:
-        """The weighted distance of the mean features."""
         assert batch.reals is not None, "needs_reals"
         return self.weight * self.distance(self._features(batch.reals), self._features(batch.fakes))
 

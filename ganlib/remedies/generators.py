@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from ganlib.networks.several import owners
 from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
@@ -27,26 +28,29 @@ class MixtureRemedy(ActingRemedy):
         self.head = _head(part.count, setting)
         self.optimizer = NetworkOptimizer(self.head, setting.discriminator_optimizer.spec, spec.total_steps)
 
+    @override
     def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
         """The classifier's cross-entropy, which trains its own layer and the discriminator's features."""
         return (partial(self._confusion, fakes, self.head.weight, self.head.bias),)
 
+    @override
     def after_discriminator(self, outcome: DiscriminatorOutcome, *, count: int, step: int) -> None:
         """Updates the classifier's layer on the gradient that the discriminator's update left."""
         self.optimizer.apply_gradients(step)
         self.optimizer.optimizer.zero_grad(set_to_none=True)
 
+    @override
     def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """The same cross-entropy, weighted: each generator makes what is known to be its own."""
         weight, bias = self.head.weight.detach(), self.head.bias.detach()
         return self.part.diversity * self._confusion(batch.fakes, weight, bias)
 
+    @override
     def state(self) -> dict[str, Any]:
-        """The classifier's layer and its optimizer."""
         return {"head": self.head.state_dict(), "optimizer": self.optimizer.state_dict()}
 
+    @override
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
 

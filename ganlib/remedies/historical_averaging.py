@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Setting
 from ganlib.spec.remedies import HistoricalAveraging
@@ -42,27 +43,27 @@ class HistoricalAveragingRemedy(ActingRemedy):
         }
         self.count = 0
 
+    @override
     def discriminator_terms(self, fakes: StepBatch) -> tuple[Term, ...]:
-        """The weighted distance, once there is a past."""
         return (partial(self._distance, "discriminator"),) if self.count else ()
 
+    @override
     def generator_term(self, batch: GeneratorBatch) -> Tensor | None:
-        """The weighted distance, once there is a past."""
         return self._distance("generator") if self.count else None
 
+    @override
     def after_step(self, steps: int) -> None:
-        """Takes the present weights into the past."""
         self.count = steps
         for history in self.histories.values():
             history.add(steps)
 
+    @override
     def state(self) -> dict[str, Any]:
-        """The means, and the number of steps in them."""
         means = {f"{name}/{key}": m for name, history in self.histories.items() for key, m in history.means.items()}
         return means | {"count": torch.tensor(self.count)}
 
+    @override
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
         self.count = int(state["count"])
         for name, history in self.histories.items():
             for key, mean in history.means.items():

@@ -3,6 +3,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, Seen, Setting, draw_number
 from ganlib.seeding import Stream, torch_generator
@@ -19,6 +20,7 @@ class InstanceNoiseRemedy(ActingRemedy):
         """Standard deviation in the generator's step `step`."""
         return self.part.std * max(0.0, 1 - step / (self.part.until * self.spec.total_steps))
 
+    @override
     def view(self, samples: Tensor, seen: Seen, index: int) -> Tensor:
         """Samples [n, *shape] with noise."""
         in_discriminators_update = seen in (Seen.REALS, Seen.FAKES)

@@ -2,6 +2,7 @@
 """Packing (PacGAN, Lin et al. 2018)."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, Seen, Setting
 from ganlib.spec.remedies import Packing
@@ -19,6 +20,7 @@ class PackingRemedy(ActingRemedy):
     def __init__(self, part: Packing, setting: Setting) -> None:
         self.size = part.samples
 
+    @override
     def view(self, samples: Tensor, seen: Seen, index: int) -> Tensor:
         """Samples [n, *shape] as packs."""
         return pack(samples, self.size)

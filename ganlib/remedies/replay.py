@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, Setting
 from ganlib.seeding import Stream, numpy_generator
@@ -21,6 +22,7 @@ class ReplayRemedy(ActingRemedy):
         self.pool: Tensor | None = None
         """[filled, *shape] of fakes, the first ones at first."""
 
+    @override
     def shown(self, fakes: Tensor, draw: int) -> Tensor:
         """Fakes [n, *shape], some of them from the pool; while it fills, the fakes as they are."""
         filled = 0 if self.pool is None else len(self.pool)
@@ -33,12 +35,12 @@ class ReplayRemedy(ActingRemedy):
         shown[fresh], self.pool[slots] = self.pool[slots], fakes[fresh]
         return shown
 
+    @override
     def state(self) -> dict[str, Any]:
-        """The pool, once there is one."""
         return {} if self.pool is None else {"pool": self.pool}
 
+    @override
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from such a state."""
         self.pool = state["pool"].to(self.device, copy=True)
 
     def _swaps(self, count: int, draw: int, device: torch.device) -> tuple[Tensor, Tensor]:

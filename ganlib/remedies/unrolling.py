@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from typing_extensions import override
 
 from ganlib.remedies.remedy import ActingRemedy, GeneratorBatch, Judge, Setting
 from ganlib.spec.optimizer import Adam
@@ -48,6 +49,7 @@ class UnrollingRemedy(ActingRemedy):
         self.steps, self.loss = part.steps, setting.loss
         self.discriminator, self.optimizer = setting.discriminator, setting.discriminator_optimizer
 
+    @override
     def generator_term(self, batch: GeneratorBatch) -> Tensor:
         """What the discriminator will have won after its updates: the negative sum of its losses then."""
         assert batch.reals is not None, "needs_reals"

@@ -48,11 +48,11 @@ class GradientTrace:
         self.norms: deque[list[Tensor]] = deque(maxlen=GRADIENT_UPDATES)
 
     def begin_epoch(self) -> None:
-        """Forget the epoch before."""
+        """Forgets the epoch before."""
         self.norms.clear()
 
     def add(self) -> None:
-        """Remember the gradients of this step."""
+        """Remembers the gradients of this step, of the last GRADIENT_UPDATES at most."""
         self.norms.append([n.last for n in self.networks.values() if n.last is not None])
 
     def measured(self, step: int) -> LayerGradients:

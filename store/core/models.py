@@ -17,6 +17,7 @@ from sqlalchemy import (
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from typing_extensions import override
 
 from ganlib.spec.training import SettledPrecision
 from ganlib.wire.statuses import AttemptOutcome, Status
@@ -36,8 +37,8 @@ class AnyText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
+    @override
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """What is stored."""
         if value is None:
             return None
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from typing_extensions import override
+
 from store.core.errors import DiskFull, FileDamaged, FileMissing
 
 COPY_BYTES = 1024 * 1024
@@ -122,41 +124,42 @@ def _directory_of(error: OSError) -> Path | None:
     return Path(os.fsdecode(error.filename)).absolute().parent if is_path else None
 
 
-class LocalFiles:
+class LocalFiles(Files):
     """Files in a directory of this machine, or of a file system that all hosts mount."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @override
     def put(self, name: str, content: BinaryIO) -> None:
-        """See Files."""
         with replacing(self.local_path(name)) as file:
             shutil.copyfileobj(content, file, COPY_BYTES)
 
+    @override
     def publish(self, name: str) -> None:
         """Nothing: it is where everybody looks."""
 
+    @override
     def refresh(self, name: str) -> bool:
-        """See Files."""
         try:
             os.utime(self.local_path(name))
         except FileNotFoundError:
             return False
         return True
 
+    @override
     def has(self, name: str) -> bool:
-        """See Files."""
         return self.local_path(name).exists()
 
+    @override
     def read(self, name: str) -> bytes:
-        """See Files."""
         try:
             return self.local_path(name).read_bytes()
         except FileNotFoundError:
             raise FileMissing(name) from None
 
+    @override
     def fetch(self, name: str, sha256: str | None) -> Path:
-        """See Files."""
         path = self.local_path(name)
         if not path.exists():
             raise FileMissing(name)
@@ -167,18 +170,18 @@ class LocalFiles:
             raise FileMissing(name) from None
         return path
 
+    @override
     def local_path(self, name: str) -> Path:
-        """See Files."""
         if NAME.fullmatch(name) is None:
             raise FileMissing(name)
         return self._root / name
 
+    @override
     def delete(self, name: str) -> None:
-        """See Files."""
         delete_with_folder(self.local_path(name), self._root)
 
+    @override
     def discard(self, name: str, before: float) -> bool:
-        """See Files."""
         path = self.local_path(name)
         doomed = path.with_name(f"{DOOMED}{path.name}")
         try:
@@ -192,8 +195,8 @@ class LocalFiles:
         delete_with_folder(doomed, self._root)
         return True
 
+    @override
     def entries(self, folder: str = "") -> Iterator[StoredFile]:
-        """See Files."""
         for path in _paths_in(self._root / folder):
             name = path.relative_to(self._root).as_posix()
             with suppress(FileNotFoundError):  # deleted meanwhile
@@ -201,8 +204,8 @@ class LocalFiles:
                     found = path.stat()
                     yield StoredFile(name=name, size=found.st_size, modified_at=found.st_mtime)
 
+    @override
     def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
-        """See Files."""
         for path in _paths_in(self._root):
             with suppress(FileNotFoundError):
                 whole = path.with_name(path.name.removeprefix(DOOMED))

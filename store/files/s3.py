@@ -15,9 +15,10 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from pydantic import SecretStr
+from typing_extensions import override
 
 from store.core.errors import FileDamaged, FileMissing, StoreUnavailable
-from store.files.local import NAME, LocalFiles, StoredFile, delete_with_folder, hash_of_file, replacing
+from store.files.local import NAME, Files, LocalFiles, StoredFile, delete_with_folder, hash_of_file, replacing
 
 PART_BYTES = 8 * 1024 * 1024  # of an upload or download; S3 takes 10,000 parts: files up to 80 GB
 PARTS_AT_ONCE = 2
@@ -73,26 +74,27 @@ class Bucket:
         )
 
 
-class S3Files:
+class S3Files(Files):
     """Files in a folder of a bucket. An object appears when all of it has arrived; none is ever changed in part."""
 
     def __init__(self, store: S3Store, copies: Path) -> None:
         """`copies`: directory of this machine's copies, laid out as the bucket is."""
         self._store, self._copies, self._local = store, copies, LocalFiles(copies)
 
+    @override
     def put(self, name: str, content: BinaryIO) -> None:
-        """See `store.files.local.Files`."""
         with _translated(name, missing_is_bucket=True):
             # In parts where it is large, which become an object together: no more than a few are in memory.
             obstore.put(self._store, name, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
 
+    @override
     def publish(self, name: str) -> None:
-        """See `store.files.local.Files`."""
         with self.local_path(name).open("rb") as file:
             self.put(name, file)
 
+    @override
     def refresh(self, name: str) -> bool:
-        """See `store.files.local.Files`; an object that is not fresh is put again by whoever asks."""
+        """As there; an object that is not fresh is put again by whoever asks."""
         with _translated(name):
             try:
                 found = obstore.head(self._store, name)
@@ -100,8 +102,8 @@ class S3Files:
                 return False
         return found["last_modified"].timestamp() > time.time() - FRESH.total_seconds()
 
+    @override
     def has(self, name: str) -> bool:
-        """See `store.files.local.Files`."""
         with _translated(name):
             try:
                 obstore.head(self._store, name)
@@ -109,13 +111,14 @@ class S3Files:
                 return False
             return True
 
+    @override
     def read(self, name: str) -> bytes:
-        """See `store.files.local.Files`."""
         with _translated(name):
             return bytes(obstore.get(self._store, name).bytes())
 
+    @override
     def fetch(self, name: str, sha256: str | None) -> Path:
-        """See `store.files.local.Files`; a copy that is here and whole is taken as it is."""
+        """As there; a copy that is here and whole is taken as it is."""
         path = self.local_path(name)
         if path.exists() and (sha256 is None or hash_of_file(path) == sha256):
             return path
@@ -138,16 +141,18 @@ class S3Files:
             digest.update(part)
         return digest.hexdigest()
 
+    @override
     def local_path(self, name: str) -> Path:
-        """See `store.files.local.Files`."""
         return self._local.local_path(name)
 
+    @override
     def delete(self, name: str) -> None:
-        """See `store.files.local.Files`; the copies of other machines stay until they are collected there."""
+        """As there; the copies of other machines stay until they are collected there."""
         with _translated(name):
             obstore.delete(self._store, name)
         self._local.delete(name)
 
+    @override
     def discard(self, name: str, before: float) -> bool:
         """As `Files`; a writer that puts it again in the few ms between look and deletion loses it."""
         with _translated(name):
@@ -160,8 +165,8 @@ class S3Files:
         self.delete(name)
         return True
 
+    @override
     def entries(self, folder: str = "") -> Iterator[StoredFile]:
-        """See `store.files.local.Files`."""
         with _translated(folder):
             for page in obstore.list(self._store, prefix=folder or None):
                 for found in page:
@@ -170,8 +175,8 @@ class S3Files:
                     modified_at = found["last_modified"].timestamp()
                     yield StoredFile(name=found["path"], size=found["size"], modified_at=modified_at)
 
+    @override
     def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
-        """See `store.files.local.Files`."""
         self._local.sweep(before, spared, ours)
         local = self._local.entries()
         copies = [copy for copy in local if copy.modified_at < before and ours.fullmatch(copy.name)]

@@ -47,7 +47,7 @@ class Usage:
 
     @property
     def total(self) -> int:
-        """Together."""
+        """Bytes of all together."""
         return self.artifacts + self.uploads + self.checkpoints
 
 
@@ -124,7 +124,7 @@ class OwnerUsage:
 
     @property
     def total(self) -> int:
-        """Together."""
+        """Bytes of all together."""
         return self.artifacts + self.uploads + self.checkpoints
 
 

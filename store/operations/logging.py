@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from typing_extensions import override
+
 from store.core.settings import LogFormat
 
 SHORTEST_SECRET = 8  # characters; a shorter one would hide half of what is logged
@@ -46,8 +48,8 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(context)s%(message)s")
         self._secrets, self._own = _worth_hiding(secrets), context
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
         context = {**self._own, **_context.get()}
         record.context = "".join(f"{key}={value} " for key, value in context.items())
         return _hide(super().format(record), self._secrets)
@@ -60,8 +62,8 @@ class JsonFormatter(logging.Formatter):
         super().__init__()
         self._secrets, self._own = _worth_hiding(secrets), context
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document: dict[str, Any] = {
             "time": moment,

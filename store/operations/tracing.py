@@ -36,7 +36,7 @@ class Span:
         self._inner = inner
 
     def note(self, attributes: Attributes) -> None:
-        """Adds attributes."""
+        """Adds attributes; those of the same name are replaced."""
         if self._inner is not None:
             self._inner.set_attributes(attributes)
 

@@ -36,7 +36,7 @@ def seconds_left(session: Session, run: Run) -> float | None:
 
 
 def describe_time_limit(run: Run) -> str:
-    """The error's text."""
+    """What a run whose time is used up is told: the limit, and how to let it go on."""
     return (
         f"the run has been trained for the {max_hours(run):g} h that resources.max_hours allows, and keeps what it has "
         "recorded; to let it go on from its last checkpoint, extend it, with which the count begins anew"

@@ -81,7 +81,7 @@ def whole_lines(part: LogPart) -> LogPart:
 
 
 def last_lines(part: LogPart, lines: int) -> LogPart:
-    """Its last lines."""
+    """The last `lines` lines of a part, where they begin kept in `start`."""
     content = b"".join(part.content.splitlines(keepends=True)[-lines:])
     return LogPart(start=part.end - len(content), content=content)
 

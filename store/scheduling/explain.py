@@ -44,7 +44,7 @@ class Spread:
     high: float
 
     def of(self, quartile: Quartile) -> float:
-        """One of them."""
+        """That quartile, in seconds."""
         return {"low": self.low, "median": self.median, "high": self.high}[quartile]
 
 

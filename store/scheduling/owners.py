@@ -31,7 +31,7 @@ class Owner:
 
     @classmethod
     def of(cls, run: Run) -> "Owner":
-        """Whose run it is."""
+        """The owner of a run."""
         return cls(user=run.user, team=run.team)
 
     @property

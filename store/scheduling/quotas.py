@@ -31,7 +31,6 @@ class Reached:
     allowed: float
 
     def __str__(self) -> str:
-        """For people."""
         words = {
             "running": f"has {self.used:g} runs running of {self.allowed:g} allowed",
             "queued": f"has {self.used:g} runs queued of {self.allowed:g} allowed",

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from typing_extensions import override
+
 from store.core.errors import DatabaseUnavailable, StoreUnavailable
 from store.files.local import NAME, Files, StoredFile
 from worker.attempt.channel import Channel
@@ -33,7 +35,7 @@ def retry_until_answered(action: Callable[[], T], before_a_pause: Callable[[], N
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-class RetryingFiles:
+class RetryingFiles(Files):
     """Files whose store may be slow, or away for a while. The worker hears that the process waits: that is no stall.
 
     Every method raises Stopped where the worker says so meanwhile, and otherwise what that of `files` raises.
@@ -42,53 +44,52 @@ class RetryingFiles:
     def __init__(self, files: Files, channel: Channel) -> None:
         self._files, self._channel = files, channel
 
+    @override
     def put(self, name: str, content: BinaryIO) -> None:
-        """See `store.files.local.Files`."""
-
         def put() -> None:
             content.seek(0)
             self._files.put(name, content)
 
         self._wait(put)
 
+    @override
     def publish(self, name: str) -> None:
-        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.publish(name))
 
+    @override
     def refresh(self, name: str) -> bool:
-        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.refresh(name))
 
+    @override
     def has(self, name: str) -> bool:
-        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.has(name))
 
+    @override
     def read(self, name: str) -> bytes:
-        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.read(name))
 
+    @override
     def fetch(self, name: str, sha256: str | None) -> Path:
-        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.fetch(name, sha256))
 
+    @override
     def local_path(self, name: str) -> Path:
-        """See `store.files.local.Files`."""
         return self._files.local_path(name)
 
+    @override
     def delete(self, name: str) -> None:
-        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.delete(name))
 
+    @override
     def discard(self, name: str, before: float) -> bool:
-        """See `store.files.local.Files`."""
         return self._wait(lambda: self._files.discard(name, before))
 
+    @override
     def entries(self, folder: str = "") -> Iterator[StoredFile]:
-        """See `store.files.local.Files`."""
         return iter(self._wait(lambda: list(self._files.entries(folder))))
 
+    @override
     def sweep(self, before: float, spared: Collection[str] = (), ours: re.Pattern[str] = NAME) -> None:
-        """See `store.files.local.Files`."""
         self._wait(lambda: self._files.sweep(before, spared, ours))
 
     def _wait(self, action: Callable[[], T]) -> T:

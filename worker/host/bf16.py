@@ -24,7 +24,7 @@ class Bf16Speedup:
         self._thread = threading.Thread(target=self._measure, name="bf16", daemon=True)
 
     def start(self) -> None:
-        """Begins, unless the worker trains on GPUs."""
+        """Starts the process and returns; nothing where the worker trains on GPUs."""
         if self._allocator.gpus:
             return
         with suppress(OSError):  # e.g. too many processes
@@ -39,7 +39,7 @@ class Bf16Speedup:
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends it, finished or not."""
+        """Kills the process, where it has not finished."""
         if self._process is not None:
             self._process.kill()
             self._thread.join()

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from typing_extensions import override
+
 from store.core.settings import Settings, visible_gpus
-from store.scheduling.requirements import GB, ResourceRequests
+from store.scheduling.requirements import GB, Place, ResourceRequests
 from worker.gpus import GpuUse, Process, count_gpus, read_use
 
 ALLOWANCE = 256 * 1024**2
@@ -88,8 +90,8 @@ def _devices(settings: Settings, count: int) -> dict[int, str]:
     return {number: settings.device} if number < count else {}
 
 
-class Offer:
-    """The room that there is at one moment: a `store.scheduling.requirements.Place` for one claim."""
+class Offer(Place):
+    """The room that there is at one moment, for one claim."""
 
     def __init__(self, allocator: "GpuAllocator") -> None:
         self._allocator = allocator
@@ -99,22 +101,22 @@ class Offer:
         """Why it did not take the last run."""
 
     @property
+    @override
     def largest_gpu(self) -> int | None:
-        """See `store.scheduling.requirements.Place`."""
         return self._allocator.largest_gpu
 
     @property
+    @override
     def most_gpus(self) -> int:
-        """See `store.scheduling.requirements.Place`."""
         return self._allocator.most_gpus
 
     @property
+    @override
     def labels(self) -> tuple[str, ...]:
-        """See `store.scheduling.requirements.Place`."""
         return self._allocator.labels
 
+    @override
     def takes(self, needs: ResourceRequests) -> bool:
-        """See `store.scheduling.requirements.Place`."""
         self.share, self.obstacle = self._allocator.find(needs)
         return self.share is not None
 

@@ -24,12 +24,12 @@ class Preemption:
         self._thread = threading.Thread(target=self._run, name="preemption", daemon=True)
 
     def start(self) -> None:
-        """Begins; where the service does not want it, nothing does."""
+        """Starts the thread, where the service wants preemption."""
         if self._settings.preemption:
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops the thread, and waits for a look that goes on."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -46,11 +46,11 @@ class Rest:
         self._clock, self._ends_at = clock, 0.0
 
     def begin(self, seconds: float) -> None:
-        """From now on, for so long."""
+        """No slot claims for so many seconds from now on."""
         self._ends_at = self._clock() + seconds
 
     def is_on(self) -> bool:
-        """Whether it lasts."""
+        """Whether no slot may claim now."""
         return self._clock() < self._ends_at
 
 
@@ -83,7 +83,7 @@ class Slot:
         self._obstacle: str | None = None
 
     def wake(self) -> None:
-        """There may be work."""
+        """Looks for work at once, without waiting for the next poll."""
         self._calls.put(None)
 
     def stop(self) -> None:
@@ -198,12 +198,12 @@ class Slots:
         self.slots = tuple(slots)
 
     def wake(self) -> None:
-        """There may be work."""
+        """Looks for work at once, without waiting for the next poll."""
         for slot in self.slots:
             slot.wake()
 
     def stop(self) -> None:
-        """Makes all of them end soon."""
+        """Makes `run` of every slot return soon; runs in training are handed over."""
         for slot in self.slots:
             slot.stop()
 
