@@ -131,7 +131,7 @@ def _copy_database(url: URL, directory: Path) -> set[str]:
     if url.get_backend_name() == "sqlite":
         copy = directory / SQLITE_COPY
         _copy_sqlite(Path(str(url.database)), copy)
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True))
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(_unchanging(copy), uri=True))
         with _disposing(engine), Session(engine) as session:
             return _newest_checkpoints(session)
     _find_program("pg_dump")
@@ -203,7 +203,7 @@ def _restore_database(url: URL, directory: Path) -> None:
         if target.exists():
             raise BackupFailed(f"the database '{target}' is there already; move it away first")
         _require_no_companions(target)
-        _copy_sqlite(copy, target)
+        _copy_sqlite(copy, target, address=_unchanging(copy))
         return
     engine = make_engine(url.render_as_string(hide_password=False))
     with _disposing(engine):
@@ -252,15 +252,24 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(f"'{path}'" for path in paths)
 
 
-def _copy_sqlite(source: Path, target: Path) -> None:
-    """With SQLite's online backup, which sees one moment and lets others write; the target appears whole."""
+def _unchanging(copy: Path) -> str:
+    """As SQLite reads what nobody writes to. It makes no file beside it, as it cannot where it only reads."""
+    return f"{copy.as_uri()}?immutable=1"
+
+
+def _copy_sqlite(source: Path, target: Path, *, address: str | None = None) -> None:
+    """With SQLite's online backup, which sees one moment and lets others write; the target appears whole.
+
+    `address`: by which SQLite reads the source; by default as one that is written to meanwhile.
+    """
     if not source.is_file():
         raise BackupFailed(f"there is no database '{source}'")
     if target.exists() and target.samefile(source):  # its copy would take the place of what the service writes to
         raise BackupFailed(f"'{source}' is the database itself; back up to another directory")
     with _part_of(target) as part:
         try:
-            with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(part)) as written:
+            opened = sqlite3.connect(source) if address is None else sqlite3.connect(address, uri=True)
+            with closing(opened) as read, closing(sqlite3.connect(part)) as written:
                 read.backup(written)
         except sqlite3.DatabaseError as error:  # SQLite cannot read or write, or the source is damaged
             raise BackupFailed(f"'{source}' cannot be copied to '{target}': {error}") from None

@@ -5,8 +5,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from tests.support.images import CHECKOUT
 from tests.support.servers import PostgresServer, S3Server
 from tests.support.store import claim_run, epoch_record
 from tests.support.uploads import create_upload
+
+NOBODY = 65_534  # a user without files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +273,50 @@ def write_and_crash(database: Path, rows: int) -> None:
 def count_kept(database: Path) -> int:
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute("SELECT count(*) FROM kept").fetchone()[0]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty one, which every user of this machine may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """In the block, a process of root's has no more rights than others; another one is what it is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_backup_that_may_only_be_read_is_restored_and_stays_as_it_is(folder: Path) -> None:
+    clinic = make_clinic(folder / "home", f"sqlite:///{folder / 'first.db'}")
+    fill(clinic)
+    before = everything(clinic)
+    back_up(clinic.settings, folder / "backup")
+    new_home = folder / "new"
+    new_home.mkdir()
+    for path in [folder / "backup", *(folder / "backup").rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    if os.geteuid() == 0:
+        os.chown(new_home, NOBODY, -1)
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "backup").rglob("*")}
+    new = make_clinic(new_home, f"sqlite:///{new_home / 'second.db'}", is_empty=True)
+    with as_nobody():
+        restore(new.settings, folder / "backup")
+    assert everything(new) == before
+    assert {path: path.stat().st_mtime_ns for path in (folder / "backup").rglob("*")} == kept
+    for path in [folder / "backup", *(folder / "backup").rglob("*")]:
+        path.chmod(0o755)
+    for each in (clinic, new):
+        each.engine.dispose()
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
