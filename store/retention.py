@@ -176,8 +176,7 @@ def _expire_comparisons(session: Session, days: float | None) -> int:
         Run.kind == "comparison", Run.status.in_(FINAL_STATUSES), Run.finished_at < now() - days * DAY_S
     )
     expired = session.scalars(old.limit(RUNS_AT_ONCE).with_for_update(skip_locked=True)).all()
-    for comparison_id in expired:
-        delete_rows(session, comparison_id)
+    delete_rows(session, expired)
     return len(expired)
 
 

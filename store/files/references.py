@@ -1,6 +1,6 @@
 """Which stored files the database names."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.models import Artifact, Epoch, Run, Upload
 
-MANY = 500  # hashes in one query: SQLite takes 32,766 parameters
+MANY = 500  # values in one query: SQLite takes 32,766 parameters
 
 
 def artifacts_in_use(session: Session, sha256s: Collection[str]) -> set[str]:
     """Those among the hashes that a run's picture or a comparison's samples have."""
     found: set[str] = set()
-    for some in _portions(sorted(sha256s)):
+    for some in portions(sorted(sha256s)):
         found |= set(session.scalars(select(Artifact.sha256).where(Artifact.sha256.in_(some)).distinct()))
         for field in ("reals", "fakes"):
             sha256 = Run.spec[field].as_string()
@@ -35,5 +35,6 @@ def checkpoints_in_use(session: Session) -> tuple[set[str], set[str]]:
     return going_on, {f"{run_id}/{name}" for run_id, name in rows}
 
 
-def _portions(items: list[str]) -> Iterator[list[str]]:
+def portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As few lists of them as one query each can name."""
     return (items[start : start + MANY] for start in range(0, len(items), MANY))

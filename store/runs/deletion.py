@@ -12,7 +12,7 @@ from store.core.errors import ComparisonNotFound, RunInUse, RunNotFound
 from store.core.models import Annotation, Artifact, Base, Kind, Run, Treatment
 from store.files.artifacts import Artifacts
 from store.files.local import Files
-from store.files.references import artifacts_in_use
+from store.files.references import artifacts_in_use, portions
 from store.scheduling import quotas
 from store.scheduling.accounts import EQUAL, Sharing
 
@@ -45,7 +45,7 @@ def delete_run(session: Session, run_id: str, *, with_labels: bool = False, shar
         .values(best_run_id=None)
         .execution_options(synchronize_session=False)
     )
-    return delete_rows(session, run_id)
+    return delete_rows(session, [run_id])
 
 
 def delete_comparison(session: Session, comparison_id: str, *, sharing: Sharing = EQUAL) -> frozenset[str]:
@@ -61,17 +61,19 @@ def delete_comparison(session: Session, comparison_id: str, *, sharing: Sharing 
     if (reason := _not_over(run) or _counted(session, run, sharing)) is not None:
         raise RunInUse(comparison_id, reason, what="evaluation")
     samples = {run.spec["reals"], run.spec["fakes"]}
-    return delete_rows(session, comparison_id) | samples
+    return delete_rows(session, [comparison_id]) | samples
 
 
-def delete_rows(session: Session, run_id: str) -> frozenset[str]:
-    """Deletes what it has recorded and itself; the hashes of its pictures."""
-    artifacts = frozenset(session.scalars(select(Artifact.sha256).where(Artifact.run_id == run_id)))
-    for table in RECORDS:
-        session.execute(delete(table).where(table.c.run_id == run_id))
-    session.execute(delete(Run).where(Run.id == run_id).execution_options(synchronize_session=False))
+def delete_rows(session: Session, run_ids: Sequence[str]) -> frozenset[str]:
+    """Deletes what they have recorded and themselves; the hashes of their pictures."""
+    artifacts: set[str] = set()
+    for some in portions(run_ids):
+        artifacts |= set(session.scalars(select(Artifact.sha256).where(Artifact.run_id.in_(some))))
+        for table in RECORDS:
+            session.execute(delete(table).where(table.c.run_id.in_(some)))
+        session.execute(delete(Run).where(Run.id.in_(some)).execution_options(synchronize_session=False))
     session.expire_all()
-    return artifacts
+    return frozenset(artifacts)
 
 
 def _lock(session: Session, kind: Kind, run_id: str) -> bool:

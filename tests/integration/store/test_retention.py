@@ -11,18 +11,20 @@ from typing import Any
 
 import obstore
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
 from store.core.db import reading, transaction
 from store.core.models import Epoch, Run
 from store.core.settings import Settings
+from store.files import references
 from store.files.artifacts import LocalArtifacts
 from store.files.backends import checkpoint_files, open_artifacts, open_uploaded
 from store.files.s3 import S3Files
 from store.retention import collect
 from store.runs import endings, recording, records
 from store.runs.claims import Claim
+from store.runs.deletion import RECORDS
 from tests.support.comparison import create_comparison
 from tests.support.images import CHECKOUT
 from tests.support.servers import S3Server
@@ -117,6 +119,35 @@ def test_comparisons_expire_with_their_samples_once_they_have_been_over_for_long
     with reading(engine) as session:
         assert session.get(Run, ids["old"]) is None
         assert session.get(Run, ids["young"]) is not None
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_comparisons_expire_together_in_as_many_statements_as_one(
+    sqlite_engine: Engine, settings: Settings, count: int
+) -> None:
+    then = time.time() - 31 * DAY_S
+    with transaction(sqlite_engine) as session:
+        for _ in range(count):
+            create_comparison(session)
+        session.execute(update(Run).values(status="succeeded", finished_at=then))
+    statements: list[str] = []
+    event.listen(sqlite_engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    assert collect(sqlite_engine, changed(settings, retention_comparisons_days=30)).comparisons == count
+    deleting = [statement for statement in statements if statement.startswith("DELETE")]
+    assert len(deleting) == len(RECORDS) + 1
+
+
+def test_more_comparisons_expire_than_one_statement_names(
+    sqlite_engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "MANY", 2)
+    with transaction(sqlite_engine) as session:
+        for _ in range(5):
+            create_comparison(session)
+        session.execute(update(Run).values(status="succeeded", finished_at=time.time() - 31 * DAY_S))
+    assert collect(sqlite_engine, changed(settings, retention_comparisons_days=30)).comparisons == 5
+    with reading(sqlite_engine) as session:
+        assert session.scalars(select(Run.id)).all() == []
 
 
 def test_what_no_row_names_is_collected_once_it_is_old(engine: Engine, settings: Settings) -> None:
