@@ -1,15 +1,17 @@
-"""Deletes the files of what was deleted, after the commit and beside the answer: rows never lack files."""
+"""Deletes the files of what was deleted, after the commit and beside the answer: rows never lack files.
+
+Which files other rows name is looked up first. The store of files may take seconds for each, and no transaction is open
+meanwhile: one that reads keeps PostgreSQL from clearing up, and a connection from others.
+"""
 
 import logging
-from collections.abc import Callable
-from functools import partial
-
-from sqlalchemy.orm import Session
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from api.deps import Services
 from store import uploads
 from store.core.db import reading
-from store.core.errors import DatabaseUnavailable, StoreUnavailable
+from store.core.errors import StoreError
 from store.files.backends import checkpoint_files
 from store.runs import deletion
 
@@ -18,30 +20,28 @@ logger = logging.getLogger(__name__)
 
 def delete_files_of_run(services: Services, run_id: str, sha256s: frozenset[str]) -> None:
     """Those of a run or a comparison; what the store does not delete now is left to retention."""
-    checkpoints, grace = checkpoint_files(services.settings), services.settings.retention_grace
-    delete = partial(
-        deletion.delete_files_of,
-        run_id=run_id,
-        sha256s=sha256s,
-        artifacts=services.artifacts,
-        checkpoints=checkpoints,
-        grace=grace,
-    )
-    _delete(services, run_id, delete)
+    grace = services.settings.retention_grace
+    with _deleting(services, run_id):
+        with reading(services.engine) as session:
+            unnamed = deletion.artifacts_of_nobody(session, sha256s)
+        checkpoints = checkpoint_files(services.settings)
+        deletion.delete_files_of(run_id, unnamed, artifacts=services.artifacts, checkpoints=checkpoints, grace=grace)
 
 
 def delete_files_of_upload(services: Services, upload_id: str, sha256s: frozenset[str]) -> None:
     """Likewise of an upload."""
-    grace = services.settings.retention_grace
-    _delete(
-        services, upload_id, partial(uploads.delete_files, sha256s=sha256s, artifacts=services.uploaded, grace=grace)
-    )
-
-
-def _delete(services: Services, what: str, delete: Callable[[Session], None]) -> None:
-    try:
+    with _deleting(services, upload_id):
         with reading(services.engine) as session:
-            delete(session)
-    except (DatabaseUnavailable, StoreUnavailable) as error:
+            unnamed = uploads.files_of_nobody(session, sha256s)
+        uploads.delete_files(unnamed, artifacts=services.uploaded, grace=services.settings.retention_grace)
+
+
+@contextmanager
+def _deleting(services: Services, what: str) -> Iterator[None]:
+    """Whatever is deleted in the block, and whatever is not, is measured anew."""
+    try:
+        yield
+    except (StoreError, OSError) as error:
         logger.warning("files of %s, which is deleted, stay until they are collected: %s", what, error)
-    services.storage.forget()
+    finally:
+        services.storage.forget()

@@ -120,14 +120,20 @@ def delete(session: Session, upload_id: str) -> frozenset[str]:
     return frozenset(sha256 for sha256 in (upload.samples_sha256, upload.labels_sha256) if sha256 is not None)
 
 
-def delete_files(session: Session, sha256s: frozenset[str], *, artifacts: Artifacts, grace: timedelta) -> None:
-    """Deletes the files of a deleted upload, unless another upload has the same.
+def files_of_nobody(session: Session, sha256s: frozenset[str]) -> frozenset[str]:
+    """Those among the hashes of a deleted upload's files that no other upload has."""
+    return sha256s - uploads_in_use(session)
 
-    One that was put within `grace` may be somebody's whose row is not there yet: it is left to `store.retention`.
+
+def delete_files(sha256s: frozenset[str], *, artifacts: Artifacts, grace: timedelta) -> None:
+    """Deletes these files of a deleted upload, which are nobody's: see `files_of_nobody`.
+
+    One that was put within `grace` may be somebody's whose row is not there yet, or was not when that was looked up: it
+    is left to `store.retention`.
 
     Raises:
         StoreUnavailable: the store does not answer; `store.retention` will delete what is left.
     """
     before = time.time() - grace.total_seconds()
-    for sha256 in sha256s - uploads_in_use(session):
+    for sha256 in sha256s:
         artifacts.discard(sha256, before)

@@ -121,8 +121,12 @@ def _list(run_ids: Sequence[str]) -> str:
     return first if len(run_ids) <= 3 else f"{first} and {len(run_ids) - 3} more"
 
 
+def artifacts_of_nobody(session: Session, sha256s: frozenset[str]) -> frozenset[str]:
+    """Those among the hashes of what is deleted that no other row names."""
+    return sha256s - artifacts_in_use(session, sha256s)
+
+
 def delete_files_of(
-    session: Session,
     run_id: str,
     sha256s: frozenset[str],
     *,
@@ -130,16 +134,16 @@ def delete_files_of(
     checkpoints: Files,
     grace: timedelta,
 ) -> None:
-    """Deletes the checkpoints of what is deleted, and the artifacts that no other row names.
+    """Deletes the checkpoints of what is deleted, and these artifacts, which are nobody's: see `artifacts_of_nobody`.
 
-    An artifact that was put within `grace` may be somebody's whose row is not there yet: it is left to
-    `store.retention`.
+    An artifact that was put within `grace` may be somebody's whose row is not there yet, or was not when that was
+    looked up: it is left to `store.retention`.
 
     Raises:
         StoreUnavailable: the store does not answer; `store.retention` will delete what is left.
     """
+    before = time.time() - grace.total_seconds()
     for entry in list(checkpoints.entries(run_id)):
         checkpoints.delete(entry.name)
-    before = time.time() - grace.total_seconds()
-    for sha256 in sha256s - artifacts_in_use(session, sha256s):
+    for sha256 in sha256s:
         artifacts.discard(sha256, before)

@@ -3,12 +3,16 @@
 import os
 from typing import Any
 
+import pytest
+
 from store import annotations
 from store.core.db import reading, transaction
 from store.files.backends import checkpoint_files
+from store.files.local import LocalFiles
 from store.runs import endings, records
 from tests.support.api import PICTURE, Service, record
 from tests.support.store import create_run
+from tests.support.uploads import create_upload
 
 
 def finished(service: Service) -> str:
@@ -72,3 +76,62 @@ def test_files_that_the_store_cannot_delete_now_do_not_bring_the_run_back(servic
     object.__setattr__(service.app.state.services, "settings", settings)
     assert service.client.delete(f"/v1/runs/{run_id}").status_code == 204
     assert service.client.get(f"/v1/runs/{run_id}").status_code == 404
+
+
+def requests(service: Service) -> list[str]:
+    """One that deletes a run, and one that deletes an upload."""
+    with transaction(service.engine) as session:
+        upload = create_upload(session, service.app.state.services.uploaded)
+    for area in (service.settings.artifacts, service.settings.uploaded):
+        for path in area.rglob("*/*"):
+            os.utime(path, (1.0, 1.0))
+    return [f"/v1/runs/{finished(service)}", f"/v1/uploads/{upload.id}"]
+
+
+def test_no_transaction_is_open_while_the_store_deletes(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, connections, paths = sqlite_service.engine.pool, list[int](), requests(sqlite_service)
+    for method in ("discard", "delete", "entries"):
+        really = getattr(LocalFiles, method)
+
+        def slowly(*args: Any, really: Any = really) -> Any:
+            connections.append(pool.checkedout())  # type: ignore[attr-defined]
+            return really(*args)
+
+        monkeypatch.setattr(LocalFiles, method, slowly)
+    assert [sqlite_service.client.delete(path).status_code for path in paths] == [204, 204]
+    assert len(connections) > 5
+    assert set(connections) == {0}
+
+
+def test_files_that_the_system_does_not_delete_are_left_to_retention(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten: list[int] = []
+    monkeypatch.setattr(sqlite_service.app.state.services.storage, "forget", lambda: forgotten.append(1))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere")
+
+    paths = requests(sqlite_service)
+    monkeypatch.setattr(LocalFiles, "discard", refuse)
+    assert [sqlite_service.client.delete(path).status_code for path in paths] == [204, 204]
+    assert caplog.text.count("which is deleted, stay until they are collected: [Errno 13]") == 2
+    assert len(forgotten) == 2
+    assert [sqlite_service.client.get(path).status_code for path in paths] == [404, 404]
+
+
+def test_whatever_is_wrong_with_a_deletion_storage_is_measured_anew(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[int] = []
+    monkeypatch.setattr(sqlite_service.app.state.services.storage, "forget", lambda: forgotten.append(1))
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    paths = requests(sqlite_service)
+    monkeypatch.setattr(LocalFiles, "discard", fail)
+    assert [sqlite_service.client.delete(path).status_code for path in paths] == [204, 204]  # answered before
+    assert len(forgotten) == 2

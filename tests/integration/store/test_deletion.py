@@ -21,7 +21,7 @@ from store.files.artifacts import LocalArtifacts, StoredArtifact
 from store.files.local import LocalFiles
 from store.files.references import artifacts_in_use
 from store.runs import endings, lifecycle, recording
-from store.runs.deletion import delete_comparison, delete_files_of, delete_run
+from store.runs.deletion import artifacts_of_nobody, delete_comparison, delete_files_of, delete_run
 from store.scheduling.accounts import Quota, Sharing
 from tests.support.comparison import create_comparison
 from tests.support.sharing import ADA, submit
@@ -227,6 +227,7 @@ def test_files_go_unless_another_run_has_the_same_or_they_are_fresh(engine: Engi
         assert delete_run(session, deleted) == {own.sha256}
     with transaction(engine) as session:
         hashes = frozenset(stored.sha256 for stored in (own, shared, fresh))
-        delete_files_of(session, deleted, hashes, artifacts=artifacts, checkpoints=checkpoints, grace=HOUR)
+        unnamed = artifacts_of_nobody(session, hashes)
+    delete_files_of(deleted, unnamed, artifacts=artifacts, checkpoints=checkpoints, grace=HOUR)
     assert {entry.name for entry in artifacts.entries()} == {shared.sha256, fresh.sha256}
     assert [entry.name for entry in checkpoints.entries()] == [f"{other}/attempt-1-epoch-1.safetensors"]

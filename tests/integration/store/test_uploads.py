@@ -69,7 +69,8 @@ def delete(engine: Engine, upload_id: str, artifacts: LocalArtifacts, grace: tim
     with transaction(engine) as session:
         sha256s = uploads.delete(session, upload_id)
     with reading(engine) as session:
-        uploads.delete_files(session, sha256s, artifacts=artifacts, grace=grace)
+        sha256s = uploads.files_of_nobody(session, sha256s)
+    uploads.delete_files(sha256s, artifacts=artifacts, grace=grace)
 
 
 def test_an_upload_whose_deletion_is_rolled_back_keeps_its_files(
@@ -81,7 +82,7 @@ def test_an_upload_whose_deletion_is_rolled_back_keeps_its_files(
         sha256s = uploads.delete(session, upload_id)
         session.rollback()  # as where the commit fails
     with reading(engine) as session:
-        uploads.delete_files(session, sha256s, artifacts=artifacts, grace=NO_GRACE)
+        uploads.delete_files(uploads.files_of_nobody(session, sha256s), artifacts=artifacts, grace=NO_GRACE)
         assert files(artifacts, tmp_path) == sha256s
         assert uploads.get(session, upload_id).id == upload_id
 
@@ -111,7 +112,8 @@ def test_a_deleted_upload_is_gone_with_its_files(engine: Engine, artifacts: Loca
 def test_a_file_that_another_upload_has_too_stays(engine: Engine, artifacts: LocalArtifacts, tmp_path: Path) -> None:
     with transaction(engine) as session:
         one, other = (create_upload(session, artifacts, seed) for seed in range(2))  # with the same labels
-        uploads.delete_files(session, uploads.delete(session, one.id), artifacts=artifacts, grace=NO_GRACE)
+        sha256s = uploads.files_of_nobody(session, uploads.delete(session, one.id))
+        uploads.delete_files(sha256s, artifacts=artifacts, grace=NO_GRACE)
         assert files(artifacts, tmp_path) == {other.samples_sha256, other.labels_sha256}
 
 
