@@ -7,7 +7,7 @@ from torch import Tensor
 from ganlib.objectives.loss import GanLoss
 
 
-def smoothed(loss: GanLoss, target: float) -> GanLoss:
+def smoothed(loss: GanLoss, target: float | Tensor) -> GanLoss:
     """The cross-entropy with `target` instead of 1 for reals: target·(loss as real) + (1 − target)·(loss as fake)."""
 
     def real(logits: Tensor) -> Tensor:
