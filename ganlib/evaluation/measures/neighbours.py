@@ -7,7 +7,7 @@ noise makes balls so large that they hold every real, and scores 1.
 Where all features are equal, every ball has the radius 0 and is empty, and all four figures are 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ganlib.evaluation.blocks import map_blocks
 
 BLOCK = 1024
+ROUNDING = 1e-12  # of the squared norms; float64 leaves less than this between equal samples of 10,000 features
 Features = NDArray[np.float32]
 Distances = NDArray[np.float64]
 Pairwise = Callable[[Features, Features], Distances]
@@ -46,9 +47,70 @@ def squared_distances(a: Features, b: Features) -> Distances:
     return np.maximum(squares, 0, out=squares)
 
 
-def prdc(reals: Features, fakes: Features, k: int, pairwise: Pairwise = squared_distances) -> Prdc:
-    """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each."""
-    real_radii, fake_radii = squared_radii(reals, k, pairwise), squared_radii(fakes, k, pairwise)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnDistances:
+    """What the distances among the n samples of one set are asked for, each of them computed once."""
+
+    squared_radii: dict[int, Distances]
+    """[n] for each k: the squared distance of a sample to its k-th nearest other one."""
+    nearest: Distances
+    """[n] distance to the nearest other one, 0 to an equal one; infinite for a single sample."""
+    repeats: NDArray[np.bool_]
+    """[n] whether another one is within the radius that was asked for."""
+    pairs: int
+    """How many pairs are within it."""
+
+
+def own_distances(
+    features: Features, ks: Collection[int] = (), radius: float = 0.0, pairwise: Pairwise = squared_distances
+) -> OwnDistances:
+    """The distances among features [n, d], in O(n) memory. Needs more than k samples for each of the `ks`."""
+    n, wanted = len(features), sorted(ks)
+    lengths = (features.astype(np.float64) ** 2).sum(1)
+
+    def work(rows: slice) -> tuple[Distances, slice, Distances, Distances, NDArray[np.bool_], NDArray[np.bool_], int]:
+        squares = pairwise(features[rows], features)
+        later = slice(rows.start, n)
+        pairs = squares[:, later].copy()
+        pairs[pairs < ROUNDING * (lengths[rows, None] + lengths[None, later])] = 0
+        pairs[np.tril_indices(len(pairs))] = np.inf  # every pair once
+        np.sqrt(pairs, out=pairs)
+        near = pairs <= radius
+        squares[np.arange(len(squares)), np.arange(rows.start, rows.stop)] = 0  # itself, exactly
+        radii = np.partition(squares, wanted, axis=1)[:, wanted] if wanted else squares[:, :0]
+        return radii, later, pairs.min(1), pairs.min(0), np.any(near, 1), np.any(near, 0), int(near.sum())
+
+    radii: list[Distances] = []
+    nearest, repeats, count = np.full(n, np.inf), np.zeros(n, bool), 0
+    for block, later, by_row, by_column, row_near, column_near, number in map_blocks(work, n, BLOCK):
+        rows = slice(later.start, later.start + len(block))
+        radii.append(block)
+        nearest[rows] = np.minimum(nearest[rows], by_row)
+        nearest[later] = np.minimum(nearest[later], by_column)
+        repeats[rows] |= row_near
+        repeats[later] |= column_near
+        count += number
+    columns = np.concatenate(radii).T if radii else np.empty((len(wanted), 0))
+    found = dict(zip(wanted, columns, strict=True))
+    return OwnDistances(squared_radii=found, nearest=nearest, repeats=repeats, pairs=count)
+
+
+def prdc(
+    reals: Features,
+    fakes: Features,
+    k: int,
+    pairwise: Pairwise = squared_distances,
+    *,
+    own: tuple[OwnDistances, OwnDistances] | None = None,
+) -> Prdc:
+    """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each.
+
+    `own`: the distances among each set, with the radii of k, where they are known.
+    """
+    real_radii, fake_radii = (
+        found.squared_radii[k]
+        for found in own or [own_distances(side, [k], pairwise=pairwise) for side in (reals, fakes)]
+    )
 
     def work(rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
         squares = pairwise(reals[rows], fakes)
@@ -65,17 +127,9 @@ def prdc(reals: Features, fakes: Features, k: int, pairwise: Pairwise = squared_
     )
 
 
-def squared_radii(features: Features, k: int, pairwise: Pairwise = squared_distances) -> Distances:
-    """[n] squared distance of each of features [n, d] to its k-th nearest other one."""
+def median_nearest_distance(fakes: OwnDistances) -> float:
+    """Median over the samples of the distance to the nearest other one; about 0 where samples repeat.
 
-    def work(rows: slice) -> Distances:
-        squares = pairwise(features[rows], features)
-        squares[np.arange(len(squares)), np.arange(rows.start, rows.start + len(squares))] = 0  # itself, exactly
-        return np.partition(squares, k, axis=1)[:, k]
-
-    return np.concatenate(list(map_blocks(work, len(features), BLOCK)))
-
-
-def median_nearest_distance(features: Features, pairwise: Pairwise = squared_distances) -> float:
-    """Median over features [n, d] of the distance to the nearest other one; about 0 where samples repeat."""
-    return float(np.median(np.sqrt(squared_radii(features, 1, pairwise))))
+    Needs the radii of k = 1.
+    """
+    return float(np.median(np.sqrt(fakes.squared_radii[1])))

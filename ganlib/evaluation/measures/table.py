@@ -17,7 +17,14 @@ from ganlib.evaluation.gpu_distances import squared_distances_on
 from ganlib.evaluation.measures.diversity import ms_ssim_diversity, perceptual_diversity
 from ganlib.evaluation.measures.frechet import frechet_distance, kernel_distance
 from ganlib.evaluation.measures.modes import ModeCounter
-from ganlib.evaluation.measures.neighbours import Pairwise, median_nearest_distance, prdc, squared_distances
+from ganlib.evaluation.measures.neighbours import (
+    OwnDistances,
+    Pairwise,
+    median_nearest_distance,
+    own_distances,
+    prdc,
+    squared_distances,
+)
 from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.evaluation.measures.vendi import vendi_score
 from ganlib.seeding import Stream, numpy_generator
@@ -35,6 +42,10 @@ class SampleSet:
     """[n, *shape]; images in [-1, 1]."""
     features: NDArray[np.float32]
     """[n, d]."""
+    _own: dict[tuple[str, tuple[int, ...], float], OwnDistances] = field(
+        default_factory=dict[tuple[str, tuple[int, ...], float], OwnDistances], init=False, repr=False, compare=False
+    )
+    """Distances among its samples that were computed."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -42,6 +53,14 @@ class SampleSet:
     def take(self, chosen: NDArray[np.int64] | slice) -> "SampleSet":
         """The chosen samples."""
         return SampleSet(samples=self.samples[chosen], features=self.features[chosen])
+
+    def own_distances(self, context: "Context", radius: float = 0.0) -> OwnDistances:
+        """The distances among its samples that the options need; computed the first time."""
+        ks = {1, context.options.neighbours} if "prdc" in context.options.measures else {1}
+        asked_for = (context.device.type, tuple(sorted(ks)), radius)
+        if asked_for not in self._own:
+            self._own[asked_for] = own_distances(self.features, ks, radius, context.pairwise)
+        return self._own[asked_for]
 
     @property
     def are_images(self) -> bool:
@@ -67,8 +86,16 @@ class Context:
 Measure = Callable[[SampleSet, SampleSet, Context], dict[str, float]]
 
 
+def _own_distances(reals: SampleSet, fakes: SampleSet, context: Context) -> tuple[OwnDistances, OwnDistances]:
+    """Of both sets, for all measures alike."""
+    of_reals = reals.own_distances(context)
+    radius = duplicate_radius(of_reals) if "repetition" in context.options.measures else 0.0
+    return of_reals, fakes.own_distances(context, radius)
+
+
 def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    found = prdc(reals.features, fakes.features, context.options.neighbours, context.pairwise)
+    own = _own_distances(reals, fakes, context)
+    found = prdc(reals.features, fakes.features, context.options.neighbours, context.pairwise, own=own)
     return {
         "precision": found.precision,
         "recall": found.recall,
@@ -78,12 +105,11 @@ def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, flo
 
 
 def _repetition(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
-    pairwise = context.pairwise
-    radius = duplicate_radius(reals.features, pairwise=pairwise)
+    _, of_fakes = _own_distances(reals, fakes, context)
     return {
-        "fake_distance": median_nearest_distance(fakes.features, pairwise),
-        "near_duplicates": near_duplicate_rate(fakes.features, radius, pairwise),
-        "support_size": support_size(fakes.features, radius, pairwise),
+        "fake_distance": median_nearest_distance(of_fakes),
+        "near_duplicates": near_duplicate_rate(of_fakes),
+        "support_size": support_size(of_fakes),
         "spread": float(fakes.features.std(axis=0, dtype=np.float64).mean()),
     }
 

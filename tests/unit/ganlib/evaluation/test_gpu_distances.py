@@ -6,7 +6,7 @@ import torch
 
 from ganlib.evaluation.gpu_distances import squared_distances_on
 from ganlib.evaluation.measures.memorisation import leave_one_out_distances, nearest_distances
-from ganlib.evaluation.measures.neighbours import median_nearest_distance, prdc, squared_distances
+from ganlib.evaluation.measures.neighbours import median_nearest_distance, own_distances, prdc, squared_distances
 from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
 from ganlib.evaluation.measures.table import Context
 from ganlib.spec.evaluation import Comparison
@@ -34,11 +34,12 @@ def test_squared_distances_are_equal_up_to_rounding_and_never_negative(sets: tup
 def test_every_figure_that_uses_distances_is_the_same(sets: tuple[np.ndarray, np.ndarray]):
     reals, fakes = sets
     assert prdc(reals, fakes, 5, ON_DEVICE) == prdc(reals, fakes, 5)
-    assert median_nearest_distance(fakes, ON_DEVICE) == pytest.approx(median_nearest_distance(fakes))
-    radius = duplicate_radius(reals)
-    assert duplicate_radius(reals, pairwise=ON_DEVICE) == pytest.approx(radius)
-    assert near_duplicate_rate(fakes, 1e-3, ON_DEVICE) == near_duplicate_rate(fakes, 1e-3) == pytest.approx(20 / 90)
-    assert support_size(fakes, radius, ON_DEVICE) == support_size(fakes, radius)
+    radius = duplicate_radius(own_distances(reals))
+    assert duplicate_radius(own_distances(reals, pairwise=ON_DEVICE)) == pytest.approx(radius)
+    there, here = (own_distances(fakes, [1], radius, pairwise) for pairwise in (ON_DEVICE, squared_distances))
+    assert median_nearest_distance(there) == pytest.approx(median_nearest_distance(here))
+    assert near_duplicate_rate(there) == near_duplicate_rate(here) == pytest.approx(20 / 90)
+    assert support_size(there) == support_size(here)
     assert nearest_distances(fakes, reals, ON_DEVICE) == pytest.approx(nearest_distances(fakes, reals))
     chosen = np.arange(50)
     assert leave_one_out_distances(reals, chosen, ON_DEVICE) == pytest.approx(leave_one_out_distances(reals, chosen))
