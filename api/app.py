@@ -99,12 +99,13 @@ def create_app(
     Raises:
         InvalidTokensFile: the tokens file cannot be used.
     """
+    engine = engine or make_engine(settings.database)
     services = Services(
         settings=settings,
-        engine=engine or make_engine(settings.database),
+        engine=engine,
         artifacts=open_artifacts(settings),
         uploaded=open_uploaded(settings),
-        storage=StorageGauge(settings),
+        storage=StorageGauge(settings, engine),
         bell=bell,
         broker_answers=broker_answers,
         request_metrics=RequestMetrics(),

@@ -99,7 +99,7 @@ def require_storage_of(owner: Owner, services: Services) -> None:
     Raises:
         StorageQuotaExceeded: it, or its team, may not.
     """
-    services.storage.require_room_of(owner, services.engine, services.accounts.sharing)
+    services.storage.require_room_of(owner, services.accounts.sharing)
 
 
 def require_may_change(caller: Caller, run: Run) -> None:

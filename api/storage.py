@@ -20,8 +20,8 @@ def get_storage(
 ) -> StorageView:
     """Look at what stored files take."""
     usage = services.storage.usage()
-    users = services.storage.usages(services.engine) if limit else []
-    runs = services.storage.usages_of_runs(services.engine) if limit else []
+    users = services.storage.usages() if limit else []
+    runs = services.storage.usages_of_runs() if limit else []
     return StorageView(
         artifacts=usage.artifacts,
         uploads=usage.uploads,

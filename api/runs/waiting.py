@@ -23,7 +23,7 @@ def get_waiting(run: FoundRun, session: Reader, services: ServicesDep) -> Waitin
     sharing = services.accounts.sharing
 
     def stored_bytes(scope: Scope, name: str) -> int:
-        return TOTALS[scope](services.storage.usages(services.engine), name)
+        return TOTALS[scope](services.storage.usages(), name)
 
     limits = quotas.limits(session, Owner.of(run), sharing, stored_bytes)
     return _view(run, why_waiting(session, run, sharing), limits)

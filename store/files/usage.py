@@ -1,17 +1,19 @@
 """How much stored files take, in total and of each run."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Lock
+from threading import Lock, Thread
+from typing import Generic, TypeVar
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from store.core.db import reading
-from store.core.errors import StorageFull, StorageQuotaExceeded
+from store.core.errors import StorageFull, StorageQuotaExceeded, StoreError
 from store.core.models import Artifact, Kind, Run, Upload
 from store.core.settings import Settings
 from store.files.artifacts import hash_of
@@ -20,7 +22,10 @@ from store.scheduling.accounts import EQUAL, Quota, Sharing
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import Scope
 
+T = TypeVar("T")
 GAUGE_PERIOD = timedelta(seconds=30)  # a list of a bucket costs a request for every 1,000 files
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,21 +184,76 @@ TOTALS: dict[Scope, Callable[[Iterable[OwnerUsage], str], int]] = {"user": total
 """What the files of a user or a team take."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shares:
+    """What the files of each owner and of each run take, found in one list of what is stored."""
+
+    owners: list[OwnerUsage]
+    runs: list[RunUsage]
+
+
+class _Measured(Generic[T]):
+    """What was measured last. It holds for `GAUGE_PERIOD`, or until `forget` is called: also while it is measured."""
+
+    def __init__(self, measure: Callable[[], T]) -> None:
+        self._measure = measure
+        self._measuring = Lock()
+        self._found: tuple[T, float, object] | None = None
+        """With the end of its time, and what `forget` had been called last when it began."""
+        self._since: object = object()
+
+    def forget(self) -> None:
+        """It holds no longer; waits for nobody."""
+        self._since = object()
+
+    def now(self) -> T:
+        """What holds. Of callers at once, one measures and the others wait for what it finds."""
+        with self._measuring:
+            held = self._held()
+            return self._measured() if held is None else held
+
+    def lately(self) -> T | None:
+        """What was measured last, without a wait; where that does not hold, it is measured beside. None: never was."""
+        if self._found is None:
+            return None
+        if self._held() is None and not self._measuring.locked():
+            Thread(target=self._measure_beside, name="storage", daemon=True).start()
+        return self._found[0]
+
+    def _held(self) -> T | None:
+        if self._found is None:
+            return None
+        found, good_until, since = self._found
+        return found if since is self._since and time.monotonic() < good_until else None
+
+    def _measured(self) -> T:
+        since = self._since
+        found = self._measure()
+        self._found = (found, time.monotonic() + GAUGE_PERIOD.total_seconds(), since)
+        return found
+
+    def _measure_beside(self) -> None:
+        if not self._measuring.acquire(blocking=False):
+            return
+        try:
+            self._measured()
+        except (StoreError, OSError) as error:
+            logger.warning("what stored files take is not measured: %s", error)
+        finally:
+            self._measuring.release()
+
+
 class StorageGauge:
     """Knows what all files take, and those of each owner, as it was a moment ago.
 
-    Of callers at once, one measures and the others wait for what it finds.
+    Whoever asks whether there is room waits for a measurement only where the last one says that there is none, or where
+    there was none yet: a list of a large bucket takes seconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._measuring_total = Lock()
-        self._usage = Usage(artifacts=0, uploads=0, checkpoints=0)
-        self._good_until = 0.0
-        self._measuring_usages = Lock()
-        self._usages: list[OwnerUsage] = []
-        self._runs: list[RunUsage] = []
-        self._usages_good_until = 0.0
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings, self._engine = settings, engine
+        self._usage = _Measured(lambda: measure_usage(settings))
+        self._shares = _Measured(self._measure_shares)
 
     def require_room(self) -> None:
         """Returns where more may be stored.
@@ -205,6 +265,9 @@ class StorageGauge:
         quota = self._settings.storage_quota_bytes
         if quota is None:
             return
+        known = self._usage.lately()
+        if known is not None and known.total < quota:
+            return
         total = self.usage().total
         if total >= quota:
             raise StorageFull(total, quota)
@@ -215,18 +278,14 @@ class StorageGauge:
         Raises:
             StoreUnavailable: the store of files does not answer.
         """
-        with self._measuring_total:
-            if time.monotonic() >= self._good_until:
-                self._usage = measure_usage(self._settings)
-                self._good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
-            return self._usage
+        return self._usage.now()
 
     def forget(self) -> None:
         """Something was deleted: the next caller measures anew."""
-        with self._measuring_total, self._measuring_usages:
-            self._good_until = self._usages_good_until = 0.0
+        self._usage.forget()
+        self._shares.forget()
 
-    def require_room_of(self, owner: Owner, engine: Engine, sharing: Sharing = EQUAL) -> None:
+    def require_room_of(self, owner: Owner, sharing: Sharing = EQUAL) -> None:
         """Returns where the owner may store more.
 
         Raises:
@@ -241,33 +300,32 @@ class StorageGauge:
         )
         for scope, name, quota in scopes:
             if name is not None and quota.storage_bytes is not None:
-                used = TOTALS[scope](self.usages(engine), name)
+                known = self._shares.lately()
+                if known is not None and TOTALS[scope](known.owners, name) < quota.storage_bytes:
+                    continue
+                used = TOTALS[scope](self.usages(), name)
                 if used >= quota.storage_bytes:
                     raise StorageQuotaExceeded(scope, name, used=used, quota=quota.storage_bytes)
 
-    def usages(self, engine: Engine) -> list[OwnerUsage]:
+    def usages(self) -> list[OwnerUsage]:
         """What the files of each owner took a moment ago.
 
         Raises:
             StoreUnavailable: the store of files does not answer.
             DatabaseUnavailable: the database does not answer.
         """
-        return self._measured(engine)[0]
+        return self._shares.now().owners
 
-    def usages_of_runs(self, engine: Engine) -> list[RunUsage]:
+    def usages_of_runs(self) -> list[RunUsage]:
         """What the files of each run took a moment ago, found in the same list of what is stored.
 
         Raises:
             StoreUnavailable: the store of files does not answer.
             DatabaseUnavailable: the database does not answer.
         """
-        return self._measured(engine)[1]
+        return self._shares.now().runs
 
-    def _measured(self, engine: Engine) -> tuple[list[OwnerUsage], list[RunUsage]]:
-        with self._measuring_usages:
-            if time.monotonic() >= self._usages_good_until:
-                stored = list_stored(self._settings)  # a bucket's list takes seconds: no transaction waits for it
-                with reading(engine) as session:
-                    self._usages, self._runs = usage_of_owners(session, stored), usage_of_runs(session, stored)
-                self._usages_good_until = time.monotonic() + GAUGE_PERIOD.total_seconds()
-            return self._usages, self._runs
+    def _measure_shares(self) -> _Shares:
+        stored = list_stored(self._settings)  # a bucket's list takes seconds: no transaction waits for it
+        with reading(self._engine) as session:
+            return _Shares(owners=usage_of_owners(session, stored), runs=usage_of_runs(session, stored))

@@ -2,18 +2,21 @@
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
 
 from store.core.db import transaction
+from store.core.errors import StorageFull, StorageQuotaExceeded
 from store.core.models import Run
 from store.core.settings import Settings
 from store.files import usage
+from store.files.backends import checkpoint_files
 from store.files.usage import StorageGauge
 from store.scheduling.accounts import Quota, Sharing
 from store.scheduling.owners import Owner, ensure
@@ -65,6 +68,7 @@ def test_a_user_gets_below_its_quota_by_deleting_an_evaluation(engine: Engine, t
     files = {"real": REAL, "fake": FAKE}
     path = ada.post("/v1/evaluations", files=files).json()["links"]["self"]
     service.app.state.services.storage.forget()
+    assert service.app.state.services.storage.usages()
     refused = ada.post("/v1/evaluations", files=files)
     assert refused.status_code == 507
     assert "delete runs, evaluations or uploads that nobody needs" in refused.json()["detail"]
@@ -155,7 +159,7 @@ def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
     sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
 ) -> None:
     service = make_shared(sqlite_engine, tmp_path, QUOTAS)
-    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}))
+    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}), sqlite_engine)
     really, calls, askers = getattr(usage, measure), list[int](), 4
     barrier = Barrier(askers)
 
@@ -166,12 +170,91 @@ def test_of_requests_at_once_one_measures_and_holds_no_transaction_meanwhile(
 
     def ask(_: int) -> None:
         barrier.wait()
-        gauge.require_room() if measure == "measure_usage" else gauge.require_room_of(ADA, sqlite_engine, SHARING)
+        gauge.require_room() if measure == "measure_usage" else gauge.require_room_of(ADA, SHARING)
 
     monkeypatch.setattr(usage, measure, slowly)
     with ThreadPoolExecutor(askers) as pool:
         list(pool.map(ask, range(askers)))
     assert calls == [0]
+
+
+class Slow:
+    """A measurement that takes until the test says so."""
+
+    def __init__(self, really: Callable[[Settings], Any]) -> None:
+        self._really = really
+        self.begun, self.go_on = Event(), Event()
+
+    def __call__(self, settings: Settings) -> Any:
+        found = self._really(settings)
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return found
+
+
+MEASURES = [
+    ("measure_usage", lambda gauge: gauge.require_room()),
+    ("list_stored", lambda gauge: gauge.require_room_of(ADA, SHARING)),
+]
+Require = Callable[[StorageGauge], None]
+
+
+@pytest.mark.parametrize(("measure", "require"), MEASURES, ids=["service", "owner"])
+def test_a_submission_below_the_quota_waits_for_no_measurement_but_the_first(
+    sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str, require: Require
+) -> None:
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}), sqlite_engine)
+    require(gauge)
+    slow = Slow(getattr(usage, measure))
+    gauge.forget()
+    monkeypatch.setattr(usage, measure, slow)
+    require(gauge)
+    assert slow.begun.wait(30)  # beside it
+    require(gauge)
+    slow.go_on.set()
+
+
+@pytest.mark.parametrize("require", [require for _, require in MEASURES], ids=["service", "owner"])
+def test_who_would_be_refused_waits_for_what_is_stored_now(
+    sqlite_engine: Engine, tmp_path: Path, require: Require
+) -> None:
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}), sqlite_engine)
+    run_id = record(service, 1).id
+    give(service, run_id, ADA)
+    save_checkpoint(service, run_id, 2000)
+    with pytest.raises((StorageFull, StorageQuotaExceeded)):
+        require(gauge)
+    checkpoint_files(service.settings).delete(f"{run_id}/attempt-1-epoch-1.safetensors")
+    with pytest.raises((StorageFull, StorageQuotaExceeded)):
+        require(gauge)
+    gauge.forget()
+    require(gauge)
+
+
+@pytest.mark.parametrize(("measure", "require"), MEASURES, ids=["service", "owner"])
+def test_what_is_deleted_while_it_is_measured_makes_nobody_wait_and_is_measured_again(
+    sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str, require: Require
+) -> None:
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    gauge = StorageGauge(service.settings.model_copy(update={"storage_quota_bytes": 1000}), sqlite_engine)
+    run_id = record(service, 1).id
+    give(service, run_id, ADA)
+    save_checkpoint(service, run_id, 2000)
+    really = getattr(usage, measure)
+    slow = Slow(really)
+    monkeypatch.setattr(usage, measure, slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(require, gauge)
+        assert slow.begun.wait(30)
+        monkeypatch.setattr(usage, measure, really)
+        checkpoint_files(service.settings).delete(f"{run_id}/attempt-1-epoch-1.safetensors")
+        gauge.forget()  # in the thread that the other waits for
+        slow.go_on.set()
+        with pytest.raises((StorageFull, StorageQuotaExceeded)):
+            first.result()  # it had listed the checkpoint
+    require(gauge)
 
 
 @pytest.mark.parametrize("value", ["-1", '"much"'])
