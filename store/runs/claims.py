@@ -44,7 +44,17 @@ def claim(
     the way. A run that the place could never take is left to others; for one that it has no room for now nothing else
     is claimed either, or those that need much would never be trained.
     """
-    while (run := _claim_with_room(session, worker, lease, sharing, place)) is not None:
+    guards = (
+        () if place is None else suits(most_gpus=place.most_gpus, largest_gpu=place.largest_gpu, labels=place.labels)
+    )
+    while not workers.is_drained(session, worker):
+        with session.begin_nested() as savepoint:
+            run = _claim_first(session, worker, lease, sharing, guards)
+            if run is not None and place is not None and not place.takes(requests_of(run.spec)):
+                savepoint.rollback()
+                return None
+        if run is None:
+            return None
         session.add(
             Attempt(
                 run_id=run.id,
@@ -69,29 +79,25 @@ def claim(
     return None
 
 
-def _claim_with_room(
-    session: Session, worker: str, lease: timedelta, sharing: Sharing, place: Place | None
+def _claim_first(
+    session: Session, worker: str, lease: timedelta, sharing: Sharing, guards: tuple[ColumnElement[bool], ...]
 ) -> Run | None:
-    if place is None:
-        return _claim_next(session, worker, lease, sharing)
-    with session.begin_nested() as savepoint:
-        suitable = suits(most_gpus=place.most_gpus, largest_gpu=place.largest_gpu, labels=place.labels)
-        run = _claim_next(session, worker, lease, sharing, *suitable)
-        if run is None or place.takes(requests_of(run.spec)):
-            return run
-        savepoint.rollback()
-    return None
-
-
-def _claim_next(
-    session: Session, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
-) -> Run | None:
-    if workers.is_drained(session, worker):
-        return None
+    """The first run, by the order of their owners, that passes the guards and that no quota holds back."""
     waiting = fair_share.heads(session, sharing)
     while waiting:
         head, *waiting = waiting
-        run = _claim_within_quota(session, head, worker, lease, sharing, *guards)
+        owner, run = head.use.owner, None
+        if not quotas.holds_back(owner, sharing):
+            run = _claim_oldest(session, head, worker, lease, guards)
+        elif quotas.reached(session, owner, sharing) is None:
+            with session.begin_nested() as savepoint:
+                quotas.lock(
+                    session, owner, sharing
+                )  # of two claims at once, the second counts what the first has taken
+                if quotas.reached(session, owner, sharing) is None:
+                    run = _claim_oldest(session, head, worker, lease, guards)
+                if run is None:
+                    savepoint.rollback()  # lets the owners go: held while others are locked, two claims could deadlock
         if run is not None:
             return run
         # Held back by a quota, not for this worker, or claimed by somebody else since.
@@ -100,28 +106,11 @@ def _claim_next(
     return None
 
 
-def _claim_within_quota(
-    session: Session, head: QueueHead, worker: str, lease: timedelta, sharing: Sharing, *guards: ColumnElement[bool]
+def _claim_oldest(
+    session: Session, head: QueueHead, worker: str, lease: timedelta, guards: tuple[ColumnElement[bool], ...]
 ) -> Run | None:
-    owner = head.use.owner
-    if not quotas.holds_back(owner, sharing):
-        return _claim_of(session, head, worker, lease, *guards)
-    if quotas.reached(session, owner, sharing) is not None:
-        return None
-    with session.begin_nested() as savepoint:
-        quotas.lock(session, owner, sharing)  # of two claims at once, the second counts what the first has taken
-        if quotas.reached(session, owner, sharing) is None:
-            run = _claim_of(session, head, worker, lease, *guards)
-            if run is not None:
-                return run
-        savepoint.rollback()  # lets the owners go: held while others are locked, two claims could deadlock
-    return None
-
-
-def _claim_of(
-    session: Session, head: QueueHead, worker: str, lease: timedelta, *guards: ColumnElement[bool]
-) -> Run | None:
-    next_run = (
+    """The oldest run of the head's owner and priority that passes the guards; None where there is none any more."""
+    oldest = (
         select(Run.id)
         .where(Run.status == "queued", Run.owner == head.use.owner.id, Run.priority == head.priority, *guards)
         .order_by(Run.created_at, Run.id)
@@ -130,7 +119,7 @@ def _claim_of(
     )
     return update_run(
         session,
-        Run.id == next_run.scalar_subquery(),
+        Run.id == oldest.scalar_subquery(),
         Run.status == "queued",
         status="running",
         attempt=Run.attempt + 1,
