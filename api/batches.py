@@ -2,29 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 
 from api.deps import (
-    CallerDep,
-    IdempotencyKey,
     JsonBody,
     Reader,
-    RequestId,
-    RingAfterAnswer,
-    ServicesDep,
     StorageRoom,
     Writer,
 )
 from api.errors import documented
 from api.runs.resolve import resolve_all
 from api.runs.views import run_view
+from api.submission import SubmissionDep, accepted
 from api.views import utc
 from ganlib.spec.request import BatchRequest
 from ganlib.wire.batches import BatchView
 from ganlib.wire.paths import batch_path
 from store.core.models import Batch
-from store.runs import batches, lifecycle
-from store.scheduling.quotas import require_priorities, require_room
+from store.runs import batches
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -33,32 +28,21 @@ router = APIRouter(prefix="/batches", tags=["batches"])
     "",
     status_code=202,
     dependencies=[JsonBody, StorageRoom],
-    responses={
-        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 403, 409, 413, 415, 422, 429, 507),
-    },
+    responses=accepted(400, 403, 409, 413, 415, 422, 429, 507),
 )
-def create_batch(
-    request: BatchRequest,
-    session: Writer,
-    services: ServicesDep,
-    ring: RingAfterAnswer,
-    response: Response,
-    request_id: RequestId,
-    caller: CallerDep,
-    idempotency_key: IdempotencyKey,
-) -> BatchView:
+def create_batch(request: BatchRequest, session: Writer, submission: SubmissionDep) -> BatchView:
     """Queue many runs: all of them, or none where one is not valid."""
     resolved = resolve_all(request.runs, session)
     batch = batches.create_batch(
-        session, resolved, name=request.name, owner=caller.owner, idempotency_key=idempotency_key
+        session,
+        resolved,
+        name=request.name,
+        owner=submission.caller.owner,
+        idempotency_key=submission.idempotency_key,
     )
-    if lifecycle.note_request(batch.runs, request_id):
-        priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
-        require_priorities(caller, services.accounts.sharing, priorities)
-        require_room(session, caller.owner, services.accounts.sharing)
-    ring()
-    response.headers["Location"] = batch_path(batch.id)
+    priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
+    submission.admit(session, batch.runs, priorities=priorities)
+    submission.announce(batch_path(batch.id))
     return _view(batch)
 
 

@@ -9,10 +9,7 @@ from api.deletion import delete_files_of_run
 from api.deps import (
     CallerDep,
     EvaluationId,
-    IdempotencyKey,
     Reader,
-    RequestId,
-    RingAfterAnswer,
     Services,
     ServicesDep,
     StorageRoom,
@@ -27,6 +24,7 @@ from api.http.multipart import Form, receive_form
 from api.requests import ComparisonQuery
 from api.runs.figures import MEDIA_TYPES, RESPONSES
 from api.sandbox.reader import read_apart
+from api.submission import Submission, SubmissionDep, accepted
 from api.views import fields_of
 from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
 from ganlib.evaluation.scales import scale_of_fakes, scale_of_reals, span
@@ -39,10 +37,8 @@ from store import comparisons
 from store.core.db import reading, transaction
 from store.core.models import Run
 from store.files.local import hash_file
-from store.runs import deletion, lifecycle, records
+from store.runs import deletion, records
 from store.scheduling.accounts import EQUAL
-from store.scheduling.owners import Owner
-from store.scheduling.quotas import require_room
 
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -73,32 +69,21 @@ router = APIRouter(prefix="/evaluations", tags=["evaluations"])
     status_code=202,
     dependencies=[StorageRoom],
     openapi_extra=FORM,
-    responses={
-        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 409, 413, 415, 422, 429, 507),
-    },
+    responses=accepted(400, 409, 413, 415, 422, 429, 507),
 )
-async def create_evaluation(
-    request: Request,
-    services: ServicesDep,
-    ring: RingAfterAnswer,
-    response: Response,
-    request_id: RequestId,
-    caller: CallerDep,
-    idempotency_key: IdempotencyKey,
-) -> ComparisonView:
+async def create_evaluation(request: Request, submission: SubmissionDep) -> ComparisonView:
     """Queue the comparison of two sets of samples. It is stored, with its samples, when this is answered."""
-    form_of = receive_form(request, services.settings.uploads, ("real", "fake"), ("options",))
+    form_of = receive_form(request, submission.services.settings.uploads, ("real", "fake"), ("options",))
     async with form_of as form, READING_TURNS.limiter():
-        run = await run_in_threadpool(_create, form, services, caller.owner, idempotency_key, request_id)
-    ring()
-    response.headers["Location"] = comparison_path(run.id)
+        run = await run_in_threadpool(_create, form, submission)
+    submission.announce(comparison_path(run.id))
     return _view(run)
 
 
-def _create(form: Form, services: Services, owner: Owner, key: str | None, request_id: str) -> Run:
+def _create(form: Form, submission: Submission) -> Run:
     """The comparison that the form asks for, stored; nothing is stored unless all of it is valid."""
     options = ComparisonOptions.from_json(form.texts.get("options", "{}"))
+    services, key = submission.services, submission.idempotency_key
     real, fake = _read(form, services)
     folder = services.settings.uploads
     with as_npy(real.array, folder) as reals, as_npy(fake.array, folder) as fakes:
@@ -111,9 +96,8 @@ def _create(form: Form, services: Services, owner: Owner, key: str | None, reque
         for file in (reals, fakes):  # before the row, which may not name what is not there
             services.artifacts.put_file(file, "application/octet-stream")
     with transaction(services.engine) as session:
-        made = comparisons.create(session, spec, owner=owner, idempotency_key=key)
-        if lifecycle.note_request([made], request_id):
-            require_room(session, owner, services.accounts.sharing)
+        made = comparisons.create(session, spec, owner=submission.caller.owner, idempotency_key=key)
+        submission.admit(session, [made])
         return made
 
 

@@ -2,19 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 
 from api.deps import (
     CallerDep,
     FoundRun,
-    IdempotencyKey,
     JsonBody,
     Reader,
-    RequestId,
-    RingAfterAnswer,
     RunId,
-    ServicesDep,
     ServiceStorageRoom,
     Writer,
     require_may_change,
@@ -22,6 +18,7 @@ from api.deps import (
 )
 from api.errors import documented
 from api.runs.views import run_view
+from api.submission import SubmissionDep, accepted
 from api.views import fields_of
 from ganlib.wire.paths import run_path, treatment_path
 from ganlib.wire.treatments import FamilyView, MemberView, TreatmentList, TreatmentRequest, TreatmentView
@@ -30,7 +27,6 @@ from store.core.models import Treatment
 from store.runs import lifecycle
 from store.runs.lineage import Member, family
 from store.scheduling.owners import Owner
-from store.scheduling.quotas import require_room
 
 TreatmentId = Annotated[str, Path(description="Id of the treatment, 16 hex digits.")]
 
@@ -41,21 +37,10 @@ router = APIRouter(tags=["treatments"])
     "/runs/{run_id}/treatments",
     status_code=202,
     dependencies=[JsonBody, ServiceStorageRoom],
-    responses={
-        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 403, 404, 409, 413, 415, 422, 429, 507),
-    },
+    responses=accepted(400, 403, 404, 409, 413, 415, 422, 429, 507),
 )
 def create_treatment(
-    run_id: RunId,
-    session: Writer,
-    services: ServicesDep,
-    ring: RingAfterAnswer,
-    response: Response,
-    request_id: RequestId,
-    caller: CallerDep,
-    idempotency_key: IdempotencyKey,
-    request: TreatmentRequest | None = None,
+    run_id: RunId, session: Writer, submission: SubmissionDep, request: TreatmentRequest | None = None
 ) -> TreatmentView:
     """Treat a run that is over: queue a run with the first remedy, and when that does not help, with the next one.
 
@@ -63,13 +48,13 @@ def create_treatment(
     add up.
     """
     sick = lifecycle.get(session, run_id)
-    require_may_change(caller, sick)
-    require_storage_of(Owner.of(sick), services)
-    treatment = treatments.create(session, run_id, request or TreatmentRequest(), idempotency_key=idempotency_key)
-    if lifecycle.note_request(treatments.tries(session, treatment.id)[:1], request_id):  # no request makes the others
-        require_room(session, Owner.of(sick), services.accounts.sharing)
-    ring()
-    response.headers["Location"] = treatment_path(treatment.id)
+    owner, request = Owner.of(sick), request or TreatmentRequest()
+    require_may_change(submission.caller, sick)
+    require_storage_of(owner, submission.services)
+    treatment = treatments.create(session, run_id, request, idempotency_key=submission.idempotency_key)
+    first_try = treatments.tries(session, treatment.id)[:1]  # no request makes the others
+    submission.admit(session, first_try, owner=owner)
+    submission.announce(treatment_path(treatment.id))
     return _view(session, treatment)
 
 

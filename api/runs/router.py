@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi import APIRouter, BackgroundTasks, Query
 
 from api.deletion import delete_files_of_run
 from api.deps import (
@@ -10,7 +10,6 @@ from api.deps import (
     IdempotencyKey,
     JsonBody,
     Reader,
-    RequestId,
     RingAfterAnswer,
     RunId,
     ServicesDep,
@@ -24,6 +23,7 @@ from api.errors import documented
 from api.requests import RunQuery
 from api.runs.resolve import resolve
 from api.runs.views import run_detail, run_view
+from api.submission import SubmissionDep, accepted
 from ganlib.spec.request import RunRequest
 from ganlib.wire.extensions import Extension
 from ganlib.wire.paths import run_path
@@ -31,7 +31,7 @@ from ganlib.wire.runs import RunDetail, RunPage, RunView
 from store.runs import deletion, extensions, lifecycle, pauses
 from store.scheduling.accounts import EQUAL
 from store.scheduling.owners import Owner
-from store.scheduling.quotas import require_priorities, require_room
+from store.scheduling.quotas import require_room
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -40,29 +40,16 @@ router = APIRouter(prefix="/runs", tags=["runs"])
     "",
     status_code=202,
     dependencies=[JsonBody, StorageRoom],
-    responses={
-        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
-        **documented(400, 403, 409, 413, 415, 422, 429, 507),
-    },
+    responses=accepted(400, 403, 409, 413, 415, 422, 429, 507),
 )
-def create_run(
-    request: RunRequest,
-    session: Writer,
-    services: ServicesDep,
-    ring: RingAfterAnswer,
-    response: Response,
-    request_id: RequestId,
-    caller: CallerDep,
-    idempotency_key: IdempotencyKey,
-) -> RunView:
+def create_run(request: RunRequest, session: Writer, submission: SubmissionDep) -> RunView:
     """Queue a run. It is stored when this is answered."""
     spec = resolve(request, session)
-    run = lifecycle.create(session, request, spec, owner=caller.owner, idempotency_key=idempotency_key)
-    if lifecycle.note_request([run], request_id):
-        require_priorities(caller, services.accounts.sharing, {"priority": request.priority})
-        require_room(session, caller.owner, services.accounts.sharing)
-    ring()
-    response.headers["Location"] = run_path(run.id)
+    run = lifecycle.create(
+        session, request, spec, owner=submission.caller.owner, idempotency_key=submission.idempotency_key
+    )
+    submission.admit(session, [run], priorities={"priority": request.priority})
+    submission.announce(run_path(run.id))
     return run_view(run)
 
 
