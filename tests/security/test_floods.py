@@ -1,5 +1,6 @@
 """Requests that were made to keep a server busy or to fill its memory: they are refused soon, and others are served."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -16,15 +17,27 @@ GROWTH = 200 * MIB
 PART = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n'
 SECOND = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 FORMS = {
-    "parts without end": (PART % b"name" + b"\r\nx\r\n") * 100_000,
-    "parts of unknown names": b"".join(PART % b"x%d" % n + b"\r\nx\r\n" for n in range(50_000)),
-    "a header without end": PART % b"file" + b"X: " + b"x" * 8 * MIB,
-    "headers without end": PART % b"file" + b"X: x\r\n" * 500_000,
-    "a name without end": b'--b\r\nContent-Disposition: form-data; name="' + b"n" * 4 * MIB,
-    "breaks before the first boundary": b"\r\n" * 4 * MIB,
-    "breaks after the last boundary": PART % b"name" + b"\r\nx\r\n--b--" + b"\r\n" * 4 * MIB,
-    "almost the boundary": PART % b"file" + b"\r\n" + b"\r\n--" * MIB,
-    "a text without end": PART % b"name" + b"\r\n" + b"x" * 8 * MIB,
+    "parts without end": ((PART % b"name" + b"\r\nx\r\n") * 100_000, 422, "name: is given twice"),
+    "parts of unknown names": (
+        b"".join(PART % b"x%d" % n + b"\r\nx\r\n" for n in range(50_000)),
+        422,
+        "x0: is not a field here",
+    ),
+    "a header without end": (PART % b"file" + b"X: " + b"x" * 8 * MIB, 400, "Maximum header size exceeded"),
+    "headers without end": (PART % b"file" + b"X: x\r\n" * 500_000, 400, "Maximum header count exceeded"),
+    "a name without end": (
+        b'--b\r\nContent-Disposition: form-data; name="' + b"n" * 4 * MIB,
+        400,
+        "Maximum header size exceeded",
+    ),
+    "breaks before the first boundary": (b"\r\n" * 4 * MIB, 400, "it ends too early"),
+    "breaks after the last boundary": (
+        PART % b"name" + b"\r\nx\r\n--b--" + b"\r\n" * 4 * MIB,
+        422,
+        "file: is missing",
+    ),
+    "almost the boundary": (PART % b"file" + b"\r\n" + b"\r\n--" * MIB, 400, "it ends too early"),
+    "a text without end": (PART % b"name" + b"\r\n" + b"x" * 8 * MIB, 422, "name: is too long"),
 }
 
 
@@ -60,12 +73,14 @@ def test_ranges_change_no_answer(http: httpx.Client, ranges: str) -> None:
     assert (ranged.status_code, ranged.content) == (200, plain.content)
 
 
-@pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
-def test_a_form_that_floods_is_refused(environment: dict[str, str], http: httpx.Client, content: bytes) -> None:
+@pytest.mark.parametrize(("content", "status", "said"), FORMS.values(), ids=FORMS)
+def test_a_form_that_floods_is_refused(
+    environment: dict[str, str], http: httpx.Client, content: bytes, status: int, said: str
+) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = http.post("/v1/uploads", content=content, headers=headers)
-    assert 400 <= answer.status_code < 500
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert said in answer.json()["detail"]
     assert list(Path(environment["GANCLINIC_HOME"], "uploads").iterdir()) == []
 
 
@@ -77,13 +92,12 @@ def test_a_form_that_floods_is_refused(environment: dict[str, str], http: httpx.
         ("multipart/form-data; boundary=" + "b" * 10_000, 400),
         ("multipart/form-data" + "; a=b" * 8000 + "; boundary=b", 400),
         ("multipart/mixed; boundary=b", 415),
-        ('multipart/form-data; boundary="\\' + '\\"' * 5000, 415),
+        ('multipart/form-data; boundary="\\' + '\\"' * 5000, 400),
     ],
 )
 def test_no_boundary_or_a_strange_one_is_refused(http: httpx.Client, kind: str, status: int) -> None:
     answer = http.post("/v1/uploads", content=b"x" * 1000, headers={"Content-Type": kind})
-    assert 400 <= answer.status_code < 500, status
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
 @pytest.mark.parametrize(
@@ -93,12 +107,9 @@ def test_no_boundary_or_a_strange_one_is_refused(http: httpx.Client, kind: str, 
 )
 def test_headers_that_flood_are_refused(environment: dict[str, str], http: httpx.Client, flood: bytes) -> None:
     with socket.create_connection(("127.0.0.1", int(environment["GANCLINIC_PORT"])), timeout=10) as connection:
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is closed before all has been sent
             connection.sendall(b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\n" + flood)
-            answer = connection.recv(100)
-        except (BrokenPipeError, ConnectionResetError):
-            answer = b""  # it was closed before all had been sent
-    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")) or answer == b""
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
@@ -122,4 +133,4 @@ def test_a_body_whose_end_is_unclear_is_never_two_requests(
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answer.count(b"HTTP/1.1 ") == 1
-    assert answer.split(b" ", 2)[1][:1] == b"4"
+    assert answer.startswith(b"HTTP/1.1 400 ")
