@@ -6,12 +6,17 @@ set -eu
 secret() { # NAME FILE
     value=$(cat "$2")
     case $value in
-    "" | changeme | change-me | password | secret | token | admin | default | example | ganclinic | postgres)
-        echo "$1 is empty or well known; set it in .env, as \`make compose-env\` does" >&2
-        exit 1
+    "") what="is empty" ;;
+    changeme | change-me | password | secret | token | admin | default | example | ganclinic | postgres)
+        what="is a word that stands in examples"
+        ;;
+    *)
+        printf %s "$value"
+        return
         ;;
     esac
-    printf %s "$value"
+    echo "$1 $what; set one that nobody can guess in .env, as \`make compose-env\` does" >&2
+    exit 1
 }
 
 if [ -n "${GANCLINIC_TOKEN_FILE:-}" ]; then

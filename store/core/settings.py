@@ -43,6 +43,7 @@ HostName = Annotated[
 """A name or an address, without scheme and port."""
 SHORTEST_TOKEN = 12
 """Characters: what is shorter can be guessed, and is not taken out of logs."""
+FEWEST_DIFFERENT = 4
 WELL_KNOWN = ("admin", "changeme", "default", "example", "ganclinic", "password", "postgres", "secret", "token")
 """Words that stand in examples, alone, again and again, or with digits and dashes."""
 
@@ -53,15 +54,28 @@ def require_secret(token: SecretStr) -> SecretStr:
     Raises:
         ValueError: it is empty, short or well known; the message does not repeat it.
     """
-    text = token.get_secret_value()
-    letters = re.sub(r"[^a-z]", "", text.lower())
-    is_known = re.fullmatch(f"({'|'.join(WELL_KNOWN)})+", letters) is not None
-    if text.strip() != text or len(text) < SHORTEST_TOKEN or len(set(text)) < 4 or is_known:
+    problem = _why_no_secret(token.get_secret_value())
+    if problem is not None:
         raise ValueError(
-            f"is empty, well known or can be guessed; allowed: at least {SHORTEST_TOKEN} characters that nobody else "
-            "knows, as `openssl rand -hex 24` prints"
+            f"{problem}; set at least {SHORTEST_TOKEN} characters that nobody can guess, as `openssl rand -hex 24` "
+            "prints"
         )
     return token
+
+
+def _why_no_secret(text: str) -> str | None:
+    letters = re.sub(r"[^a-z]", "", text.lower())
+    if not text.strip():
+        return "is empty"
+    if text.strip() != text:
+        return "begins or ends with a blank, which no request can send"
+    if re.fullmatch(f"({'|'.join(WELL_KNOWN)})+", letters) is not None:
+        return "is made of words that stand in examples"
+    if len(text) < SHORTEST_TOKEN:
+        return f"has only {len(text)} characters"
+    if len(set(text)) < FEWEST_DIFFERENT:
+        return "repeats the same few characters"
+    return None
 
 
 Secret = Annotated[SecretStr, AfterValidator(require_secret)]
