@@ -51,8 +51,8 @@ class Authority:
 
 
 def canonical(host: str) -> str:
-    """The name or address as it is compared: `LocalHost.` is localhost, `[0:0::1]` is ::1."""
-    bare = host.lower().removesuffix(".").removeprefix("[").removesuffix("]")
+    """The name or address as it is compared: `LocalHost.` is localhost, `fe80:0::1%eth0` is fe80::1."""
+    bare = host.lower().partition("%")[0].removesuffix(".").removeprefix("[").removesuffix("]")
     return str(ipaddress.ip_address(bare)) if is_address(bare) else bare
 
 
@@ -63,6 +63,16 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_every_address(bound: str) -> bool:
+    """Whether a server bound to it listens on all addresses of its machine; the system takes `0` for one of these."""
+    if bound == "" or (is_address(bound) and ipaddress.ip_address(bound).is_unspecified):
+        return True
+    try:
+        return socket.inet_aton(bound) == bytes(4)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +90,8 @@ class KnownHosts:
     def of(cls, bound: str, allowed: Iterable[str]) -> Self:
         """Those of a service that listens on `bound`, and is besides called as `allowed` says."""
         named = frozenset(map(canonical, allowed))
-        is_everywhere = bound == "" or (is_address(bound) and ipaddress.ip_address(bound).is_unspecified)
-        own = {canonical(bound)} if bound else set[str]()
+        is_everywhere = is_every_address(bound)
+        own = set[str]() if is_everywhere else {canonical(bound)}
         if is_everywhere or own - LOOPBACK:
             own |= {canonical(socket.gethostname())}
         return cls(named=named, names=LOOPBACK | named | own, any_address=is_everywhere)

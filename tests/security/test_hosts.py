@@ -159,8 +159,53 @@ def test_the_bound_name_and_that_of_the_machine_are_known() -> None:
     assert "gpu-server" in KnownHosts.of("GPU-Server", ())
 
 
-@pytest.mark.parametrize("bound", ["0.0.0.0", "::", ""])  # as in the images of docker compose
+def test_an_address_of_one_network_is_known_without_its_name() -> None:
+    assert "fe80::1" in KnownHosts.of("fe80::1%eth0", ())
+
+
+# as in the images of docker compose; the system takes the short forms for the same
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "", "0", "0.0", "0x0"])
 def test_on_all_addresses_every_address_is_known_and_no_foreign_name(bound: str) -> None:
     known = KnownHosts.of(bound, ("clinic.example",))
     assert all(host in known for host in ("10.0.0.5", "2001:db8::5", "clinic.example", socket.gethostname().lower()))
-    assert "evil.example" not in known
+    assert not any(host in known for host in ("evil.example", "10.0.0.5.evil.example", "0x0a000005", ""))
+
+
+OWN_NAME = socket.gethostname().lower()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("10.9.8.7", 200),  # an address cannot be made to lead elsewhere
+        ("10.9.8.7:80", 200),
+        ("[2001:db8::5]", 200),
+        ("localhost", 200),
+        (OWN_NAME, 200),
+        (f"{OWN_NAME.upper()}.", 200),
+        (f"{OWN_NAME}.evil.example", 421),
+        ("evil.example", 421),
+        ("10.9.8.7.evil.example", 421),
+        ("10.9.8", 421),
+        ("clinic.example", 421),  # no setting names it
+    ],
+)
+def test_a_service_on_all_addresses_answers_to_addresses_and_its_own_name(
+    everywhere: dict[str, str], host: str, status: int
+) -> None:
+    with client(everywhere) as http:
+        answer = http.get("/v1/runs", headers={"Host": host})
+        assert answer.status_code == status
+        page = {"Host": host, "Origin": "http://evil.example"}
+        assert create(http, **page).status_code == (403 if status == 200 else 421)
+
+
+@pytest.fixture(scope="module")
+def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Of a running service on all addresses, and no name in its settings."""
+    folder = tmp_path_factory.mktemp("everywhere")
+    environment = environment_of(f"sqlite:///{folder / 'ganclinic.db'}", folder, GANCLINIC_HOST="0.0.0.0")
+    migrate(environment)
+    with serving(environment, folder / "api.log"):
+        yield environment
