@@ -36,6 +36,7 @@ from store.core.db import make_engine, reading, transaction, upgrade
 from store.files.artifacts import StoredArtifact
 from store.runs import claims, endings, leases, lifecycle, logs, recording, records
 from store.runs.claims import Claim
+from store.runs.machines import Machine
 from store.scheduling import workers
 from store.scheduling.owners import Owner
 from tests.support.api import with_bins
@@ -179,10 +180,7 @@ class SimulatedWorker:
                     session,
                     claim.run_id,
                     claim.token,
-                    device="cuda:0",
-                    threads=1,
-                    cpu_capability="AVX2",
-                    versions={"torch": "2"},
+                    Machine(device="cuda:0", threads=1, cpu_capability="AVX2", versions={"torch": "2"}),
                     resumed_from_epoch=None,
                     identical=None,
                 )

@@ -11,19 +11,18 @@ Where a cancel was asked for, a run that would be queued again is cancelled inst
 `claims` has the first arrow, `endings` the others. What follows is stored in the same transaction: see `follow_ups`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, null, update
 from sqlalchemy.orm import Session
 
-from ganlib.spec.training import SettledPrecision
 from store.core.db import after
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run
 from store.runs.attempts import seconds_left
+from store.runs.machines import Machine
 from store.scheduling import preemption, workers
 
 NO_LEASE = {"lease_worker": null(), "lease_expires_at": null(), "gives_way_to": null()}
@@ -100,16 +99,14 @@ def describe_attempt(
     session: Session,
     run_id: str,
     token: int,
+    machine: Machine,
     *,
-    device: str,
-    threads: int,
-    cpu_capability: str,
-    versions: Mapping[str, str],
-    precision: SettledPrecision = "float32",
     resumed_from_epoch: int | None,
     identical: bool | None,
 ) -> None:
-    """Stores what the attempt runs on and where it starts.
+    """Stores what the attempt runs on, and after which epoch it goes on: None where it begins anew.
+
+    `identical`: whether it goes on as if never disturbed; None where it begins anew.
 
     Raises:
         LeaseLost: the token no longer holds the run.
@@ -119,11 +116,7 @@ def describe_attempt(
         update(Attempt)
         .where(Attempt.run_id == run_id, Attempt.token == token)
         .values(
-            device=device,
-            threads=threads,
-            cpu_capability=cpu_capability,
-            versions=dict(versions),
-            precision=precision,
+            **asdict(machine),
             resumed_from_epoch=resumed_from_epoch,
             identical=identical,
         )

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from pydantic import BaseModel
 from sqlalchemy import case, select, tuple_, update
@@ -184,25 +185,24 @@ def attempts(session: Session, run_id: str) -> list[Attempt]:
     return list(session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)))
 
 
-def list_runs(
-    session: Session,
-    *,
-    status: Status | None = None,
-    preset: str | None = None,
-    verdict: str | None = None,
-    batch_id: str | None = None,
-    name: str | None = None,
-    user: str | None = None,
-    limit: int = 50,
-    cursor: str | None = None,
-) -> Page:
+class RunFilters(TypedDict, total=False):
+    """What runs may be listed by, each by the column of its name; None: any."""
+
+    status: Status | None
+    preset: str | None
+    verdict: str | None
+    batch_id: str | None
+    name: str | None
+    user: str | None
+
+
+def list_runs(session: Session, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[RunFilters]) -> Page:
     """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
-    filters = {"status": status, "preset": preset, "verdict": verdict, "batch_id": batch_id, "name": name, "user": user}
-    given = {column: value for column, value in filters.items() if value is not None}
+    given = {column: str(value) for column, value in filters.items() if value is not None}
     return page_of(session, "training", limit=limit, cursor=cursor, **given)
 
 

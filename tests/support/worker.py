@@ -27,6 +27,7 @@ from tests.support.images import CHECKOUT
 from tests.support.processes import free_port, running, trainings_of
 from tests.support.store import LEASE
 from worker.attempt.channel import Channel, Stopped
+from worker.attempt.context import AttemptContext
 from worker.attempt.training import train
 from worker.messages import Ticket
 
@@ -214,7 +215,7 @@ def train_here(
     with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
         line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
         try:
-            train(ticket, line, engine=engine, settings=settings)
+            train(AttemptContext(ticket=ticket, channel=line, engine=engine, settings=settings))
         except Stopped:
             with transaction(engine) as session:
                 endings.hand_over(session, ticket.run_id, ticket.token)

@@ -3,7 +3,6 @@
 
 import logging
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,16 @@ from ganlib.evaluation.reference import compare
 from ganlib.spec.comparison import ComparisonSpec
 from store import comparisons
 from store.core.models import Attempt
-from store.core.settings import Settings
-from store.files.artifacts import Artifacts
-from store.files.backends import artifact_files
 from store.runs import leases, lifecycle, recording
-from worker.attempt.channel import Channel
+from worker.attempt.context import AttemptContext
 from worker.attempt.device import choose_device, set_threads, this_machine
 from worker.attempt.recorder import look_up, persist, put_bin_images
-from worker.attempt.retry import RetryingFiles
-from worker.messages import Ticket, Working
+from worker.messages import Working
 
 logger = logging.getLogger("worker.attempt.comparison")
 
 
-def compare_samples(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Settings) -> None:
+def compare_samples(context: AttemptContext) -> None:
     """Compares, and records what was found together with the success.
 
     Raises:
@@ -40,6 +35,7 @@ def compare_samples(ticket: Ticket, channel: Channel, *, engine: Engine, setting
         InvalidComparison: the samples cannot be compared so.
         ExtractorUnavailable: the weights of the extractor are not there.
     """
+    ticket, channel, engine, settings = context.ticket, context.channel, context.engine, context.settings
     spec, attempts = _read(engine, ticket.run_id)
     channel.tell(Working(on="loading samples"))
     device = choose_device("auto", ticket.device)
@@ -47,10 +43,10 @@ def compare_samples(ticket: Ticket, channel: Channel, *, engine: Engine, setting
     persist(
         engine,
         lambda session: leases.describe_attempt(
-            session, ticket.run_id, ticket.token, **asdict(machine), resumed_from_epoch=None, identical=None
+            session, ticket.run_id, ticket.token, machine, resumed_from_epoch=None, identical=None
         ),
     )
-    artifacts = Artifacts(RetryingFiles(artifact_files(settings), channel))
+    artifacts = context.artifacts()
     reals, fakes = (_load(artifacts.fetch(sha256)) for sha256 in (spec.reals, spec.fakes))
     channel.obey()
     channel.tell(Working(on="comparing"))

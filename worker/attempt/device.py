@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, cast
@@ -19,6 +18,7 @@ from ganlib.spec.run import RunSpec
 from ganlib.spec.training import SettledPrecision
 from ganlib.training.precision import faster_precision, measure_bf16_speedup, settle_precision
 from store.core.models import Attempt
+from store.runs.machines import Machine
 from worker import gpus
 
 CHECKOUT = Path(__file__).parents[2]
@@ -29,30 +29,6 @@ logger = logging.getLogger(__name__)
 
 class DeviceUnavailable(ValueError):
     """The device that a run is to be trained on is not there, on this worker."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """Two attempts on equal machines compute the same numbers, where the device is the CPU."""
-
-    device: str
-    threads: int
-    cpu_capability: str
-    """Instruction set that torch chose, e.g. `AVX2`."""
-    versions: dict[str, str]
-    precision: SettledPrecision = "float32"
-    """What the networks multiply in."""
-
-    @property
-    def is_reproducible(self) -> bool:
-        """Whether a second execution gives bit-identical numbers."""
-        return self.device == "cpu"
-
-    def equals(self, attempt: Attempt) -> bool:
-        """Whether that attempt ran on such a machine."""
-        precision = attempt.precision or "float32"
-        ran_on = (attempt.device, attempt.threads, attempt.cpu_capability, attempt.versions, precision)
-        return ran_on == (self.device, self.threads, self.cpu_capability, self.versions, self.precision)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], workers: str) -> torch.device:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeVar
 
-import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -18,23 +17,21 @@ from ganlib.diagnosis.treatment import is_harmless
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_run import run_reference
-from ganlib.evaluation.reference import Embed, Reference, evaluate
+from ganlib.evaluation.reference import Reference, evaluate
 from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
 from ganlib.records import EpochEvaluation, EpochReport
-from ganlib.spec.run import RunSpec
-from ganlib.training.loop import TrainingState
+from ganlib.training.loop import TrainingLoop, TrainingState
 from ganlib.training.sampling import untrained_fakes
 from store.core.db import reading, transaction
 from store.core.models import ArtifactKind
-from store.core.settings import Settings
 from store.files.artifacts import Artifacts, StoredArtifact
 from store.runs import endings, lifecycle, recording
 from store.runs.endings import Outcome
 from store.runs.recording import EpochRecord
 from worker.attempt.checkpoints import Checkpoints
+from worker.attempt.context import AttemptContext
 from worker.attempt.out_of_memory import evaluating
 from worker.attempt.retry import retry_until_answered
-from worker.messages import Ticket
 
 T = TypeVar("T")
 
@@ -114,28 +111,24 @@ class Recorder:
 
     def __init__(
         self,
-        ticket: Ticket,
-        spec: RunSpec,
+        context: AttemptContext,
+        training: TrainingLoop,
         data: DataArrays,
-        device: torch.device,
         *,
-        settings: Settings,
-        features: Embed,
         history: History,
         checkpoints: Checkpoints,
-        artifacts: Artifacts,
-        engine: Engine,
     ) -> None:
-        self._ticket, self._spec, self._history = ticket, spec, history
-        self._checkpoints, self._artifacts, self._engine = checkpoints, artifacts, engine
+        spec, device = training.spec, training.device
+        self._ticket, self._spec, self._history = context.ticket, spec, history
+        self._checkpoints, self._artifacts, self._engine = checkpoints, context.artifacts(), context.engine
         self._refer = partial(
             run_reference,
             spec,
             data,
-            settings.data,
+            context.settings.data,
             device=device,
-            cache=Cache(settings.cache),
-            embed=features,
+            cache=Cache(context.settings.cache),
+            embed=training.discriminator_features,
         )
         self._untrained: tuple[EpochEvaluation, ...] = ()
         """Of epoch 0, to be recorded with epoch 1."""

@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
@@ -35,19 +34,20 @@ from store.core.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost
 from store.core.models import Attempt, Epoch, Kind
 from store.core.settings import Settings
 from store.files.artifacts import Artifacts
-from store.files.backends import artifact_files, checkpoint_files, uploaded_files
+from store.files.backends import checkpoint_files
 from store.files.local import Files, room_in
 from store.operations.logging import configure_logging
 from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
 from store.runs import leases, lifecycle, records
 from store.runs import recording as epochs
 from store.runs.extensions import extended_after, specs_before
+from store.runs.machines import Machine
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.checkpoints import Checkpoints, load_checkpoint
 from worker.attempt.comparison import compare_samples
+from worker.attempt.context import AttemptContext
 from worker.attempt.device import (
     DeviceUnavailable,
-    Machine,
     choose_device,
     choose_precision,
     set_threads,
@@ -88,9 +88,10 @@ def main() -> int:
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)
     configure_tracing("ganclinic-training", settings)
     engine = make_engine(settings.database, turns=training_turns(settings.connection_turns))
+    context = AttemptContext(ticket=ticket, channel=channel, engine=engine, settings=settings)
     try:
         with room_in(None):
-            WORK[_kind(engine, ticket.run_id)](ticket, channel, engine=engine, settings=settings)
+            WORK[_kind(engine, ticket.run_id)](context)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
@@ -124,7 +125,7 @@ class _Found(NamedTuple):
     extended_from: list[int] | None
 
 
-def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Settings) -> None:
+def train(context: AttemptContext) -> None:
     """Trains and records the epochs that are left.
 
     Raises:
@@ -136,14 +137,15 @@ def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Setting
         CheckpointUnreadable: the run was extended, and none since its former end can be read; nothing was written.
         OutOfMemory: the GPU's memory does not suffice.
     """
-    found = _read(engine, ticket.run_id)
+    ticket, channel, settings = context.ticket, context.channel, context.settings
+    found = _read(context.engine, ticket.run_id)
     spec = found.spec
     channel.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
     threads = set_threads(settings.threads, found.attempts)
     machine = this_machine(device, threads, choose_precision(spec, device, found.attempts, ticket.bf16_speedup))
-    upload = _find_upload(spec.dataset, engine, Artifacts(RetryingFiles(uploaded_files(settings), channel)))
+    upload = _find_upload(spec.dataset, context.engine, context.uploaded())
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     count = spec.resources.gpus
     devices = ((ticket.device, *ticket.more_devices) * count)[:count]
@@ -159,7 +161,7 @@ def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Setting
     try:
         folder = folder_of(settings.home, ticket.run_id, ticket.attempt)
         with ProcessGroup(spec, devices, machine.threads, folder, on_death=end_with) as group:
-            _train_on(machine, device, data, upload, group, found, ticket, channel, engine=engine, settings=settings)
+            _train_on(context, found, machine, device, data, upload, group)
     except torch.OutOfMemoryError as error:
         reason = explain(error)
     else:
@@ -174,20 +176,17 @@ def train(ticket: Ticket, channel: Channel, *, engine: Engine, settings: Setting
 
 
 def _train_on(
+    context: AttemptContext,
+    found: _Found,
     machine: Machine,
     device: torch.device,
     data: DataArrays,
     upload: UploadedFiles | None,
     group: ProcessGroup,
-    found: _Found,
-    ticket: Ticket,
-    channel: Channel,
-    *,
-    engine: Engine,
-    settings: Settings,
 ) -> None:
     """Trains from the last checkpoint on, and records."""
-    spec = found.spec
+    ticket, channel, engine = context.ticket, context.channel, context.engine
+    spec, settings = found.spec, context.settings
     files = RetryingFiles(checkpoint_files(settings), channel)
     checkpoints = Checkpoints.of(
         files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
@@ -205,18 +204,7 @@ def _train_on(
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     channel.obey()
     channel.tell(Working(on="preparing evaluation"))
-    recorder = Recorder(
-        ticket,
-        spec,
-        data,
-        device,
-        settings=settings,
-        features=training.discriminator_features,
-        history=history,
-        checkpoints=checkpoints,
-        artifacts=Artifacts(RetryingFiles(artifact_files(settings), channel)),
-        engine=engine,
-    )
+    recorder = Recorder(context, training, data, history=history, checkpoints=checkpoints)
     _train_epochs(training, recorder, channel, ticket)
 
 
@@ -290,7 +278,7 @@ def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: 
             session,
             ticket.run_id,
             ticket.token,
-            **asdict(machine),
+            machine,
             resumed_from_epoch=epoch or None,
             identical=_is_identical(machine, epoch, found),
         )
@@ -337,7 +325,7 @@ def _train_epochs(training: TrainingLoop, recorder: Recorder, channel: Channel, 
         started_at = time.monotonic()
 
 
-WORK: dict[Kind, Callable[..., None]] = {"training": train, "comparison": compare_samples}
+WORK: dict[Kind, Callable[[AttemptContext], None]] = {"training": train, "comparison": compare_samples}
 
 
 if __name__ == "__main__":

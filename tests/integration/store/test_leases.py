@@ -13,6 +13,7 @@ from store.core.errors import LeaseLost
 from store.core.models import Run
 from store.runs import claims, endings, leases
 from store.runs.lifecycle import attempts, cancel, get
+from store.runs.machines import Machine
 from store.runs.recording import record_epoch, rewind
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, expire_lease, outcomes
 
@@ -57,10 +58,7 @@ def describe(session: Session, run_id: str, token: int) -> None:
         session,
         run_id,
         token,
-        device="cpu",
-        threads=2,
-        cpu_capability="AVX2",
-        versions={"torch": "2.14.1"},
+        Machine(device="cpu", threads=2, cpu_capability="AVX2", versions={"torch": "2.14.1"}),
         resumed_from_epoch=4,
         identical=True,
     )

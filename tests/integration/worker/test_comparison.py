@@ -25,6 +25,7 @@ from tests.support.comparison import create_comparison
 from tests.support.store import LEASE, expire_lease
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.comparison import compare_samples
+from worker.attempt.context import AttemptContext
 from worker.attempt.training import FINAL_ERRORS, WORK
 from worker.messages import Event, Ticket
 
@@ -80,7 +81,7 @@ class Scene:
         events = self.settings.home / "events"
         with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
             channel = InterruptedLine(commands.fileno(), output.fileno(), interrupt)
-            compare_samples(ticket, channel, engine=self.engine, settings=self.settings)
+            compare_samples(AttemptContext(ticket=ticket, channel=channel, engine=self.engine, settings=self.settings))
         return [json.loads(event)["on"] for event in events.read_text().splitlines()]
 
     def read(self, ticket: Ticket) -> tuple[Run, EpochEvaluation | None, list[Attempt]]:
