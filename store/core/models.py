@@ -256,6 +256,8 @@ class Attempt(Base):
     versions: Mapped[dict[str, Any] | None]
     precision: Mapped[SettledPrecision | None] = mapped_column(Text)
     """What the networks multiplied in; null before the training began, and of a version that knew float32 alone."""
+    stack_size: Mapped[int | None]
+    """Runs that its process trains together, as one stack, when it begins; null: it trains this one, as a run alone."""
     resumed_from_epoch: Mapped[int | None]
     identical: Mapped[bool | None]
     """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""

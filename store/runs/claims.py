@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.run import RunSpec
-from store.core.db import after, now
+from store.core.db import now
 from store.core.models import Attempt, Kind, Run
+from store.runs import stacks
 from store.runs.endings import finish, is_out_of_time, time_out
-from store.runs.leases import update_run
+from store.runs.leases import take
 from store.scheduling import fair_share, quotas, workers
 from store.scheduling.accounts import EQUAL, Sharing
 from store.scheduling.fair_share import QueueHead
@@ -33,12 +34,24 @@ class Claim:
     spec: RunSpec | ComparisonSpec
     traceparent: str | None = None
     """The trace that it belongs to."""
+    is_stacked: bool = False
+    """Whether it is trained as a stack, with its fellows, or by itself where a stack has begun it."""
+    fellows: tuple["Claim", ...] = ()
+    """Further runs, ours likewise, that are trained together with it; those of a fellow are none."""
 
 
 def claim(
-    session: Session, worker: str, lease: timedelta, sharing: Sharing = EQUAL, place: Place | None = None
+    session: Session,
+    worker: str,
+    lease: timedelta,
+    sharing: Sharing = EQUAL,
+    place: Place | None = None,
+    *,
+    most_members: int = 1,
 ) -> Claim | None:
     """The queued run whose turn it is (see `fair_share`), for this worker alone; None without one that may run.
+
+    With it, up to `most_members` in all, come others that can be trained together with it: see `stacks`.
 
     A drained worker is given none. A run whose stored spec no longer validates, or whose time is used up, is failed on
     the way. A run that the place could never take is left to others; for one that it has no room for now nothing else
@@ -55,17 +68,7 @@ def claim(
                 return None
         if run is None:
             return None
-        session.add(
-            Attempt(
-                run_id=run.id,
-                number=run.attempt,
-                token=run.token,
-                worker=worker,
-                started_at=now(),
-                outcome="running",
-            )
-        )
-        session.flush()
+        attempt = _begin_attempt(session, run, worker)
         try:
             spec = SPECS[run.kind].model_validate(run.spec)
         except ValidationError as error:  # stored by another version of this code: it must not block the queue
@@ -75,8 +78,47 @@ def claim(
         if is_out_of_time(session, run):
             time_out(session, run.id, run.token)
             continue
-        return Claim(run_id=run.id, token=run.token, attempt=run.attempt, spec=spec, traceparent=run.traceparent)
+        if isinstance(spec, ComparisonSpec):
+            return _claim_on(run, spec)
+        taken = stacks.take_fellows(session, run, spec, worker=worker, lease=lease, sharing=sharing, most=most_members)
+        if not taken and not stacks.is_begun_by_a_stack(session, run):
+            return _claim_on(run, spec)
+        attempt.stack_size = 1 + len(taken)
+        for other, _ in taken:
+            _begin_attempt(session, other, worker, stack_size=attempt.stack_size)
+        session.flush()
+        fellows = tuple(_claim_on(*each, is_stacked=True) for each in taken)
+        return _claim_on(run, spec, is_stacked=True, fellows=fellows)
     return None
+
+
+def _begin_attempt(session: Session, run: Run, worker: str, *, stack_size: int | None = None) -> Attempt:
+    attempt = Attempt(
+        run_id=run.id,
+        number=run.attempt,
+        token=run.token,
+        worker=worker,
+        started_at=now(),
+        outcome="running",
+        stack_size=stack_size,
+    )
+    session.add(attempt)
+    session.flush()
+    return attempt
+
+
+def _claim_on(
+    run: Run, spec: RunSpec | ComparisonSpec, *, is_stacked: bool = False, fellows: tuple[Claim, ...] = ()
+) -> Claim:
+    return Claim(
+        run_id=run.id,
+        token=run.token,
+        attempt=run.attempt,
+        spec=spec,
+        traceparent=run.traceparent,
+        is_stacked=is_stacked,
+        fellows=fellows,
+    )
 
 
 def _claim_first(
@@ -117,14 +159,4 @@ def _claim_oldest(
         .limit(1)
         .with_for_update(skip_locked=True)  # PostgreSQL only; on SQLite the transaction holds the one write lock
     )
-    return update_run(
-        session,
-        Run.id == oldest.scalar_subquery(),
-        Run.status == "queued",
-        status="running",
-        attempt=Run.attempt + 1,
-        token=Run.token + 1,
-        started_at=func.coalesce(Run.started_at, now()),
-        lease_worker=worker,
-        lease_expires_at=after(lease),
-    )
+    return take(session, worker, lease, Run.id == oldest.scalar_subquery())

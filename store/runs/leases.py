@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, null, update
+from sqlalchemy import ColumnElement, func, null, update
 from sqlalchemy.orm import Session
 
-from store.core.db import after
+from store.core.db import after, now
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run
 from store.runs.attempts import seconds_left
@@ -45,6 +45,21 @@ def update_run(session: Session, *guards: ColumnElement[bool], **values: Any) ->
     return session.scalars(
         statement, execution_options={"synchronize_session": False, "populate_existing": True}
     ).one_or_none()
+
+
+def take(session: Session, worker: str, lease: timedelta, *guards: ColumnElement[bool]) -> Run | None:
+    """The queued run that passes every guard, running for that worker from now on; None where none does."""
+    return update_run(
+        session,
+        *guards,
+        Run.status == "queued",
+        status="running",
+        attempt=Run.attempt + 1,
+        token=Run.token + 1,
+        started_at=func.coalesce(Run.started_at, now()),
+        lease_worker=worker,
+        lease_expires_at=after(lease),
+    )
 
 
 def held(run_id: str, token: int) -> tuple[ColumnElement[bool], ...]:

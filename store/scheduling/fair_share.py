@@ -1,8 +1,8 @@
 """Whose run is claimed next: priority first, then the team, then its user, that has used least for its weight.
 
 Use is device seconds with a half-life of 24 hours: what owners' rows hold of attempts that have ended, and what
-running attempts have used up to now; a run on several GPUs uses as many devices. Of one owner, the oldest run comes
-first.
+running attempts have used up to now; a run on several GPUs uses as many devices, and one of n that are trained
+together an nth of one. Of one owner, the oldest run comes first.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from store.core.db import now
 from store.core.models import Attempt, OwnerRow, Run
 from store.scheduling.accounts import Sharing
 from store.scheduling.owners import Owner, decayed, use_of
-from store.scheduling.requirements import gpus_of_run
+from store.scheduling.requirements import devices_of_attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,12 @@ def uses(session: Session) -> list[Use]:
     at = session.scalars(select(now())).one()
     running: dict[str, list[float]] = defaultdict(list)
     query = (
-        select(Run.owner, Attempt.started_at, gpus_of_run())
+        select(Run.owner, Attempt.started_at, devices_of_attempt())
         .join(Attempt, (Attempt.run_id == Run.id) & (Attempt.number == Run.attempt))
         .where(Run.status == "running")
     )
-    for owner, started_at, gpus in session.execute(query):
-        running[owner].append(use_of(at - started_at) * gpus)
+    for owner, started_at, devices in session.execute(query):
+        running[owner].append(use_of(at - started_at) * devices)
     return [
         Use(
             owner=Owner(user=row.user, team=row.team),

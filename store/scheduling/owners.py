@@ -71,12 +71,13 @@ def use_of(duration_s: float) -> float:
 
 
 def charge(session: Session, run: Run, attempt: Attempt) -> None:
-    """Counts an attempt that has just ended for the run's owner, as often as it has GPUs."""
+    """Counts an attempt that has just ended for the run's owner, for as many devices as it uses."""
     if attempt.ended_at is None:
         return
     row = session.get(OwnerRow, run.owner, with_for_update={"key_share": True}, populate_existing=True)
     assert row is not None, "runs refer to their owner"
     row.device_seconds = decayed(row.device_seconds, attempt.ended_at - row.as_of)
-    row.device_seconds += use_of(attempt.ended_at - attempt.started_at) * requests_of(run.spec).gpus
+    devices = requests_of(run.spec).gpus / (attempt.stack_size or 1)
+    row.device_seconds += use_of(attempt.ended_at - attempt.started_at) * devices
     row.as_of = max(row.as_of, attempt.ended_at)
     session.flush()

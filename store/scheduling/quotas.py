@@ -14,7 +14,7 @@ from store.core.errors import PriorityNotAllowed, QuotaExceeded
 from store.core.models import Attempt, OwnerRow, Run
 from store.scheduling.accounts import UNLIMITED, Caller, Quota, Sharing
 from store.scheduling.owners import Owner
-from store.scheduling.requirements import gpus_of_run
+from store.scheduling.requirements import devices_of_attempt
 
 DAY_S = 24 * 3600.0
 
@@ -150,12 +150,12 @@ def _count(session: Session, runs: ColumnElement[bool], status: Status) -> int:
 
 
 def _device_hours(session: Session, runs: ColumnElement[bool]) -> float:
-    """Of the attempts of these runs, in the last 24 hours, each as often as its run has GPUs."""
+    """Of the attempts of these runs, in the last 24 hours, each for as many devices as it uses."""
     at = session.scalars(select(now())).one()
     begin = at - DAY_S
     started_at = case((Attempt.started_at < begin, begin), else_=Attempt.started_at)
     query = (
-        select(func.sum((func.coalesce(Attempt.ended_at, at) - started_at) * gpus_of_run()))
+        select(func.sum((func.coalesce(Attempt.ended_at, at) - started_at) * devices_of_attempt()))
         .join(Run, Run.id == Attempt.run_id)
         .where(runs, or_(Attempt.ended_at > begin, Attempt.ended_at.is_(None)))
     )

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Text, func, or_
+from sqlalchemy import ColumnElement, Double, Text, cast, func, or_
 
-from store.core.models import Run
+from store.core.models import Attempt, Run
 
 GB = 10**9
 
@@ -66,6 +66,11 @@ def requests_of(spec: Mapping[str, Any]) -> ResourceRequests:
 def gpus_of_run() -> ColumnElement[int]:
     """How many GPUs it is trained on at once; the `gpus` of its needs."""
     return func.coalesce(Run.spec["resources"]["gpus"].as_integer(), 1)
+
+
+def devices_of_attempt() -> ColumnElement[float]:
+    """How many devices an attempt of a run uses: its GPUs, or its part of one that several runs train on together."""
+    return cast(gpus_of_run(), Double) / func.coalesce(Attempt.stack_size, 1)
 
 
 def suits(*, most_gpus: int, largest_gpu: int | None, labels: Collection[str]) -> tuple[ColumnElement[bool], ...]:
