@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.foreign.plain_loop import KINDS, Kind
+from bench.verdicts.configuration import BASES, Configuration, Planned
 from bench.verdicts.labels import POOR, Truth, median_at_end, truth
 from bench.verdicts.oracle import oracle_figures
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import Recording
-from bench.verdicts.suite import BASES, Configuration, Planned
 from ganlib.data.load import load_dataset
 from ganlib.diagnosis.history import History
 from ganlib.findings import FINDING_NAMES, FindingName

@@ -45,6 +45,25 @@ def oracle_figures(spec: RunSpec, data: DataArrays, fakes: NDArray[np.float32], 
     return empty | judge(spec, data, usable, data_dir)
 
 
+def mode_shares(spec: RunSpec, data: DataArrays, fakes: NDArray[np.float32], data_dir: Path) -> NDArray[np.float32]:
+    """[modes] share of the fakes [n, *shape] of each mode, whatever they show of it.
+
+    Of mixtures the nearest mode, of images the class that they look most like, of a single class its styles.
+    """
+    usable = np.nan_to_num(fakes, nan=0.0, posinf=100, neginf=-100).clip(-100, 100)
+    if isinstance(spec.dataset, MixtureDataset):
+        centres = MIXTURES[spec.dataset.name].centres
+        modes, count = np.linalg.norm(usable[:, None] - centres[None], axis=2).argmin(1), len(centres)
+    else:
+        judge = _judge(spec.dataset.name, tuple(np.unique(data.labels).tolist()), data_dir)
+        if judge.styles is None:
+            probabilities = judge.classifier.probabilities(usable)
+            modes, count = probabilities.argmax(1), probabilities.shape[1]
+        else:
+            modes, count = _nearest(_features(judge.classifier, usable), judge.styles)[0], len(judge.styles)
+    return (np.bincount(modes, minlength=count) / len(fakes)).astype(np.float32)
+
+
 # --- mixtures ---------------------------------------------------------------------------------------------------
 
 

@@ -11,9 +11,10 @@ import argparse
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from bench.verdicts.data import training_data, unpack_colour
-from bench.verdicts.oracle import CACHE, CPU, oracle_figures
-from bench.verdicts.oracle_figures import FIGURES
+from bench.verdicts.inside import Watcher
+from bench.verdicts.inside_figures import Inside
+from bench.verdicts.interventions import follow_changes
+from bench.verdicts.oracle import CACHE, CPU, mode_shares, oracle_figures
+from bench.verdicts.oracle_figures import FIGURES, Ask
 from bench.verdicts.recording import RECORDINGS, Recording, save
 from bench.verdicts.suite import Planned, planned
 from ganlib.data.load import DataArrays
@@ -39,14 +43,13 @@ from ganlib.training.sampling import untrained_fakes
 
 PICTURED = 36  # images kept of the last epoch: as many as a sheet shows
 PICTURED_POINTS = 400
+GOOD_ENOUGH = 0.5
+"""Of the oracle's quality times the share of the data that is made: what is better is not followed further."""
 LOCKS = Path(".ganclinic/bench/verdicts-locks")
-
-Ask = Callable[[RunSpec, DataArrays, NDArray[np.float32], Path], dict[str, float]]
-"""FIGURES of a spec's data and fakes [n, *shape], as `oracle_figures`."""
 
 
 def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, ask: Ask = oracle_figures) -> Recording:
-    """Train a run, evaluate it as the service would, and ask the oracle."""
+    """Train a run, evaluate it as the service would, ask the oracle, and see what changes do to it where it is poor."""
     spec = request.resolve()
     data = training_data(spec.dataset, data_dir, spec.seed)
     cache = Cache(None) if isinstance(spec.dataset, MixtureDataset) else CACHE
@@ -61,18 +64,29 @@ def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, a
     oracle = [ask(spec, data, first, data_dir)]
     evaluations = [evaluate(reference, first, 0)]
     pictures: dict[int, NDArray[np.uint8] | NDArray[np.float32]] = {}
+    loop = TrainingLoop(spec, data, device=device)
+    watcher = Watcher(
+        loop=loop, data=data, data_dir=data_dir, cache=cache, shares=partial(_shares, spec, data, data_dir)
+    )
+    watcher.after_evaluation(first, evaluations[0])
+    inside: Inside | None = None
     training, evaluating, started = 0.0, 0.0, time.perf_counter()
-    for report in TrainingLoop(spec, data, device=device).epochs():
+    for report in loop.epochs(watcher.after_step):
         training += time.perf_counter() - started
         started = time.perf_counter()
         assert report.fakes is not None
         evaluations.append(evaluate(reference, report.fakes, report.epoch))
         evaluating += time.perf_counter() - started
+        watcher.after_evaluation(report.fakes, evaluations[-1])
         oracle.append(ask(spec, data, report.fakes, data_dir))
         history = history.after(report, ())
         if report.epoch == spec.training.epochs:
             pictures[report.epoch] = _picture(report)
+            inside = watcher.seen(report)
         started = time.perf_counter()
+    assert inside is not None, "a run has an epoch"
+    if _is_followed(oracle[-1]):
+        inside = replace(inside, changes=follow_changes(spec, data, loop.state(), data_dir, ask))
     return Recording(
         request=request,
         history=replace(history, evaluations=tuple(evaluations)),
@@ -81,7 +95,18 @@ def record(request: RunRequest, data_dir: Path, *, device: torch.device = CPU, a
         seconds=training,
         evaluation_seconds=evaluating,
         bins=np.array([[b.real, b.fake] for b in evaluations[-1].bins], np.float32).reshape(-1, 2),
+        inside=inside,
     )
+
+
+def _is_followed(last: dict[str, float]) -> bool:
+    """Whether fakes are poor, or leave much out, and not beyond all help."""
+    made = 1 - np.nan_to_num(last["missing"])
+    return last["finite"] == 1 and last["quality"] * made < GOOD_ENOUGH
+
+
+def _shares(spec: RunSpec, data: DataArrays, data_dir: Path, fakes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return mode_shares(spec, data, fakes, data_dir)
 
 
 def _picture(report: EpochReport) -> NDArray[np.uint8] | NDArray[np.float32]:

@@ -1,6 +1,8 @@
 """What is kept of a run: enough to diagnose it anew and to see what the oracle saw, in a few tens of kilobytes."""
 
 import json
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.verdicts.inside_figures import Inside
 from bench.verdicts.oracle_figures import FIGURES
 from ganlib.diagnosis.history import History
 from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
@@ -35,6 +38,8 @@ class Recording:
     evaluation_seconds: float
     bins: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
     """[K, 2] shares of the training data and of the last fakes, NDB bin by bin; [0, 2] where they were not kept."""
+    inside: Inside | None = None
+    """None in recordings of the suite's first runs."""
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -65,12 +70,20 @@ def save(recording: Recording, path: Path) -> None:
         "oracle": recording.oracle.astype(np.float32),
         "bins": recording.bins.astype(np.float16),
         **{f"picture_{epoch}": picture for epoch, picture in recording.pictures.items()},
+        **({} if recording.inside is None else _of_inside(recording.inside)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    _pack(part, arrays)
     part.rename(path)
+
+
+def _pack(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """As numpy's own archives, which numpy reads, but packed by LZMA: a quarter smaller."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load(path: Path) -> Recording:
@@ -98,7 +111,34 @@ def load(path: Path) -> Recording:
             seconds=seconds,
             evaluation_seconds=evaluation_seconds,
             **({"bins": arrays["bins"].astype(np.float32)} if "bins" in arrays.files else {}),
+            inside=_inside(arrays) if "shares" in arrays.files else None,
         )
+
+
+def _of_inside(inside: Inside) -> dict[str, Any]:
+    return {
+        "shares": inside.shares.astype(np.float16),
+        "discriminator": np.array(json.dumps(inside.discriminator)),
+        "fake_bins": inside.bins.astype(np.uint16),
+        "movement": inside.movement.astype(np.float32),
+        **{f"space_{name}": looks.astype(np.float32) for name, looks in inside.elsewhere.items()},
+        **{f"change_{name}": looks.astype(np.float32) for name, looks in inside.changes.items()},
+    }
+
+
+def _inside(arrays: Mapping[str, NDArray[Any]]) -> Inside:
+    return Inside(
+        shares=arrays["shares"].astype(np.float32),
+        discriminator=json.loads(str(arrays["discriminator"])),
+        bins=arrays["fake_bins"].astype(np.int32),
+        movement=arrays["movement"],
+        elsewhere=_by_name(arrays, "space_"),
+        changes=_by_name(arrays, "change_"),
+    )
+
+
+def _by_name(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[np.float32]]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
 
 
 def _head(evaluation: EpochEvaluation) -> dict[str, Any]:
@@ -137,7 +177,12 @@ def _evaluations(
 
 
 def _halved(steps: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Half the bits: three digits are enough for losses, and what is finite stays so."""
+    """Half the bits, of which the last three are 0: eight binary digits are enough, and what is finite stays so.
+
+    Column after column, which packs a tenth smaller than row after row.
+    """
     clipped = np.where(np.isfinite(steps), np.clip(steps, -LARGEST, LARGEST), steps)
     assert clipped.shape[1] == len(STEP_COLUMNS)
-    return clipped.astype(np.float16)
+    bits = clipped.astype(np.float16).view(np.uint16).astype(np.uint32)
+    rounded = np.where(np.isfinite(clipped), (bits + 4) & ~np.uint32(7), bits).astype(np.uint16)
+    return np.asfortranarray(rounded.view(np.float16))

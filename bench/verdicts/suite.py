@@ -7,83 +7,29 @@ the part `reported`; all seeds of a configuration lie in the same part. An objec
 What an impairment is called is a hope, not a label: see `labels`.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 import numpy as np
 
 from bench.verdicts.adopt import adopted
-from ganlib.spec.request import RunRequest
-
-Part = Literal["calibration", "reported"]
-Settings = dict[str, Any]
-
-EPOCHS = 40  # evaluations: four of them in the first tenth of the budget
-
-HELD_BACK_OBJECTIVE = "relativistic"
-HELD_BACK_DATA = "fashion"
-HELD_BACK = ("huge kernels", "saturating loss", "5 discriminator steps")
-
-# --- data -------------------------------------------------------------------------------------------------------
-
-POINTS: Settings = {
-    "generator.family": "mlp",
-    "discriminator.family": "mlp",
-    "generator.layers": 3,
-    "discriminator.layers": 3,
-    "optimizer.learning_rate": 5e-4,
-    "discriminator_optimizer": {"learning_rate": 2e-3},
-    "remedies.ema.decay": 0.99,
-    "penalties.r1": 0.01,
-    "training.epochs": EPOCHS,
-    "training.steps_per_epoch": 100,
-    "evaluation.num_samples": 1000,
-    "training.checkpoint_every_epochs": EPOCHS,
-}
-IMAGES: Settings = {
-    "generator.family": "deconv",
-    "discriminator.family": "conv",
-    "generator.width": 16,
-    "discriminator.width": 16,
-    "generator.latent_dim": 50,
-    "generator.norm.kind": "batch",
-    "optimizer.learning_rate": 1e-3,
-    "remedies.ema.decay": 0.98,
-    "training.batch_size": 64,
-    "training.epochs": EPOCHS,
-    "training.steps_per_epoch": 20,
-    "evaluation.num_samples": 500,
-    "training.checkpoint_every_epochs": EPOCHS,
-}
-COLOUR = "c0105000c0105000"  # the id under which bench.verdicts.data finds the colour upload
-BASES: dict[str, Settings] = {
-    "ring8": {"dataset.name": "ring8", **POINTS, "training.steps_per_epoch": 60},
-    "grid25": {"dataset.name": "grid25", **POINTS},
-    "digits": {"dataset.name": "mnist-5k", **IMAGES},
-    "eights": {"dataset.name": "mnist-5k", "dataset.classes": [8], **IMAGES},
-    "three digits": {"dataset.name": "mnist-5k", "dataset.classes": [0, 1, 7], **IMAGES},
-    "fashion": {"dataset.name": "fashion-mnist", "dataset.limit": 5000, **IMAGES},
-    "colour": {
-        "dataset": {
-            "name": "upload",
-            "upload": COLOUR,
-            "shape": [3, 32, 32],
-            "class_counts": [500] * 10,
-        },
-        **IMAGES,
-        "generator.width": 24,
-        "discriminator.width": 24,
-    },
-}
-MIXTURES = ("ring8", "grid25")
-PICTURES = ("digits", "eights", "three digits", "fashion", "colour")
+from bench.verdicts.configuration import (
+    HELD_BACK_DATA,
+    MIXTURES,
+    NO_AVERAGE,
+    OBJECTIVES,
+    PICTURES,
+    Configuration,
+    Part,
+    Planned,
+    Settings,
+    configuration,
+)
+from bench.verdicts.mechanisms import more_configurations
 
 # --- what is wrong ----------------------------------------------------------------------------------------------
 
-NO_AVERAGE: Settings = {"remedies.ema": None}
 OF_POINTS: dict[str, Settings] = {
     "latent of 1": {"generator.latent_dim": 1},
     "no averaging": NO_AVERAGE,
@@ -196,16 +142,6 @@ HEALTHY: dict[str, Settings] = {
     "noise on both": {"remedies.instance_noise.std": 0.02},
 }
 """Of mixtures: ways of doing it that are all thought to be good."""
-OBJECTIVES: dict[str, Settings] = {
-    "hinge": {"objective.name": "hinge"},
-    "lsgan": {"objective.name": "lsgan"},
-    "wgan-gp": {
-        "objective.name": "wgan-gp",
-        "training.discriminator_steps": 2,
-        "penalties.r1": None,
-    },
-    "relativistic": {"objective.name": "relativistic", "objective.gamma": 0.05, "penalties.r1": None},
-}
 OF_OBJECTIVES = ("as it should be", "latent of 1", "fast generator", "Adam defaults")
 HEALTHY_SEEDS: dict[Part, int] = {"calibration": 6, "reported": 72}
 SEEDS = 3
@@ -215,60 +151,9 @@ NATURAL = 48  # runs with settings drawn at random, which nobody chose to fail
 # --- configurations ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """Everything of a run but its seed."""
-
-    data: str
-    objective: str
-    variant: str
-    """What was done to it; "as it should be" and the other names of HEALTHY are hoped to be healthy."""
-    settings: Settings
-    seeds: int
-    adopted: str | None = None
-    """Hash of the spec that somebody disputed the verdict of; None: made for the suite."""
-
-    @property
-    def name(self) -> str:
-        """For people and files."""
-        return f"{self.data}, {self.objective}, {self.variant}"
-
-    @property
-    def part(self) -> Part:
-        """Which part it lies in; decided by its name alone."""
-        held_back = self.objective == HELD_BACK_OBJECTIVE or self.data == HELD_BACK_DATA or self.variant in HELD_BACK
-        if held_back:
-            return "reported"
-        digest = hashlib.sha256(self.name.encode()).digest()[0]
-        return "calibration" if digest % 2 else "reported"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One run of the suite."""
-
-    configuration: Configuration
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """Name of its files: letters, digits and dashes."""
-        words = "".join(c if c.isalnum() else " " for c in self.configuration.name).split()
-        return "-".join([*words, str(self.seed)])
-
-    @property
-    def request(self) -> RunRequest:
-        """What to train."""
-        seed = self.seed
-        if self.configuration.adopted is not None:
-            seed = next(run.spec["seed"] for run in adopted() if run.spec_hash == self.configuration.adopted)
-        parts: Settings = {"dataset": {}, "generator": {}, "discriminator": {}, "seed": seed}
-        return RunRequest(spec=parts, set=self.configuration.settings)
-
-
 def configurations() -> list[Configuration]:
     """All of them."""
-    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural(), *_adopted()]
+    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural(), *_adopted(), *more_configurations()]
 
 
 def planned() -> list[Planned]:
@@ -286,9 +171,9 @@ def _impaired() -> Iterator[Configuration]:
         for variant, patch in (OF_POINTS if data in MIXTURES else OF_IMAGES).items():
             if data == "colour" and "kernels" in variant:
                 continue  # minutes a run, and no question that gray images do not answer
-            yield _configuration(data, "bce", variant, patch, seeds=SEEDS if data in MIXTURES else 2)
+            yield configuration(data, "bce", variant, patch, seeds=SEEDS if data in MIXTURES else 2)
     for data in PICTURES:
-        yield _configuration(data, "bce", "as it should be", {}, seeds=4)
+        yield configuration(data, "bce", "as it should be", {}, seeds=4)
 
 
 def _of_objectives() -> Iterator[Configuration]:
@@ -296,14 +181,14 @@ def _of_objectives() -> Iterator[Configuration]:
         for data in (*MIXTURES, "digits"):
             known = OF_POINTS if data in MIXTURES else OF_IMAGES
             for variant in OF_OBJECTIVES:
-                yield _configuration(data, objective, variant, {**known.get(variant, {}), **settings}, seeds=2)
+                yield configuration(data, objective, variant, {**known.get(variant, {}), **settings}, seeds=2)
 
 
 def _healthy() -> Iterator[Configuration]:
     for variant, patch in HEALTHY.items():
-        short = _configuration("ring8", "bce", variant, {"training.steps_per_epoch": 50, **patch}, seeds=1)
+        short = configuration("ring8", "bce", variant, {"training.steps_per_epoch": 50, **patch}, seeds=1)
         yield replace(short, seeds=HEALTHY_SEEDS[short.part])
-        yield _configuration("grid25", "bce", variant, patch, seeds=3)
+        yield configuration("grid25", "bce", variant, patch, seeds=3)
 
 
 def _natural() -> Iterator[Configuration]:
@@ -324,7 +209,7 @@ def _natural() -> Iterator[Configuration]:
         if rng.random() < 0.5:
             patch["discriminator.norm.kind"] = str(rng.choice(["batch", "spectral"]))
             patch["penalties.r1"] = None
-        yield _configuration(data, objective, f"drawn {number}", patch, seeds=1)
+        yield configuration(data, objective, f"drawn {number}", patch, seeds=1)
 
 
 def _adopted() -> Iterator[Configuration]:
@@ -342,19 +227,3 @@ def _adopted() -> Iterator[Configuration]:
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(f"{math.exp(rng.uniform(math.log(low), math.log(high))):.2g}")
-
-
-def _configuration(data: str, objective: str, variant: str, patch: Settings, *, seeds: int) -> Configuration:
-    return Configuration(
-        data=data, objective=objective, variant=variant, settings=_merged(BASES[data], patch), seeds=seeds
-    )
-
-
-def _merged(base: Settings, patch: Settings) -> Settings:
-    """The settings with the patch's in their place: `a` replaces what the base has at `a` and below it."""
-    kept = {
-        path: value
-        for path, value in base.items()
-        if not any(path == changed or path.startswith(f"{changed}.") for changed in patch)
-    }
-    return {path: value for path, value in {**kept, **patch}.items() if value is not None}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.results import RESULTS
-from bench.verdicts import suite
+from bench.verdicts import configuration, suite
 from bench.verdicts.cure import effects
 from bench.verdicts.fit import values
 from bench.verdicts.labels import Truth, truth
@@ -21,7 +21,8 @@ from ganlib.diagnosis.confidence import SEEN
 from ganlib.diagnosis.effects import EFFECTS
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.verdict import Diagnosis, Finding
-from ganlib.records import STEP_COLUMNS, EpochEvaluation, LayerGradients, Null
+from ganlib.records import STEP_COLUMNS
+from tests.support.verdicts import a_recording, an_evaluation
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -43,54 +44,21 @@ def test_all_seeds_of_a_configuration_lie_in_one_part():
 def test_the_reported_part_has_what_the_calibration_never_sees():
     calibration = [c for c in suite.configurations() if c.part == "calibration"]
     assert calibration
-    assert suite.HELD_BACK_OBJECTIVE not in {c.objective for c in calibration}
-    assert suite.HELD_BACK_DATA not in {c.data for c in calibration}
-    assert not set(suite.HELD_BACK) & {c.variant for c in calibration}
-    assert len(suite.HELD_BACK) >= 3
+    assert configuration.HELD_BACK_OBJECTIVE not in {c.objective for c in calibration}
+    assert configuration.HELD_BACK_DATA not in {c.data for c in calibration}
+    assert not set(configuration.HELD_BACK) & {c.variant for c in calibration}
+    assert len(configuration.HELD_BACK) >= 3
 
 
 def test_every_configuration_is_a_valid_spec():
-    for configuration in suite.configurations():
-        spec = suite.Planned(configuration=configuration, seed=0).request.resolve()
-        assert spec.training.epochs == suite.EPOCHS
-        assert spec.evaluation.every_epochs <= suite.EPOCHS / 40, "four evaluations in the first tenth"
-
-
-def evaluation(epoch: int) -> EpochEvaluation:
-    return EpochEvaluation(
-        epoch=epoch,
-        space="pixels",
-        n_real=100,
-        n_fake=50,
-        n_subset=50,
-        num_bins=4,
-        values={"precision": 0.5 + epoch / 10, "spread": 0.25},
-        nulls={"precision": Null(mean=0.9, q05=0.8, q95=1.0, excess=-0.4 + epoch / 10)},
-        shift={},
-        bins=(),
-    )
+    for one in suite.configurations():
+        spec = suite.Planned(configuration=one, seed=0).request.resolve()
+        assert spec.training.epochs == configuration.EPOCHS
+        assert spec.evaluation.every_epochs <= configuration.EPOCHS / 40, "four evaluations in the first tenth"
 
 
 def test_a_recording_survives_its_file(tmp_path):
-    run = suite.planned()[0]
-    steps = np.linspace(0, 1, 10 * len(STEP_COLUMNS)).reshape(10, -1).astype(np.float32)
-    steps[3, 0], steps[4, 0], steps[5, 0] = np.inf, np.nan, 1e30
-    kept = Recording(
-        request=run.request,
-        history=History(
-            objective="bce",
-            steps_per_epoch=60,
-            epochs_total=40,
-            steps=steps,
-            evaluations=(evaluation(0), evaluation(1)),
-            gradients=(LayerGradients(step=5, ratios={"generator.a": 0.5}),),
-        ),
-        oracle=np.zeros((2, 5), np.float32),
-        pictures={1: np.zeros((3, 1, 2, 2), np.uint8)},
-        seconds=3.0,
-        evaluation_seconds=1.0,
-        bins=np.array([[0.75, 0.25], [0.25, 0.75]], np.float32),
-    )
+    kept = a_recording()
     save(kept, tmp_path / "run.npz")
     found = load(tmp_path / "run.npz")
     assert found.request == kept.request
@@ -101,7 +69,8 @@ def test_a_recording_survives_its_file(tmp_path):
     assert found.history.steps[3, 0] == np.inf
     assert np.isnan(found.history.steps[4, 0])
     assert np.isfinite(found.history.steps[5, 0])
-    np.testing.assert_allclose(found.history.steps[:3], steps[:3], rtol=1e-3)
+    np.testing.assert_allclose(found.history.steps[:3], kept.history.steps[:3], rtol=2**-8)
+    assert found.inside is None
     assert found.pictures[1].shape == (3, 1, 2, 2)
     assert found.bins.tolist() == [[0.75, 0.25], [0.25, 0.75]]
 
@@ -152,7 +121,7 @@ def oracle_saw(**figures: list[float]) -> Recording:
             steps_per_epoch=100,
             epochs_total=count - 1,
             steps=steps,
-            evaluations=tuple(evaluation(epoch) for epoch in range(count)),
+            evaluations=tuple(an_evaluation(epoch) for epoch in range(count)),
         ),
         oracle=np.array([[seen[name][at] for name in FIGURES] for at in range(count)], np.float32),
         pictures={},
