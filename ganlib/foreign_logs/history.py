@@ -30,6 +30,7 @@ from ganlib.foreign_logs.implied.faults import is_at_chance
 from ganlib.foreign_logs.implied.numbers import Interval
 from ganlib.foreign_logs.known import LOSSES, KnownSignals, known_signals, not_finite, numbers_of
 from ganlib.foreign_logs.objectives import OBJECTIVES
+from ganlib.foreign_logs.printed_rules import with_printed_rules
 from ganlib.foreign_logs.table import Arrays, DLoss, Table, arranged, table_of
 from ganlib.records import STEP_COLUMNS, EpochEvaluation
 
@@ -282,8 +283,13 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
         last = found
     if last is None or len(history.steps) % history.steps_per_epoch:
         last = diagnose(replace(history, previous=last))
-    last = _of_any_scale(_with_a_margin(last, reading), reading)
-    others = [(way, diagnose(replace(other, evaluations=seen))) for way, other in reading.others if _is_harmed(last)]
+    numbers = reading.implied.numbers
+    last = with_printed_rules(_of_any_scale(_with_a_margin(last, reading), reading), history, numbers)
+    others = [
+        (way, with_printed_rules(diagnose(replace(other, evaluations=seen)), other, numbers))
+        for way, other in reading.others
+        if _is_harmed(last)
+    ]
     last, conditional = agreed(last, reading.read_as, others)
     if reading.suspected is not None and not conditional and not _is_harmed(last):
         way, other = reading.suspected

@@ -41,11 +41,12 @@ class CodeFault:
 
 def code_faults(numbers: Numbers, last: int) -> tuple[CodeFault, ...]:
     """Mistakes that the last so many rows are typical of, the most specific first; numbers alone make none certain."""
-    window = _last(numbers, last)
+    window = last_rows(numbers, last)
     return tuple(fault for test in TESTS if (fault := test(window)) is not None)
 
 
-def _last(numbers: Numbers, rows: int) -> Numbers:
+def last_rows(numbers: Numbers, rows: int) -> Numbers:
+    """The same of the last rows only."""
     columns = {s: Interval(low=c.low[-rows:], high=c.high[-rows:]) for s, c in numbers.columns.items()}
     return Numbers(columns=columns, d_loss=numbers.d_loss, objectives=numbers.objectives, are_means=numbers.are_means)
 
@@ -154,21 +155,27 @@ def _shared_batch(numbers: Numbers) -> CodeFault | None:
 
 
 def _nothing_moves(numbers: Numbers) -> CodeFault | None:
-    """Every loss repeats to its last digit."""
-    losses = [c for signal in (*D_LOSSES, "g_loss") if (c := numbers.get(signal)) is not None]
-    if not losses or len(numbers) < STILL_ROWS:
+    if not is_still(numbers):
         return None
-    for loss in losses:
-        digit = float((loss.high - loss.low)[loss.finite].max(initial=0.0))
-        spread = float(np.ptp(loss.middle[loss.finite]))
-        if spread > 1e-9 + 1e-6 * abs(median(loss)) or not digit <= FINE * abs(median(loss)):
-            return None
     return CodeFault(
         name="rate of 0",
         reason=f"every loss repeats to its last digit for {len(numbers)} rows: no weight moves, and no batch differs",
         check="Print the optimizers' rates, and a weight before and after a step; look for detach() before the loss, "
         "no_grad() around it, or parameters that the optimizer was not given.",
     )
+
+
+def is_still(numbers: Numbers) -> bool:
+    """Whether every loss repeats to its last digit, in rows enough and with digits enough to mean it."""
+    losses = [c for signal in (*D_LOSSES, "g_loss") if (c := numbers.get(signal)) is not None]
+    if not losses or len(numbers) < STILL_ROWS:
+        return False
+    for loss in losses:
+        digit = float((loss.high - loss.low)[loss.finite].max(initial=0.0))
+        spread = float(np.ptp(loss.middle[loss.finite]))
+        if spread > 1e-9 + 1e-6 * abs(median(loss)) or not digit <= FINE * abs(median(loss)):
+            return False
+    return True
 
 
 def _undecided(numbers: Numbers) -> CodeFault | None:

@@ -1,5 +1,6 @@
 """Which objective can a log be of? What its numbers refute (`relations`) is not assumed."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,8 +8,15 @@ import numpy as np
 
 from ganlib.foreign_logs.column_names import D_ACC, LOGIT_FAKE, LOGIT_REAL
 from ganlib.foreign_logs.implied import relations
-from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, share
-from ganlib.foreign_logs.implied.relations import LEAST_OF_PAIRS, SIGNS, TOLERATED, Test, is_negative
+from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, median, share
+from ganlib.foreign_logs.implied.relations import (
+    LEAST_OF_PAIRS,
+    SIGNS,
+    TOLERATED,
+    Test,
+    is_negative,
+    meaning_of_a_hinge,
+)
 
 Objective = Literal[
     "bce", "lsgan", "hinge", "relativistic", "relativistic-hinge", "saturating-bce", "wgan", "negated-bce", "other"
@@ -33,6 +41,8 @@ ONE_SCALE = 0.01
 """Of the larger loss: scores of one critic are of one scale, and a generator's loss of 0.00 beside 60 is not."""
 LARGE_SQUARES = 0.6
 """Of both sides together, which cost .5 at chance."""
+LARGE_HINGE = 2.2
+"""Of both sides together, which cost a hinge 2 at chance, and a cross-entropy less."""
 EXACT_ZEROS = 0.02
 """Share of rows with a loss of exactly 0 that a hinge has where it is small: its batches are all beyond the margin."""
 FINE_DIGITS = 5e-5
@@ -47,6 +57,8 @@ class Possibility:
     standing: Standing
     reason: str
     """Why it is refuted or unlikely; empty where it is possible."""
+    doubts: int = 0
+    """Of one that is unlikely: how many things speak against it that a training which fails does not explain."""
     by_sign: bool = False
     """Whether it is refuted by a sign, which code that contradicts itself does not turn, and not by a relation."""
 
@@ -57,18 +69,19 @@ def possibilities(numbers: Numbers) -> tuple[Possibility, ...]:
 
 
 def left(found: tuple[Possibility, ...]) -> tuple[Objective, ...]:
-    """Those that the numbers leave as possible; where none is, those that are only unlikely.
+    """Those that the numbers leave as possible; where none is, those of which least is in doubt.
 
     A critic explains any numbers, and is thought of only where a loss is below 0.
     """
     signed = any(p.by_sign for p in found if p.objective == "bce")
     possible: list[Objective] = [p.objective for p in found if p.standing == "possible"]
-    unlikely: list[Objective] = [
-        p.objective
+    unlikely = [
+        p
         for p in found
         if p.standing == "unlikely" and p.objective != "negated-bce" and (signed or p.objective != "wgan")
     ]
-    return tuple(possible or unlikely)
+    least = min((p.doubts for p in unlikely), default=0)
+    return tuple(possible or [p.objective for p in unlikely if p.doubts == least])
 
 
 def _standing(name: Objective, numbers: Numbers) -> Possibility:
@@ -76,12 +89,16 @@ def _standing(name: Objective, numbers: Numbers) -> Possibility:
         if reason := test(numbers):
             return Possibility(objective=name, standing="refuted", reason=reason, by_sign=test in SIGNS)
     hinted = numbers.objectives
-    if hinted and name not in hinted:
-        reason = f"this trainer minimises {' or '.join(hinted)}, unless it was changed"
-        return Possibility(objective=name, standing="unlikely", reason=reason)
-    tests = () if len(hinted) == 1 else UNLIKELY_BY.get(name, ())
-    reason = next((r for test in tests if (r := test(numbers))), "")
-    return Possibility(objective=name, standing="unlikely" if reason else "possible", reason=reason)
+    reasons = [f"this trainer minimises {' or '.join(hinted)}, unless it was changed"] if name not in hinted else []
+    tests = () if hinted == (name,) else UNLIKELY_BY.get(name, ())
+    speak_against = [*(reasons if hinted else []), *(reason for test in tests if (reason := test(numbers)))]
+    failing = _beyond_squares_and_hinge(numbers) if name == "lsgan" else ""
+    return Possibility(
+        objective=name,
+        standing="unlikely" if speak_against or failing else "possible",
+        reason=next(iter(speak_against), failing),
+        doubts=len(speak_against),
+    )
 
 
 # --- what speaks for nothing ------------------------------------------------------------------------------------
@@ -92,7 +109,7 @@ def _exact_zeros(numbers: Numbers) -> float:
     zeros: list[float] = []
     for signal in D_LOSSES:
         column = numbers.get(signal)
-        if column is None or numbers.are_means:
+        if column is None:
             continue
         fine = (column.high - column.low) / 2 <= FINE_DIGITS
         zeros.append(share((column.middle == 0) & fine, column.finite))
@@ -110,6 +127,14 @@ def _no_sign_of_hinge(numbers: Numbers) -> str:
     return "g_loss is never below 0 and d_loss never exactly 0, as happens with a hinge"
 
 
+def _follows_as_of_a_hinge(numbers: Numbers) -> str:
+    return (
+        "d_loss and g_loss make 1 together, as of a hinge whose fakes are all called real"
+        if meaning_of_a_hinge(numbers) is not None
+        else ""
+    )
+
+
 def _no_sign_of_pairs_of_hinge(numbers: Numbers) -> str:
     if _exact_zeros(numbers) > EXACT_ZEROS or _logits_only_differ(numbers):
         return ""
@@ -117,7 +142,16 @@ def _no_sign_of_pairs_of_hinge(numbers: Numbers) -> str:
 
 
 def _no_sign_of_pairs(numbers: Numbers) -> str:
-    return "" if _logits_only_differ(numbers) else "nothing in the log speaks for losses of pairs"
+    if _logits_only_differ(numbers) or _probabilities_only_differ(numbers):
+        return ""
+    return "nothing in the log speaks for losses of pairs"
+
+
+def _probabilities_only_differ(numbers: Numbers) -> bool:
+    """A discriminator at chance whose D(x) and D(G(z)) are far from 1/2 on the same side: only pairs cost so little."""
+    total = numbers.total
+    at_chance = total is not None and median(total.high) > LOG2
+    return at_chance and bool(relations.less_than_probabilities_allow(numbers))
 
 
 def _logits_only_differ(numbers: Numbers) -> bool:
@@ -155,11 +189,29 @@ def _no_sign_of_a_turned_one(numbers: Numbers) -> str:
     return ""
 
 
+def _ranks_the_wrong_way(numbers: Numbers) -> str:
+    parts = [numbers.get(name) for name in ("d_loss_real", "d_loss_fake")]
+    if any(part is None or is_negative(part) for part in parts):
+        return ""
+    return (
+        "no loss on reals or on fakes is below 0, and a critic would score every batch of reals below 0, of fakes above"
+    )
+
+
+def _level(total: Interval | None) -> float:
+    """The least that it may be, over the later half of the rows."""
+    return math.nan if total is None else median(total.low, (len(total) + 1) // 2)
+
+
 def _beyond_squares(numbers: Numbers) -> str:
-    total = numbers.total
-    if total is None or np.median(total.low[total.finite]) <= LARGE_SQUARES:
+    if not LARGE_SQUARES < _level(numbers.total) <= LARGE_HINGE:
         return ""
     return "d_loss lies far above .25 a side, which least squares cost where every sample is called the same"
+
+
+def _beyond_squares_and_hinge(numbers: Numbers) -> str:
+    """Such a loss is that of a discriminator which fails, under squares and under what would make it usual."""
+    return "d_loss lies far above what guesses cost" if _level(numbers.total) > LARGE_HINGE else ""
 
 
 REFUTED_BY: dict[Objective, tuple[Test, ...]] = {
@@ -196,7 +248,8 @@ UNLIKELY_BY: dict[Objective, tuple[Test, ...]] = {
     "hinge": (_no_sign_of_hinge,),
     "relativistic": (_no_sign_of_pairs,),
     "relativistic-hinge": (_no_sign_of_pairs_of_hinge,),
-    "wgan": (_no_sign_of_a_critic,),
+    "saturating-bce": (_follows_as_of_a_hinge,),
+    "wgan": (_no_sign_of_a_critic, _ranks_the_wrong_way, _follows_as_of_a_hinge),
     "negated-bce": (_no_sign_of_a_turned_one,),
 }
 """What is left out of account though it cannot be excluded: rarer losses for which nothing speaks."""

@@ -6,6 +6,8 @@ A sign refutes by one row. Each test gives its reason, or nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +21,13 @@ SLACK = 0.75
 OF_PAIRS = 0.95
 """The same where both losses are of the same pairs, but for the update between them."""
 SMALLEST_LOSS = 1e-30
+AS_OF_ONE = 0.02
+"""By how much d_loss and g_loss of a hinge may miss 1, as a share of g_loss where that is large: the generator's update
+sees a later discriminator."""
+OF_REALS = 3.0
+"""1, and what reals on the wrong side cost: up to 2 where most lie within the margin."""
+FAR = 30.0
+"""How far g_loss has to go, ten times as far as OF_REALS, before a sum with d_loss that stays is no chance."""
 ROOM = 0.05
 """By how much more a loss may miss a relation in which it is near 0, where a share of it leaves no room."""
 
@@ -256,6 +265,28 @@ def critic_of_probabilities(numbers: Numbers) -> str:
     wrong = loss.low > fake.high - real.low + ROOM
     words = "D(x) and D(G(z)) are probabilities, and d_loss is not their difference"
     return _broken(wrong, loss, real, fake, said=lambda _: words, most=1 - TOLERATED)
+
+
+def meaning_of_a_hinge(numbers: Numbers) -> Literal["mean", "sum"] | None:
+    """What `d_loss` is where it is that of a hinge whose fakes are all called real; None where it is no such loss.
+
+    Then d_loss_fake = 1 + E[D(G(z))] = 1 - g_loss. Together with g_loss that is 1 where reals cost nothing, and 1 to 3
+    where they are wrong as well, however far g_loss goes; a critic's are -E[D(x)], of the same scale as g_loss.
+    """
+    g_loss = numbers.get("g_loss")
+    meanings: tuple[Literal["mean", "sum"], ...] = ("sum", "mean") if numbers.d_loss is None else (numbers.d_loss,)
+    for meaning in meanings:
+        total = replace(numbers, d_loss=meaning).total
+        if g_loss is None or total is None or not is_negative(g_loss):
+            return None
+        both = total.plus(g_loss)
+        wide = float(np.ptp(g_loss.middle[g_loss.finite])) > FAR
+        most = OF_REALS if wide else 1.0
+        room = AS_OF_ONE * np.maximum(1.0, np.abs(g_loss.middle) if wide else 1.0)
+        fits = (both.high >= 1 - room) & (both.low <= most + room)
+        if share(fits, both.finite) >= 1 - TOLERATED:
+            return meaning
+    return None
 
 
 LEAST_OF_PAIRS = {"relativistic": 2 * LOG2, "relativistic-hinge": 2.0}

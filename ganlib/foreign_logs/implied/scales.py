@@ -10,7 +10,7 @@ import numpy as np
 
 from ganlib.foreign_logs.column_names import D_ACC, D_LOSS, G_ACC
 from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, share
-from ganlib.foreign_logs.implied.relations import TOLERATED
+from ganlib.foreign_logs.implied.relations import TOLERATED, meaning_of_a_hinge
 
 ACCURACIES = ("d_acc_real", "d_acc_fake", D_ACC, G_ACC)
 SHARES = (*ACCURACIES, "d_auc")
@@ -64,12 +64,18 @@ def _with_shares(numbers: Numbers, said: list[str]) -> Numbers:
         least, most = _range(column)
         in_percent = percents if signal in ACCURACIES else _are_percents(least, most)
         if least >= -JUST_ABOVE and most <= (MOST_PERCENT if in_percent else 1) + JUST_ABOVE:
-            columns[signal] = column.scaled(0.01 if in_percent else 1.0).within(0.0, 1.0)
+            columns[signal] = _within_shares(column.scaled(0.01 if in_percent else 1.0))
             said += [f"{signal} goes up to {most:g}: it was read as percents"] if in_percent else []
         else:
             del columns[signal]
             said.append(f"{signal} goes from {least:.4g} to {most:.4g}, neither a share nor a percentage; not used")
     return replace(numbers, columns=columns)
+
+
+def _within_shares(column: Interval) -> Interval:
+    """What was rounded to just outside of [0, 1] at its end; how far each may be off stays."""
+    beyond = np.clip(column.middle, 0.0, 1.0) - column.middle
+    return Interval(low=column.low + beyond, high=column.high + beyond)
 
 
 def _range(column: Interval) -> tuple[float, float]:
@@ -106,6 +112,8 @@ def _mean_or_sum(numbers: Numbers) -> tuple[str, str] | None:
     d_loss, both = numbers.get(D_LOSS), numbers.probabilities
     if d_loss is None:
         return None
+    if (meaning := meaning_of_a_hinge(numbers)) is not None:
+        return meaning, f"d_loss is the {meaning} of its parts: that makes 1 with g_loss, as of a hinge"
     if both is not None:
         real, fake = both
         with np.errstate(divide="ignore", invalid="ignore"):

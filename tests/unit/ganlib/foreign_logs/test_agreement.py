@@ -159,6 +159,80 @@ def test_a_discriminator_that_is_only_bounded_is_inert_unless_both_sides_are_tol
     assert names(judged(log(6, **one_side), objective="hinge")) == ["discriminator inert"]
 
 
+@pytest.mark.parametrize(
+    ("d_loss", "g_loss", "decimals", "updates", "is_found"),
+    [
+        (1.4213, 0.7321, 4, 400, True),
+        (0.5012, 0.9003, 4, 400, True),
+        (1.4213, 0.7321, 4, 150, False),  # not yet two windows
+        (1.3863, 0.6931, 4, 400, False),  # two networks in balance may print just that
+        (1.42, 0.73, 2, 400, False),  # too few digits to see whether it moves
+        (0.0, 12.3, 4, 400, False),  # rounded to 0
+    ],
+)
+def test_losses_that_repeat_to_their_last_digit_are_a_finding_of_its_own(
+    d_loss: float, g_loss: float, decimals: int, updates: int, is_found: bool
+) -> None:
+    table = log(decimals, d_loss=np.full(updates, d_loss), g_loss=np.full(updates, g_loss))
+    found = judged(table, objective="bce", d_loss="sum").diagnosis
+    still = [f for f in found.findings if f.evidence[0].signal == "updates in which no loss moves"]
+    assert bool(still) == is_found
+    if is_found:
+        assert (found.verdict, still[0].name) == ("convergence failure", "convergence failure: discriminator inert")
+        assert still[0].evidence[0].value == 200
+
+
+def test_losses_that_move_in_their_last_digit_do_not_stand_still() -> None:
+    rng = np.random.default_rng(0)
+    moves = 1.42 + 1e-4 * rng.integers(0, 2, ROWS)
+    assert judged(log(4, d_loss=moves, g_loss=np.full(ROWS, 0.7321))).diagnosis.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("objective", "d_loss", "g_loss", "expected"),
+    [
+        ("relativistic", 0.0005, 1.05, ["both losses vanish"]),  # at least 7.6 of the same pairs
+        ("relativistic", 0.0005, 9.0, []),
+        ("relativistic", 0.6, 0.8, []),
+        ("relativistic-hinge", 0.0, 0.9, ["both losses vanish"]),  # at least 2
+        ("relativistic-hinge", 0.0, 16.0, []),
+        ("relativistic-hinge", 0.8, 1.2, []),
+    ],
+)
+def test_pairs_that_are_told_and_pass_contradict_each_other(
+    objective: str, d_loss: float, g_loss: float, expected: list[str]
+) -> None:
+    parts: dict[str, Any] = {"d_loss_real": d_loss, "d_loss_fake": d_loss, "g_loss": g_loss}
+    assert names(judged(log(6, **parts), objective=objective)) == expected
+
+
+def test_a_loss_far_above_what_any_guess_costs_is_that_of_squares_that_fail() -> None:
+    """A square of 2.6 on both together; a hinge at chance costs 2, and a g_loss that never crosses 0 is no score."""
+    table = log(4, d_loss_real=1.63, d_loss_fake=0.999, g_loss=0.0002)
+    assert names(judged(table)) == ["discriminator inert"]
+    assert judged(table).reading.implied.left == ("lsgan",)
+    at_chance = log(4, d_loss_real=1.0, d_loss_fake=np.full(ROWS, 1.0), g_loss=0.0002)
+    assert judged(at_chance).diagnosis.findings == ()
+
+
+def test_a_hinge_whose_fakes_all_pass_is_told_from_the_scores_of_a_critic() -> None:
+    g_loss = -np.geomspace(0.05, 5000, ROWS)
+    found = judged(log(4, d_loss=2.1 - g_loss, g_loss=g_loss))
+    assert (found.reading.implied.left, names(found)[:1]) == (("hinge",), ["discriminator inert"])
+    assert "d_loss is the sum of its parts: that makes 1 with g_loss, as of a hinge" in found.reading.implied.said
+    critic = judged(log(4, d_loss=-0.7 * g_loss, g_loss=g_loss))
+    assert "wgan" in critic.reading.implied.left
+
+
+def test_a_share_that_is_exactly_1_stays_one_however_few_digits_it_prints_with() -> None:
+    table = log(4, d_loss=4.0, g_loss=0.001, d_acc_real=np.ones(ROWS), d_acc_fake=np.zeros(ROWS))
+    coarse = replace(
+        table, columns={s: replace(c, decimals=1, significant=1) if "acc" in s else c for s, c in table.columns.items()}
+    )
+    history = judged(coarse).reading.history
+    assert history.steps[:, 3:5].tolist() == [[1.0, 0.0]] * ROWS
+
+
 def test_exact_zeros_are_no_scores() -> None:
     zeros: dict[str, Any] = {"d_loss_real": np.zeros(ROWS), "d_loss_fake": np.zeros(ROWS), "g_loss": -0.3}
     found = judged(log(6, **zeros))
