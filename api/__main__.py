@@ -6,6 +6,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from api.app import create_app
+from api.http.patience import ImpatientProtocol
 from store.core.db import make_engine, require_migrated
 from store.core.errors import DatabaseNotMigrated, DatabaseUnavailable
 from store.core.settings import Settings, create_home, describe_invalid, read_or_create_token
@@ -46,6 +47,7 @@ def main() -> int:
         app,
         host=settings.host,
         port=settings.port,
+        http=ImpatientProtocol,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         log_config=None,  # its records go where all others go
