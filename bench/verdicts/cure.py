@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".ganclinic/data"))
     parser.add_argument("--most", type=int, default=1000, help="runs to treat at most")
-    parser.add_argument("--part", choices=get_args(Part), default="reported")
+    parser.add_argument("--part", choices=TREATED, default="reported")
     parser.add_argument("--only", default="", help="treat only runs whose name has this")
     options = parser.parse_args()
     torch.set_num_threads(1)

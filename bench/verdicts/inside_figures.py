@@ -13,6 +13,9 @@ mean size of a logit. `motion`: how far its weights went in the last tenth of th
 ELSEWHERE = ("precision", "recall", "density", "coverage", "fake_distance", "spread", "missing_mass", "ndb_over_k")
 """The figures kept of other spaces, each with the mean of its null."""
 
+UNCHANGED = "unchanged"
+"""The name of the change that is none (`interventions`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inside:

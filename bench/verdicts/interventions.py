@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.verdicts.inside_figures import UNCHANGED
 from bench.verdicts.oracle_figures import FIGURES, Ask
 from ganlib.data.load import DataArrays
 from ganlib.spec.request import RunRequest
@@ -24,7 +25,6 @@ from ganlib.training.loop import TrainingLoop, TrainingState
 LOOKS = 3
 SHARE = 6  # one part in so many of the budget
 OTHER_SEED = 1_000_003  # added to a run's: other latents, and other first weights where some are wanted
-UNCHANGED = "unchanged"
 CPU = torch.device("cpu")
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.verdicts.configuration import Planned
 from bench.verdicts.data import training_data, unpack_colour
 from bench.verdicts.inside import Watcher
 from bench.verdicts.inside_figures import Inside
@@ -28,7 +29,7 @@ from bench.verdicts.interventions import follow_changes
 from bench.verdicts.oracle import CACHE, CPU, mode_shares, oracle_figures
 from bench.verdicts.oracle_figures import FIGURES, Ask
 from bench.verdicts.recording import RECORDINGS, Recording, save
-from bench.verdicts.suite import Planned, planned
+from bench.verdicts.suite import planned, planned_more
 from ganlib.data.load import DataArrays
 from ganlib.diagnosis.history import History
 from ganlib.evaluation.cache import Cache
@@ -146,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.colour is not None:
         unpack_colour(options.colour)
-    for run in planned():
+    for run in (*planned(), *planned_more()):
         if path_of(run).exists() or options.only not in run.configuration.name:
             continue
         if run.configuration.data == "colour" and options.colour is None:

@@ -8,7 +8,7 @@ What an impairment is called is a hope, not a label: see `labels`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -153,16 +153,21 @@ NATURAL = 48  # runs with settings drawn at random, which nobody chose to fail
 
 def configurations() -> list[Configuration]:
     """All of them."""
-    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural(), *_adopted(), *more_configurations()]
+    return [*_impaired(), *_of_objectives(), *_healthy(), *_natural(), *_adopted()]
 
 
 def planned() -> list[Planned]:
     """All runs, first one of each configuration, then the second, …: what is recorded so far is never one-sided."""
-    all_of_them = [
-        Planned(configuration=configuration, seed=seed)
-        for configuration in configurations()
-        for seed in range(configuration.seeds)
-    ]
+    return _by_seed(configurations())
+
+
+def planned_more() -> list[Planned]:
+    """The second runs, in the same order. Nothing is scored on them before all of their labels are made."""
+    return _by_seed(more_configurations())
+
+
+def _by_seed(configurations: Iterable[Configuration]) -> list[Planned]:
+    all_of_them = [Planned(configuration=one, seed=seed) for one in configurations for seed in range(one.seeds)]
     return sorted(all_of_them, key=lambda run: run.seed)
 
 

@@ -14,12 +14,13 @@ import torch
 from bench.verdicts.configuration import HELD_BACK_DATA, HELD_BACK_OBJECTIVE, Planned
 from bench.verdicts.data import training_data
 from bench.verdicts.inside import EVERY, Watcher
-from bench.verdicts.inside_figures import DISCRIMINATOR, Inside
-from bench.verdicts.interventions import CHANGES, LOOKS, UNCHANGED, changed_spec, follow_changes
+from bench.verdicts.inside_figures import DISCRIMINATOR, UNCHANGED, Inside
+from bench.verdicts.interventions import CHANGES, LOOKS, changed_spec, follow_changes
 from bench.verdicts.mechanisms import HEALTHY, more_configurations
 from bench.verdicts.oracle import mode_shares, oracle_figures
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import load, save
+from bench.verdicts.suite import planned, planned_more
 from ganlib.data.mixtures import MIXTURES
 from ganlib.evaluation.cache import Cache
 from ganlib.seeding import Stream
@@ -69,6 +70,11 @@ def test_every_finding_is_hoped_for_by_several_mechanisms_in_every_part():
     hopes = {hope for hope, _ in runs} - {HEALTHY, "stalled", "slow convergence"}
     assert len(hopes) == 10
     assert all(runs[hope, "sealed"] >= 10 for hope in hopes)
+
+
+def test_no_two_runs_have_one_name():
+    runs = [*planned(), *planned_more()]
+    assert len({run.id for run in runs}) == len(runs)
 
 
 def test_nothing_held_back_is_calibrated_on():
