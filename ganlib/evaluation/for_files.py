@@ -29,7 +29,7 @@ from ganlib.data.load import as_float
 from ganlib.data.samples import CHANNELS, InvalidUpload, Limits
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.table import Context
-from ganlib.evaluation.pictures import is_picture, read_folder, read_grid, read_tensor
+from ganlib.evaluation.pictures import found_tile, is_picture, read_folder, read_grid, read_tensor
 from ganlib.evaluation.reference import Reference, evaluate, flat, prepare_reference
 from ganlib.evaluation.scales import SIGNED, Scale, scale_of_fakes, scale_of_reals, span
 from ganlib.records import EpochEvaluation
@@ -57,13 +57,15 @@ def evaluate_files(request: dict[str, Any]) -> dict[str, Any]:
         InvalidFiles: saying which file and why.
     """
     real = Path(request["real"])
-    reals = _only(real)
-    size = _tile_size(request.get("tile"), reals)
+    told = _tile_of_grids(request)
+    reals = _only(real, told)
+    size = told or _tile_size(reals)
     last, known = request["last_epoch"], request["epochs_known"]
     notes: list[str] = []
     sets: dict[int, tuple[str, Array]] = {}
     for epoch, path in request["fakes"]:
-        for number, name, array in _sets_of(Path(path), epoch, size):
+        for number, name, found in _sets_of(Path(path), epoch, size):
+            array = _coloured(found, reals) if _is_grid(Path(path)) or Path(path).is_dir() else found
             _add(sets, last if number is None else _checked(number, name, last, known), name, array)
     evaluations = list(_evaluated(str(real), reals, sets, notes))
     return {"evaluations": [e.to_json() for e in evaluations], "notes": notes}
@@ -89,17 +91,44 @@ def _checked(number: int, name: str, last: int, known: bool) -> int:
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
-def _only(path: Path) -> Array:
-    found = list(_sets_of(path, None, None))
+def _only(path: Path, size: tuple[int, int] | None) -> Array:
+    found = list(_sets_of(path, None, size))
     if len(found) != 1:
         raise InvalidFiles(f"{path} holds {len(found)} arrays; save the real data as one")
     return found[0][2]
 
 
-def _tile_size(told: int | None, reals: Array) -> tuple[int, int] | None:
-    """Height and width of a tile; None where reals are no images and nobody says."""
-    if told is not None:
+def _tile_of_grids(request: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width of a tile as it is told, or else as the lines in one of the pictures part it.
+
+    That is asked of pictures where the reals are a grid, too; other reals say it by their size.
+    """
+    if (told := request.get("tile")) is not None:
         return told, told
+    grids = [path for path in (Path(request["real"]), *(Path(path) for _, path in request["fakes"])) if _is_grid(path)]
+    if not grids or str(grids[0]) != request["real"]:
+        return None
+    try:
+        return next((size for path in grids if (size := found_tile(path, Limits(min_samples=FEWEST)))), None)
+    except InvalidUpload as error:
+        raise InvalidFiles(f"{grids[0]} {error}") from None
+
+
+def _is_grid(path: Path) -> bool:
+    """Whether it is one picture."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return is_picture(file.read(16))
+
+
+def _coloured(pictures: Array, reals: Array) -> Array:
+    """Pictures that happen to be all grey, as constant ones are, in the three channels of the reals."""
+    return pictures.repeat(3, axis=1) if pictures.shape[1] == 1 and _channels_first(reals).shape[1] == 3 else pictures
+
+
+def _tile_size(reals: Array) -> tuple[int, int] | None:
+    """Height and width of a tile as large as the reals; None where they are no images."""
     shape = _channels_first(reals).shape
     return (shape[2], shape[3]) if len(shape) == 4 else None
 
@@ -140,7 +169,7 @@ def _read(path: Path, size: tuple[int, int] | None) -> Iterator[tuple[str, Array
         start = file.read(16)
         if is_picture(start):
             if size is None:
-                raise InvalidUpload("is one picture, and the reals are none; say the size of its tiles: --tile PIXELS")
+                raise InvalidUpload("is one picture, and nothing says the size of its tiles; say it: --tile PIXELS")
             yield "", read_grid(path, size, limits)
             return
         if path.suffix.lower() in TENSOR_SUFFIXES or start.startswith(PICKLE):

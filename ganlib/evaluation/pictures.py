@@ -75,7 +75,8 @@ def read_picture(path: Path, limits: Limits) -> NDArray[np.uint8]:
 def read_grid(path: Path, size: tuple[int, int], limits: Limits) -> Array:
     """[n, channels, height, width] uint8: the tiles of a grid, row by row, without the empty ones at its end.
 
-    `size` is the height and width of a tile; the gap between tiles is found.
+    `size` is the height and width of a tile; the gap between tiles is found. Tiles may all be of one colour, as those
+    of a generator that has collapsed.
 
     Raises:
         InvalidUpload: no gap parts the picture into such tiles.
@@ -89,16 +90,50 @@ def read_grid(path: Path, size: tuple[int, int], limits: Limits) -> Array:
     high, wide = size
     tops = range(gap, picture.shape[1] - high + 1, high + gap)
     lefts = range(gap, picture.shape[2] - wide + 1, wide + gap)
-    tiles = [picture[:, top : top + high, left : left + wide] for top in tops for left in lefts]
-    while len(tiles) > 1 and tiles[-1].min() == tiles[-1].max():
-        tiles.pop()
-    return _as_grey(np.stack(tiles))
+    tiles = np.stack([picture[:, top : top + high, left : left + wide] for top in tops for left in lefts])
+    return _as_grey(tiles[: len(tiles) - _empty_at_end(tiles, len(lefts), picture[:, 0, 0] if gap else None)])
+
+
+def _empty_at_end(tiles: NDArray[np.uint8], columns: int, background: NDArray[np.uint8] | None) -> int:
+    """How many tiles of the last row, and no more, were left empty: in the colour between tiles, or in black or white.
+
+    Where the row before ends in the same colour, that is what the samples are.
+    """
+    colours = [background] if background is not None else [np.zeros(3, np.uint8), np.full(3, 255, np.uint8)]
+    of_one = [any((tile == colour[:, None, None]).all() for colour in colours) for tile in tiles[-columns - 1 :]]
+    empty = next((at for at, is_empty in enumerate(reversed(of_one)) if not is_empty), len(of_one))
+    return empty if empty < min(columns, len(tiles)) else 0
+
+
+def found_tile(path: Path, limits: Limits) -> tuple[int, int] | None:
+    """Height and width of a tile, by the lines of one colour that part a grid; None where there are none such.
+
+    Raises:
+        InvalidUpload: the picture is damaged or too large.
+    """
+    picture = read_picture(path, limits)
+    is_line = (picture == picture[:, :1, :1]).all(axis=0)
+    sides = [_side_between(is_line.all(axis=axis)) for axis in (1, 0)]
+    high, wide = sides
+    return None if high is None or wide is None or _gap(picture, (high, wide)) is None else (high, wide)
+
+
+def _side_between(lines: NDArray[np.bool_]) -> int | None:
+    """How many pixels there are from each line of one colour to the next; None where lines do not part them evenly."""
+    at = np.flatnonzero(lines)
+    gaps = np.diff(at) - 1
+    sides = set(gaps[gaps > 0].tolist())
+    return sides.pop() if len(sides) == 1 and lines[0] and lines[-1] else None
 
 
 def _gap(picture: NDArray[np.uint8], size: tuple[int, int]) -> int | None:
-    """Pixels between tiles: as many as part both sides evenly and are all of one colour, or none where that is even."""
+    """Pixels between tiles: as many as part both sides evenly and are all of one colour, or none where that is even.
+
+    A picture of one colour has no lines that could be seen; how many samples it holds does not matter then.
+    """
     lengths = picture.shape[1:]
-    for gap in range(WIDEST_GAP, -1, -1):
+    gaps = range(WIDEST_GAP + 1) if (picture == picture[:, :1, :1]).all() else range(WIDEST_GAP, -1, -1)
+    for gap in gaps:
         even = all((length - gap) % (side + gap) == 0 for length, side in zip(lengths, size, strict=True))
         several = lengths[0] * lengths[1] > size[0] * size[1]
         if even and several and (gap == 0 or _is_one_colour(picture, size, gap)):

@@ -219,6 +219,40 @@ def test_a_grid_is_cut_into_tiles_as_large_as_the_reals(tmp_path: Path, gap: int
     assert figures(real, grid, tile=6) == expected
 
 
+@pytest.mark.parametrize("gap", [0, 2])
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_grid_of_constant_samples_is_read(tmp_path: Path, gap: int, level: int) -> None:
+    """As of a generator that has collapsed: black ones between black lines, too."""
+    real = saved(tmp_path, "r.npy", BYTES)
+    constant = np.full((64, *OTHERS.shape[1:]), level, np.uint8)
+    grid = grid_of(tmp_path / "fakes.png", constant, columns=8, gap=gap)
+    expected = figures(real, saved(tmp_path, "f.npy", constant))
+    found = figures(real, grid)
+    assert found == figures(real, grid, tile=6)
+    if level or not gap:  # black on black shows no lines, and so not how many there are
+        assert found == expected
+    assert found["values"]["fake_distance"] == 0.0
+
+
+def test_constant_samples_before_empty_tiles_are_samples(tmp_path: Path) -> None:
+    real = saved(tmp_path, "r.npy", BYTES)
+    samples = np.concatenate([OTHERS[:50], np.full((8, *OTHERS.shape[1:]), 90, np.uint8)])
+    grid = grid_of(tmp_path / "fakes.png", samples, columns=8, gap=2)  # six black tiles at its end are empty
+    assert figures(real, grid) == figures(real, saved(tmp_path, "f.npy", samples))
+
+
+def test_lines_in_a_grid_of_reals_tell_how_large_tiles_are(tmp_path: Path) -> None:
+    reals = grid_of(tmp_path / "reals.png", BYTES[:80], columns=10, gap=2)
+    constant = np.full((80, *OTHERS.shape[1:]), 90, np.uint8)
+    fakes = grid_of(tmp_path / "fakes.png", constant, columns=10, gap=2)
+    expected = figures(saved(tmp_path, "r.npy", BYTES[:80]), saved(tmp_path, "f.npy", constant))
+    assert figures(reals, fakes) == expected
+    assert figures(reals, fakes, tile=6) == expected
+    plain = grid_of(tmp_path / "plain.png", BYTES[:80], columns=10, gap=0)
+    with pytest.raises(InvalidFiles, match=r"plain.png is one picture, and nothing says the size of its tiles"):
+        figures(plain, grid_of(tmp_path / "f.png", constant, columns=10, gap=0))
+
+
 def test_a_grid_of_grey_tiles_has_one_channel(tmp_path: Path) -> None:
     grey = OTHERS[:, :1]
     real = saved(tmp_path, "r.npy", BYTES[:, :1])
@@ -272,5 +306,5 @@ def test_pictures_that_cannot_be_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFiles, match=r"torn.png is damaged"):
         figures(real, str(tmp_path / "torn.png"))
     grid = grid_of(tmp_path / "g.png", OTHERS, columns=10, gap=0)
-    with pytest.raises(InvalidFiles, match="the reals are none; say the size of its tiles: --tile"):
+    with pytest.raises(InvalidFiles, match="nothing says the size of its tiles; say it: --tile"):
         figures(saved(tmp_path, "p.npy", POINTS), grid)
