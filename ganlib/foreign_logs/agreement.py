@@ -83,7 +83,9 @@ def agreed(
 ) -> tuple[Diagnosis, tuple[Conditional, ...]]:
     """The diagnosis with what every reading comes to, and what only some do.
 
-    What is over was found under the own reading alone; where another objective may be, levels show nothing of it.
+    A finding in whose place every other reading has one of the same verdict is kept, for the verdict is theirs as well;
+    which of them it is, is told with its condition. What is over was found under the own reading alone; where another
+    objective may be, levels show nothing of it.
     """
     kept: list[Finding] = []
     conditional: list[Conditional] = []
@@ -91,12 +93,12 @@ def agreed(
         denied = tuple(reading for reading, other in others if _denies(other, finding))
         if denied:
             conditional.append(Conditional(finding=finding, holds=own, denied=denied))
-        else:
+        if not any(_denies_verdict(other, finding) for _, other in others):
             kept.append(finding)
     if any(reading.objective != own.objective for reading, _ in others):
         found = replace(found, recovered=tuple(e for e in found.recovered if _verdict(e.name) not in BY_LEVELS))
-    if not conditional:
-        return found, ()
+    if len(kept) == len(found.findings):
+        return found, tuple(conditional)
     reason = f"{conditional[0].words}; say which: {' or '.join(conditional[0].options)}"
     return without(found, kept, reason), tuple(conditional)
 
@@ -128,11 +130,23 @@ def without(found: Diagnosis, kept: Sequence[Finding], reason: str) -> Diagnosis
 
 
 def _denies(other: Diagnosis, finding: Finding) -> bool:
-    """Whether another reading comes to no such verdict. Numbers that are none are the same under all."""
+    """Whether another reading has no such finding. Numbers that are none are the same under all."""
+    return _rests_on_levels(finding) and not any(f.name == finding.name for f in _harmful(other))
+
+
+def _denies_verdict(other: Diagnosis, finding: Finding) -> bool:
+    """Whether another reading has no finding of that verdict either."""
     verdict = _verdict(finding.name)
-    if finding.severity == "mild" or verdict not in BY_LEVELS or not math.isfinite(finding.evidence[0].value):
-        return False
-    return not any(_verdict(f.name) == verdict and f.severity != "mild" for f in other.findings)
+    return _rests_on_levels(finding) and not any(_verdict(f.name) == verdict for f in _harmful(other))
+
+
+def _rests_on_levels(finding: Finding) -> bool:
+    by_levels = finding.severity != "mild" and _verdict(finding.name) in BY_LEVELS
+    return by_levels and math.isfinite(finding.evidence[0].value)
+
+
+def _harmful(found: Diagnosis) -> list[Finding]:
+    return [finding for finding in found.findings if finding.severity != "mild"]
 
 
 def _verdict(name: FindingName) -> str:

@@ -105,10 +105,10 @@ class HistoryDiagnosis:
     @property
     def would_decide(self) -> str:
         """What more would tell most; empty where the verdict needs nothing more."""
-        if self.diagnosis.verdict not in ("undetermined", "healthy") or self.reading.history.evaluations:
-            return ""
         if self.conditional:
             return f"say which it is: {' or '.join(self.conditional[0].options)}"
+        if self.diagnosis.verdict not in ("undetermined", "healthy") or self.reading.history.evaluations:
+            return ""
         left = self.reading.implied.left
         return would_decide(self.reading.implied, by_objective=len(left) > 1 and "bce" not in left)
 
@@ -291,9 +291,10 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
         if _is_harmed(last)
     ]
     last, conditional = agreed(last, reading.read_as, others)
-    if reading.suspected is not None and not conditional and not _is_harmed(last):
+    if reading.suspected is not None and not conditional:
         way, other = reading.suspected
-        conditional += only_under(way, diagnose(replace(other, evaluations=seen)), reading.read_as)
+        told = only_under(way, diagnose(replace(other, evaluations=seen)), reading.read_as)
+        conditional = tuple(one for one in told if one.finding.name not in {f.name for f in last.findings})
     if last.verdict == "undetermined" and not last.findings and not conditional and not seen:
         last = replace(last, reason=_nothing_seen(history))
     missing = [*reading.missing, *([] if evaluations else [EVALUATION]), LAYERS]

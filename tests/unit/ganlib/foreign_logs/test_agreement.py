@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganlib.foreign_logs.agreement import ReadingAs, agreed
 from ganlib.foreign_logs.history import HistoryDiagnosis, diagnose_reading, read_history
 from ganlib.foreign_logs.table import Column, Table, table_of
 
@@ -101,6 +102,26 @@ def test_a_loss_that_may_be_a_mean_or_a_sum_is_judged_as_either_and_the_conditio
         "d_loss that is a sum"
     ]
     assert names(judged(log(3, d_loss=2.0, g_loss=0.7), d_loss="mean")) == ["discriminator inert"]
+
+
+def test_another_failure_under_another_objective_leaves_the_verdict_and_is_told() -> None:
+    """Squares that the discriminator wins, or a cross-entropy whose updates see different batches."""
+    table = log(4, d_loss_real=0.002, d_loss_fake=0.002, g_loss=0.9)
+    squares, entropy = (judged(table, objective=name).diagnosis for name in ("lsgan", "bce"))
+    assert squares.findings[0].name != entropy.findings[0].name
+    own, other = (ReadingAs(objective=name, option=f"--objective {name}") for name in ("lsgan", "bce"))
+    found, [conditional] = agreed(squares, own, [(other, entropy)])
+    assert (found.verdict, found.findings) == (squares.verdict, squares.findings)
+    assert conditional.words == "convergence failure: discriminator wins, if it is lsgan; not if it is bce"
+    nothing = replace(entropy, findings=(), verdict="undetermined")
+    found, [conditional] = agreed(squares, own, [(other, nothing)])
+    assert (found.verdict, found.findings) == ("undetermined", ())
+    whole = judged(table)
+    assert (names(whole), [c.words for c in whole.conditional]) == (
+        ["discriminator wins"],
+        ["convergence failure: both losses vanish, if it is bce; not if it is lsgan"],
+    )
+    assert whole.would_decide == "say which it is: --objective bce or --objective lsgan"
 
 
 def test_means_of_epochs_are_less_sure_and_rows_that_are_none_leave_no_doubt() -> None:
