@@ -17,6 +17,7 @@ from api import (
     datasets,
     documents,
     errors,
+    events,
     health,
     metrics,
     presets,
@@ -32,6 +33,7 @@ from api.http.hosts import KnownHosts, RequireHost
 from api.http.request_metrics import RequestMetrics
 from api.http.tracking import Tracking
 from api.runs import diagnosis, evaluations, figures, log, ndb, router, samples, series, waiting
+from ganlib.wire.events import EventView
 from store.core.db import make_engine
 from store.core.settings import Settings, read_or_create_token
 from store.files.backends import open_artifacts, open_uploaded
@@ -43,6 +45,7 @@ from store.scheduling.accounts import read_accounts
 NOUNS = (
     router,
     log,
+    events,
     batches,
     series,
     samples,
@@ -75,9 +78,10 @@ class Api(FastAPI):
             document = get_openapi(
                 title=self.title, version=self.version, description=self.description, routes=self.routes
             )
-            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = document["components"]["schemas"]
-            schemas |= problem.pop("$defs") | {"Problem": problem}
+            for model in (errors.Problem, EventView):  # no route returns one: they are written into answers
+                described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= described.pop("$defs", {}) | {model.__name__: described}
             document["components"]["schemas"] = dict(sorted(schemas.items()))
             self.openapi_schema = document
         return self.openapi_schema

@@ -95,6 +95,13 @@ class NotMultipart(RequestError):
         super().__init__("send the files as multipart/form-data with a boundary, as `curl -F real=@real.npy` does")
 
 
+class TooManyStreams(RequestError):
+    """This process sends events to as many clients as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} clients are sent events already; try again in {RETRY_AFTER_S} seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     status: int
@@ -134,6 +141,7 @@ KINDS: dict[type[Exception], _Kind] = {
     StoreUnavailable: _Kind(
         503, "store-unavailable", "The store of files does not answer", {"Retry-After": str(RETRY_AFTER_S)}
     ),
+    TooManyStreams: _Kind(503, "too-many-streams", "Too many clients", {"Retry-After": str(RETRY_AFTER_S)}),
     FileDamaged: _Kind(500, "file-damaged", "A stored file is damaged"),
     StorageFull: _Kind(507, "storage-full", "The service stores as much as it may"),
     StorageQuotaExceeded: _Kind(507, "storage-quota-exceeded", "The user stores as much as it may"),

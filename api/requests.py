@@ -12,11 +12,13 @@ from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
 from ganlib.spec.problems import problems_of
 from ganlib.spec.request import InvalidRequest
+from ganlib.wire.events import EVENT_KINDS, EventKind
 from ganlib.wire.statuses import Status
 from store.runs.lifecycle import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000
 MAX_POINTS = 5000
+MAX_EVENT = 2**62
 
 
 class Parameters(BaseModel):
@@ -91,6 +93,13 @@ class EpochQuery(Parameters):
     """By default the last one."""
 
 
+class SinceQuery(Parameters):
+    """Which epochs to read."""
+
+    since: int = Field(default=-1, ge=-1, le=MAX_EPOCH)
+    """Only those after this epoch."""
+
+
 class RulesetQuery(Parameters):
     """Whose judgement to read."""
 
@@ -102,9 +111,25 @@ class DiagnosisQuery(EpochQuery, RulesetQuery):
     """Which diagnosis to read."""
 
 
+class EventQuery(Parameters):
+    """Which events to hear."""
+
+    kind: list[EventKind] = Field(default=[], max_length=len(EVENT_KINDS))
+    """Only those of these kinds, e.g. `?kind=status&kind=epoch`; by default all, and of all runs all but `progress`."""
+    after: int | None = Field(default=None, ge=0, le=MAX_EVENT)
+    """Only those whose id is higher; a header `Last-Event-ID` goes before. By default a run's and a batch's from the
+    first on, and of all runs those to come."""
+
+
+class HistoryQuery(SinceQuery, RulesetQuery):
+    """Which diagnoses to read."""
+
+
 class SeriesQuery(Parameters):
     """Which part of a series to read, and how finely."""
 
+    since: int = Field(default=0, ge=0, le=MAX_STEP)
+    """Only what comes after this step."""
     resolution: Literal["epoch", "step"] = "epoch"
     first_step: int = Field(default=1, ge=1, le=MAX_STEP)
     last_step: int = Field(default=MAX_STEP, ge=1, le=MAX_STEP)

@@ -35,7 +35,7 @@ from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
 from store.core.models import DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
-from store.runs import records
+from store.runs import events, records
 from store.runs.lifecycle import ask_to_stop, get_locked, hash_request, new_id, new_run
 from store.runs.lifecycle import get as get_run
 from store.scheduling.owners import Owner
@@ -206,7 +206,7 @@ def go_on(session: Session, run: Run) -> None:
         return
     treatment.status, treatment.reason, treatment.best_run_id = decision.status, decision.reason, decision.best
     treatment.finished_at = clock(session)
-    session.flush()
+    events.note_treatment(session, treatment)
 
 
 def _decide(session: Session, treatment: Treatment) -> NextTry | Ending:
@@ -238,7 +238,8 @@ def _make_try(session: Session, treatment: Treatment, decided: NextTry) -> None:
     child.warm_start = None if decided.warm_start is None else asdict(decided.warm_start)
     child.created_at = clock(session)
     session.add(child)
-    session.flush()
+    events.note_status(session, child)
+    events.note_treatment(session, treatment, child.id)
 
 
 # --- from rows to a case ----------------------------------------------------------------------------------------

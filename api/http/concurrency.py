@@ -8,11 +8,13 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 
 SESSIONS = 16
-"""Requests with sessions: one to read and one to write each. With `LOOKS`, as many as the pool has connections."""
+"""Requests with sessions: one to read and one to write each. With `LOOKS` and `WATCHES` as many as the pool has."""
 READINGS = 4
 """Uploads that are read at once, each by a process that may take a gibibyte; more wait without a thread."""
-LOOKS = 8
-"""Looks for what followers of logs are sent, each in a thread of its own."""
+LOOKS = 7
+"""Looks for what followers of logs, and clients that missed events, are sent, each in a thread of its own."""
+WATCHES = 1
+"""Looks for new events, for all clients together."""
 
 
 class SessionLimit:
@@ -33,4 +35,5 @@ class SessionLimit:
 
 
 SESSION_TURNS, LOOK_TURNS = SessionLimit("sessions", SESSIONS), SessionLimit("looks", LOOKS)
+WATCH_TURNS = SessionLimit("watches", WATCHES)
 READING_TURNS = SessionLimit("readings", READINGS)

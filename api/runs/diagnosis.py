@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from api.deps import FoundRun, Reader, RunId, ServicesDep
 from api.errors import NotRecorded, documented
-from api.requests import DiagnosisQuery, RulesetQuery
+from api.requests import DiagnosisQuery, HistoryQuery
 from ganlib.diagnosis.verdict import Diagnosis, Picture
 from ganlib.wire.diagnoses import DiagnosisList, DiagnosisView
 from ganlib.wire.paths import run_path
@@ -34,9 +34,9 @@ def _missing(query: DiagnosisQuery, rulesets: list[str]) -> str:
 
 
 @router.get("/history", responses=documented(404, 422))
-def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[RulesetQuery, Query()]) -> DiagnosisList:
+def list_diagnoses(run: FoundRun, session: Reader, query: Annotated[HistoryQuery, Query()]) -> DiagnosisList:
     """List the verdict after each epoch, by one ruleset, or each by the newest that has judged it."""
-    found = records.diagnoses(session, run.id, query.ruleset)
+    found = records.diagnoses(session, run.id, query.ruleset, since=query.since)
     return DiagnosisList(items=tuple(_view(run.id, diagnosis) for diagnosis in found))
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from api.deps import Reader, RunId, Services, ServicesDep
 from api.errors import NotRecorded, documented
 from api.http.concurrency import LOOK_TURNS
+from api.http.event_stream import EVENT_STREAM, KEEP_ALIVE_S, event_schema
 from store.core import db
 from store.core.errors import DatabaseUnavailable
 from store.core.models import Attempt
@@ -23,15 +24,6 @@ MAX_TAIL = 100_000
 POLL_INTERVAL_S = 1.0
 LAST_WORDS_S = 3.0
 """How long after the end of an attempt its worker may take to store its last lines."""
-KEEP_ALIVE_S = 15.0
-"""A proxy takes a longer silence for a broken connection."""
-EVENT_STREAM = "text/event-stream"
-EVENT = {
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
-    "required": ["data"],
-}
-"""Schema of one server-sent event."""
 
 AttemptNumber = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="By default the last attempt.")]
 
@@ -78,7 +70,7 @@ def _choose(attempts: list[Attempt], number: int | None) -> Attempt:
 @router.get(
     "/log/stream",
     response_class=StreamingResponse,
-    responses={200: {"content": {EVENT_STREAM: {"schema": EVENT}}}, **documented(404, 422)},
+    responses={200: {"content": {EVENT_STREAM: {"schema": event_schema({"type": "string"})}}}, **documented(404, 422)},
 )
 def follow_log(
     run_id: RunId,

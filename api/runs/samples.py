@@ -1,10 +1,13 @@
 """The picture of samples that a run stores each epoch."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from api.deps import EpochPath, FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
 from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
+from api.requests import SinceQuery
 from ganlib.wire.epochs import SampleList, SampleView
 from ganlib.wire.paths import run_path
 from store.core.models import Artifact
@@ -13,10 +16,11 @@ from store.runs import extensions, records
 router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
 
 
-@router.get("", responses=documented(404))
-def list_samples(run: FoundRun, session: Reader) -> SampleList:
+@router.get("", responses=documented(404, 422))
+def list_samples(run: FoundRun, session: Reader, query: Annotated[SinceQuery, Query()]) -> SampleList:
     """List the epochs that have a picture."""
-    return SampleList(items=tuple(_view(found) for found in records.artifacts(session, run.id, "samples")))
+    found = records.artifacts(session, run.id, "samples", since=query.since)
+    return SampleList(items=tuple(_view(artifact) for artifact in found))
 
 
 def _view(artifact: Artifact) -> SampleView:

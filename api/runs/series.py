@@ -25,7 +25,7 @@ router = APIRouter(prefix="/runs/{run_id}/series", tags=["series"])
 def get_series(run: FoundRun, session: Reader, query: Annotated[SeriesQuery, Query()]) -> SeriesView:
     """Read losses, accuracies and gradient norms, from `first_step` to `last_step`."""
     read = _steps if query.resolution == "step" else _epochs
-    numbers, values = read(session, run, query.first_step, query.last_step)
+    numbers, values = read(session, run, max(query.first_step, query.since + 1), query.last_step)
     points = downsample(values, query.max_points)
     steps = numbers[points.first_step]
     return SeriesView(

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -58,6 +58,11 @@ READING: dict[str, dict[str, Any]] = {
 }
 """Execution options of a read-only transaction that sees one moment, for each database."""
 NOT_DURABLE = text("SET LOCAL synchronous_commit TO off")
+NEWS = "ganclinic_events"
+"""PostgreSQL's channel on which is said that there are new events."""
+HAS_NEWS = "has_news"
+"""Key in a session's `info`: its transaction has stored events."""
+NOTIFY = text("SELECT pg_notify(:channel, '') FROM set_config('synchronous_commit', 'off', true)")  # one round trip
 MIGRATION_LOCK = 0x6761_6E63  # any number that only migrations of this database lock
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -159,10 +164,23 @@ def transaction(engine: Engine, *, durable: bool = True) -> Iterator[Session]:
     Raises:
         DatabaseUnavailable: the database does not answer, or not in time.
     """
-    with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
-        if not durable and engine.dialect.name == "postgresql":
-            session.execute(NOT_DURABLE)
-        yield session
+    with _translated():
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            if not durable and engine.dialect.name == "postgresql":
+                session.execute(NOT_DURABLE)
+            yield session
+        if session.info.get(HAS_NEWS):
+            _tell(engine)
+
+
+def _tell(engine: Engine) -> None:
+    """Wakes those who listen on `NEWS`, where the database can; who does not hear it finds the news by looking.
+
+    After the commit and not in it: PostgreSQL lets one commit that notifies wait for the other, and each for the disk.
+    """
+    if engine.dialect.name == "postgresql":
+        with suppress(OperationalError, InterfaceError, PoolTimeoutError), engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(NOTIFY, {"channel": NEWS})
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Text,
@@ -20,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from typing_extensions import override
 
 from ganlib.spec.training import SettledPrecision
+from ganlib.wire.events import EventKind
 from ganlib.wire.statuses import AttemptOutcome, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
@@ -284,6 +286,21 @@ class Epoch(Base):
     checkpoint_sha256: Mapped[str | None]
     """Of its content; null without one, and in epochs of a version that recorded none."""
     recorded_at: Mapped[float]
+
+
+class EventRow(Base):
+    """Something that has changed in a run. Written by `store.runs.events`, never changed, deleted with its run."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_run_id", "run_id", "position"), {"sqlite_autoincrement": True})
+
+    position: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    """Given under the lock of the run's row: of one run's events, the later has the higher. Never given twice."""
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    kind: Mapped[EventKind] = mapped_column(Text)
+    changed: Mapped[dict[str, Any]]
+    """Fields of `ganlib.wire.events.EventView` that the kind has."""
+    at: Mapped[float]
 
 
 class LogPiece(Base):

@@ -12,6 +12,7 @@ from ganlib.spec.run import RunSpec
 from store.core.db import clock
 from store.core.errors import BatchNotFound, IdempotencyConflict
 from store.core.models import Batch
+from store.runs import events
 from store.runs.lifecycle import hash_request, new_id, new_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
@@ -56,6 +57,7 @@ def create_batch(
         if idempotency_key is None:
             raise
         return _first_batch(session, idempotency_key, batch.request_hash)
+    events.note_status(session, *batch.runs)
     return batch
 
 
@@ -65,6 +67,16 @@ def _first_batch(session: Session, key: str, request_hash: str) -> Batch:
     if first.request_hash != request_hash:
         raise IdempotencyConflict(key) from None
     return first
+
+
+def require(session: Session, batch_id: str) -> None:
+    """Returns where there is a batch of that id.
+
+    Raises:
+        BatchNotFound: there is none.
+    """
+    if session.get(Batch, batch_id) is None:
+        raise BatchNotFound(batch_id)
 
 
 def get_batch(session: Session, batch_id: str) -> Batch:

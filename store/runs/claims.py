@@ -12,7 +12,7 @@ from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.run import RunSpec
 from store.core.db import now
 from store.core.models import Attempt, Kind, Run
-from store.runs import stacks
+from store.runs import events, stacks
 from store.runs.endings import finish, is_out_of_time, time_out
 from store.runs.leases import take
 from store.scheduling import fair_share, quotas, workers
@@ -104,6 +104,7 @@ def _begin_attempt(session: Session, run: Run, worker: str, *, stack_size: int |
     )
     session.add(attempt)
     session.flush()
+    events.note_status(session, run)
     return attempt
 
 

@@ -9,6 +9,7 @@ from ganlib.wire.statuses import FINAL_STATUSES, AttemptOutcome, Status
 from store.core.db import now
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run
+from store.runs import events
 from store.runs.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended
 from store.runs.follow_ups import follow_up
 from store.runs.leases import NO_LEASE, held, require_held, update_held, update_run
@@ -50,6 +51,7 @@ def finish(
             return
         raise LeaseLost(run_id, token)
     _end_attempt(session, run, token, outcome, error)
+    events.note_status(session, run)
     follow_up(session, run)
 
 
@@ -131,6 +133,7 @@ def _release(session: Session, run: Run, token: int, outcome: AttemptOutcome, gi
         preemption.begin_waiting_again(session, gives_way_to)
     else:
         _end_attempt(session, run, token, outcome, None)
+    events.note_status(session, run)
     follow_up(session, run)
 
 
@@ -186,6 +189,7 @@ def _lose(
     run = update_run(session, *guards, **(failed if exhausted else _ended_or("queued")), **NO_LEASE)
     if run is not None:
         _end_attempt(session, run, run.token, "lost", error)
+        events.note_status(session, run)
         follow_up(session, run)
     return run
 

@@ -15,6 +15,7 @@ from store import uploads
 from store.core.db import clock
 from store.core.errors import IdempotencyConflict, NotExtendable, UploadNotFound
 from store.core.models import Attempt, Epoch, Run, Treatment
+from store.runs import events
 from store.runs.attempts import TIME_LIMIT
 from store.runs.lifecycle import get_locked
 
@@ -63,7 +64,7 @@ def extend(session: Session, run_id: str, epochs: int, *, idempotency_key: str |
     run.status, run.finished_at, run.cancel_requested = "queued", None, False
     run.error = run.error_kind = None
     run.waits_since = clock(session)
-    session.flush()
+    events.note_status(session, run)
     return run
 
 

@@ -25,6 +25,8 @@ from store.core.errors import IdempotencyConflict, RunNotFound
 from store.core.models import Attempt, Kind, Run, Treatment
 from store.core.pages import decode_cursor, encode_cursor
 from store.operations import tracing
+from store.runs import events
+from store.runs.leases import update_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
 MAX_PAGE = 200
@@ -69,11 +71,11 @@ def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
     """
     ensure(session, Owner.of(run))
     run.idempotency_key = idempotency_key
-    if idempotency_key is None:
-        session.add(run)
-        session.flush()
-        return run
-    return _insert_once(session, run, idempotency_key)
+    if idempotency_key is not None:
+        return _insert_once(session, run, idempotency_key)
+    session.add(run)
+    events.note_status(session, run)
+    return run
 
 
 def _insert_once(session: Session, run: Run, key: str) -> Run:
@@ -84,6 +86,7 @@ def _insert_once(session: Session, run: Run, key: str) -> Run:
         first = made_with(session, key, run.request_hash)
         # Gone again: the run that took the key was deleted in this moment.
         return _insert_once(session, run, key) if first is None else first
+    events.note_status(session, run)
     return run
 
 
@@ -243,21 +246,23 @@ def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
     """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
     waits = Run.status.in_(["queued", "paused"])
-    session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.kind == kind, Run.status.not_in(FINAL_STATUSES))
-        .values(
-            cancel_requested=True,
-            status=case((waits, "cancelled"), else_=Run.status),
-            finished_at=case((waits, now()), else_=Run.finished_at),
-        )
-        .execution_options(synchronize_session=False)
+    asked = update_run(
+        session,
+        *(Run.id == run_id, Run.kind == kind, Run.status.not_in(FINAL_STATUSES), Run.cancel_requested.is_(False)),
+        cancel_requested=True,
+        status=case((waits, "cancelled"), else_=Run.status),
+        finished_at=case((waits, now()), else_=Run.finished_at),
     )
+    if asked is not None:
+        events.note_status(session, asked)
     # After the run's own row, as at its end: who locks both in one order cannot deadlock.
     treatments = select(Run.treatment_id).where(Run.id == run_id, Run.cancel_requested)
-    session.execute(
+    ended = session.scalars(
         update(Treatment)
         .where(Treatment.id.in_(treatments), Treatment.status == "running")
         .values(status="cancelled", reason="its try was cancelled", finished_at=now())
-        .execution_options(synchronize_session=False)
-    )
+        .returning(Treatment),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).all()
+    for treatment in ended:
+        events.note_treatment(session, treatment)

@@ -1,12 +1,14 @@
 """Pausing runs and resuming them: what people ask for. What a training does with it is in `endings.pause`."""
 
-from sqlalchemy import ColumnElement, case, update
+from sqlalchemy import ColumnElement, case
 from sqlalchemy.orm import Session
 
 from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store.core.db import now
 from store.core.errors import NotPausable
 from store.core.models import Run
+from store.runs import events
+from store.runs.leases import update_run
 from store.runs.lifecycle import get
 
 
@@ -22,7 +24,8 @@ def pause(session: Session, run_id: str) -> Run:
     """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
     queued = Run.status == "queued"
-    _change(session, run_id, queued | (Run.status == "running"), "paused", when=queued, requested=~queued)
+    running = (Run.status == "running") & Run.pause_requested.is_(False)
+    _change(session, run_id, queued | running, "paused", when=queued, requested=~queued)
     return _not_over(session, run_id)
 
 
@@ -47,16 +50,15 @@ def _change(
     when: ColumnElement[bool],
     requested: ColumnElement[bool] | bool,
 ) -> None:
-    session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.kind == "training", guard)
-        .values(
-            status=case((when, status), else_=Run.status),
-            pause_requested=requested,
-            waits_since=case((when, now()), else_=Run.waits_since),
-        )
-        .execution_options(synchronize_session=False)
+    changed = update_run(
+        session,
+        *(Run.id == run_id, Run.kind == "training", guard),
+        status=case((when, status), else_=Run.status),
+        pause_requested=requested,
+        waits_since=case((when, now()), else_=Run.waits_since),
     )
+    if changed is not None:
+        events.note_status(session, changed)
 
 
 def _not_over(session: Session, run_id: str) -> Run:

@@ -25,6 +25,7 @@ from store.core.models import (
     SeriesBlock,
 )
 from store.files.artifacts import StoredArtifact
+from store.runs import events
 from store.runs.endings import finish, outcome_of
 from store.runs.leases import held, require_held, update_held, update_run
 from store.runs.records import diagnosis
@@ -77,7 +78,7 @@ def record_epoch(session: Session, record: EpochRecord) -> bool:
             return False
         raise
     session.add_all(_rows(record))
-    session.flush()
+    events.note_epoch(session, record.run_id, record.attempt, record.diagnosis)
     return True
 
 

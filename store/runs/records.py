@@ -55,15 +55,16 @@ def epochs(session: Session, run_id: str) -> list[Epoch]:
     return list(session.scalars(select(Epoch).where(Epoch.run_id == run_id).order_by(Epoch.epoch)))
 
 
-def evaluations(session: Session, run_id: str) -> list[EpochEvaluation]:
-    """The run's evaluations, in order; the first is that of epoch 0."""
-    query = select(EvaluationRow.document).where(EvaluationRow.run_id == run_id).order_by(EvaluationRow.epoch)
-    return [EpochEvaluation.from_json(document) for document in session.scalars(query)]
+def evaluations(session: Session, run_id: str, *, since: int = -1) -> list[EpochEvaluation]:
+    """The run's evaluations after that epoch, in order; the first of all is that of epoch 0."""
+    query = select(EvaluationRow.document).where(EvaluationRow.run_id == run_id, EvaluationRow.epoch > since)
+    return [EpochEvaluation.from_json(document) for document in session.scalars(query.order_by(EvaluationRow.epoch))]
 
 
-def diagnoses(session: Session, run_id: str, ruleset: str | None = None) -> list[Diagnosis]:
-    """The run's diagnosis after each epoch, in order: by that ruleset, or each by the newest that has judged it."""
-    rows = session.scalars(_diagnosis_rows(run_id, ruleset).order_by(DiagnosisRow.epoch))
+def diagnoses(session: Session, run_id: str, ruleset: str | None = None, *, since: int = -1) -> list[Diagnosis]:
+    """The diagnosis after each epoch behind that one: by that ruleset, or each by the newest that has judged it."""
+    query = _diagnosis_rows(run_id, ruleset).where(DiagnosisRow.epoch > since)
+    rows = session.scalars(query.order_by(DiagnosisRow.epoch))
     of_epochs = (list(of_epoch) for _, of_epoch in groupby(rows, lambda row: row.epoch))
     return [Diagnosis.from_json(_newest(of_epoch).document) for of_epoch in of_epochs]
 
@@ -93,9 +94,9 @@ def _newest(rows: Sequence[DiagnosisRow]) -> DiagnosisRow:
     return max(rows, key=lambda row: ruleset_order(row.ruleset))
 
 
-def artifacts(session: Session, run_id: str, kind: ArtifactKind) -> list[Artifact]:
-    """The run's artifacts of that kind, in the order of their epochs."""
-    query = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == kind)
+def artifacts(session: Session, run_id: str, kind: ArtifactKind, *, since: int = -1) -> list[Artifact]:
+    """The run's artifacts of that kind after that epoch, in the order of their epochs."""
+    query = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == kind, Artifact.epoch > since)
     return list(session.scalars(query.order_by(Artifact.epoch)))
 
 

@@ -361,3 +361,22 @@ def test_the_history_shows_when_the_verdict_changed(service: Service, recorded: 
     verdicts = [verdict for verdict, _ in itertools.groupby(item["verdict"] for item in items)]
     assert [item["epoch"] for item in items] == [1, 2, 3]
     assert verdicts == ["healthy", "mode collapse"]
+
+
+def test_whoever_has_read_up_to_an_epoch_reads_only_what_is_new(service: Service, recorded: Recorded) -> None:
+    for path in ("evaluations", "diagnosis/history", "samples"):
+        every = get(service, f"{recorded.path}/{path}")["items"]
+        new = get(service, f"{recorded.path}/{path}", since=2)["items"]
+        assert [item["epoch"] for item in new] == [3]
+        assert new == every[-1:]
+        assert get(service, f"{recorded.path}/{path}", since=3)["items"] == []
+        assert service.client.get(f"{recorded.path}/{path}", params={"since": -2}).status_code == 422
+
+
+def test_whoever_has_read_up_to_a_step_reads_only_the_steps_after_it(service: Service, recorded: Recorded) -> None:
+    every = get(service, f"{recorded.path}/series", resolution="step")
+    new = get(service, f"{recorded.path}/series", resolution="step", since=10)
+    assert new["steps"] == every["steps"][10:] == [11, 12]
+    assert new["columns"]["g_loss"]["mean"] == every["columns"]["g_loss"]["mean"][10:]
+    assert get(service, f"{recorded.path}/series", since=8)["steps"] == [9]
+    assert get(service, f"{recorded.path}/series", since=12)["steps"] == []

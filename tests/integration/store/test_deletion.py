@@ -57,7 +57,7 @@ def test_a_deleted_comparison_leaves_no_row_and_names_its_files(engine: Engine) 
     with transaction(engine) as session:
         deleted, other = finished_comparison(session, seed=1), finished_comparison(session, seed=2)
         before = rows_of(session, other)
-        assert rows_of(session, deleted) == before == 3  # its attempt, its evaluation, its bins
+        assert rows_of(session, deleted) == before == 6  # its attempt, its evaluation, its bins, three events
         assert delete_comparison(session, deleted) == {"ab" * 32, "cd" * 32, "ef" * 32}
     with transaction(engine) as session:
         assert (rows_of(session, deleted), rows_of(session, other)) == (0, before)

@@ -1,0 +1,294 @@
+"""Events over HTTP: what a client hears, on both databases, and that it misses and doubles nothing."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from api import event_hub
+from api import events as api_events
+from api.event_hub import EVERYTHING, EventHub, Outgoing
+from ganlib.wire.events import EVENT_KINDS, EventView
+from ganlib.wire.reading import read
+from store.core.db import reading, transaction
+from store.runs import batches, endings, events, leases, lifecycle, recording
+from store.runs.deletion import delete_run
+from store.runs.event_watch import EventWatch, Found
+from tests.support.api import TOKEN, Service, make_service
+from tests.support.serving import Listener, served, wait_until
+from tests.support.store import LEASE, claim_run, create_run, diagnosis, epoch_record, request, resolved
+
+ALL = frozenset(EVENT_KINDS)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_events, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(api_events, "SLOW_RETRY_S", 0.05)
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    with served(service) as address:
+        yield address
+
+
+def train(service: Service, num_epochs: int) -> str:
+    """The id of a run that has succeeded, with a collapse from its second epoch on."""
+    with transaction(service.engine) as session:
+        claim = claim_run(session)
+    for epoch in range(1, num_epochs + 1):
+        found = diagnosis(epoch, **({"collapse_since": 2} if epoch > 1 else {}))
+        with transaction(service.engine) as session:
+            recording.record_epoch(session, epoch_record(claim, epoch, diagnosis=found))
+    with transaction(service.engine) as session:
+        endings.finish(session, claim.run_id, claim.token, "succeeded")
+    return claim.run_id
+
+
+def stored(service: Service, **which: str) -> list[int]:
+    with reading(service.engine) as session:
+        return [event.position for event in events.read(session, after=0, limit=10_000, **which)]
+
+
+def test_a_client_hears_what_it_missed_and_what_comes(service: Service, url: str) -> None:
+    run_id = train(service, 2)
+    with Listener(f"{url}/v1/runs/{run_id}/events") as client:
+        wait_until(lambda: len(client.events) == 6)
+        with transaction(service.engine) as session:
+            run = lifecycle.get_locked(session, run_id)
+            events.note_status(session, run)
+        wait_until(lambda: len(client.events) == 7)
+    told = [(event.event, read(EventView, event.data)) for event in client.events]
+    kinds = ["status", "status", "epoch", "epoch", "finding seen", "status", "status"]
+    assert [(kind, view.kind) for kind, view in told] == [(kind, kind) for kind in kinds]
+    assert [view.status for _, view in told if view.status] == ["queued", "running", "succeeded", "succeeded"]
+    assert (told[4][1].finding, told[4][1].severity, told[4][1].epoch) == ("mode collapse", "severe", 2)
+    assert client.ids == stored(service, run_id=run_id)
+    assert client.blocks[0].text == "retry: 1000"
+
+
+def test_a_client_goes_on_after_the_last_event_that_came(service: Service, url: str) -> None:
+    ids = stored(service, run_id=(run_id := train(service, 3)))
+    path = f"{url}/v1/runs/{run_id}/events"
+    with Listener(path, after=ids[2]) as client:
+        wait_until(lambda: client.ids == ids[3:])
+    with Listener(path, query=f"?after={ids[1]}&kind=epoch") as client:
+        wait_until(lambda: len(client.events) == 3)
+        assert {event.event for event in client.events} == {"epoch"}
+
+
+def test_all_runs_are_heard_from_now_on_and_a_batch_from_its_beginning(service: Service, url: str) -> None:
+    train(service, 1)
+    with transaction(service.engine) as session:
+        batch = batches.create_batch(session, resolved(request(seed=1), request(seed=2)))
+        ids = [run.id for run in batch.runs]
+    with Listener(f"{url}/v1/events") as everything, Listener(f"{url}/v1/batches/{batch.id}/events") as of_batch:
+        wait_until(lambda: len(of_batch.events) == 2)
+        wait_until(lambda: everything.blocks[-1].id is not None or len(everything.blocks) > 1)
+        with transaction(service.engine) as session:
+            other = lifecycle.create(session, request("x"), request("x").resolve()).id
+        with transaction(service.engine) as session:
+            lifecycle.cancel(session, ids[0])
+        wait_until(lambda: len(of_batch.events) == 3)
+        wait_until(lambda: len(everything.events) == 2)
+    assert [event.data["run_id"] for event in of_batch.events if event.data] == [*ids, ids[0]]
+    assert [event.data["run_id"] for event in everything.events if event.data] == [other, ids[0]]
+    assert {event.data["batch_id"] for event in of_batch.events if event.data} == {batch.id}
+    first = next(block for block in everything.blocks if block.id is not None)
+    assert first.data is None  # where it begins, should the connection break before the first event
+    with Listener(f"{url}/v1/events", after=int(first.id or 0)) as again:
+        wait_until(lambda: again.ids == everything.ids)
+
+
+def test_clients_that_come_and_go_beside_writers_miss_and_double_nothing(service: Service, url: str) -> None:
+    """Writers commit out of order; each client leaves again and again and goes on after its last id."""
+    writers, rounds = 4, 20
+    with transaction(service.engine) as session:
+        batch = batches.create_batch(session, resolved(*(request(seed=seed) for seed in range(writers))))
+        ids = [run.id for run in batch.runs]
+        begin = events.last_position(session)
+    is_over = threading.Event()
+
+    def write(number: int) -> None:
+        rng = np.random.default_rng(number)
+        for _ in range(rounds):
+            with transaction(service.engine) as session:
+                run = lifecycle.get_locked(session, ids[number])
+                events.note_status(session, run)
+                session.flush()
+                threading.Event().wait(float(rng.exponential(0.01)))
+            threading.Event().wait(float(rng.exponential(0.02)))
+
+    def follow(path: str, seed: int) -> list[int]:
+        rng, heard = np.random.default_rng(seed), [begin]
+        while True:
+            was_over = is_over.is_set()
+            with Listener(url + path, after=heard[-1]) as client:
+                enough = int(rng.integers(1, 15))
+                deadline = threading.Event()
+                timer = threading.Timer(1.0, deadline.set)
+                timer.start()
+                wait_until(lambda: len(client.ids) >= enough or deadline.is_set())  # noqa: B023
+                timer.cancel()
+            heard += client.ids
+            if was_over and not client.ids:
+                return heard[1:]
+
+    paths = [f"/v1/runs/{ids[0]}/events", f"/v1/batches/{batch.id}/events", "/v1/events"]
+    with ThreadPoolExecutor(writers + len(paths)) as pool:
+        clients = [pool.submit(follow, path, seed) for seed, path in enumerate(paths)]
+        for done in [pool.submit(write, number) for number in range(writers)]:
+            done.result()
+        is_over.set()
+        of_run, of_batch, of_all = (client.result() for client in clients)
+    whole = [position for position in stored(service) if position > begin]
+    assert len(whole) == writers * rounds
+    assert of_all == of_batch == whole
+    assert of_run == [position for position in stored(service, run_id=ids[0]) if position > begin]
+
+
+def test_progress_is_heard_without_an_id_and_of_all_runs_only_where_it_is_wanted(service: Service, url: str) -> None:
+    with transaction(service.engine) as session:
+        claim = claim_run(session)
+    with (
+        Listener(f"{url}/v1/runs/{claim.run_id}/events") as client,
+        Listener(f"{url}/v1/events") as everything,
+        Listener(f"{url}/v1/events?kind=progress") as progress,
+    ):
+        for step in (7, 9):
+            with transaction(service.engine) as session:
+                leases.renew(session, claim.run_id, claim.token, LEASE, step=step)
+            for each in (client, progress):
+                wait_until(lambda: each.events[-1:] != [] and (each.events[-1].data or {}).get("step") == step)  # noqa: B023
+    told = client.events[-1]
+    assert (told.id, told.event) == (None, "progress")
+    assert told.data is not None
+    assert told.data.keys() == {"kind", "run_id", "at", "epoch", "step"}
+    assert everything.events == []
+    assert {event.event for event in progress.events} == {"progress"}
+
+
+def test_a_stream_ends_when_its_run_is_deleted(service: Service, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_hub, "GONE_S", 0.1)
+    run_id = train(service, 1)
+    with Listener(f"{url}/v1/runs/{run_id}/events") as client:
+        wait_until(lambda: len(client.events) == 4)
+        with transaction(service.engine) as session:
+            delete_run(session, run_id)
+        wait_until(lambda: client.has_ended)
+    assert service.client.get(f"/v1/runs/{run_id}/events").status_code == 404
+
+
+def test_many_clients_cost_the_database_what_one_does(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [0]
+    look = EventWatch.look
+
+    def counted(self: EventWatch, session: Session) -> Found:
+        looks[0] += 1
+        return look(self, session)
+
+    monkeypatch.setattr(EventWatch, "look", counted)
+    run_id = train(sqlite_service, 1)
+    with served(sqlite_service) as url, ThreadPoolExecutor(30) as pool:
+        clients = [Listener(f"{url}/v1/runs/{run_id}/events") for _ in range(30)]
+        for done in [pool.submit(client.__enter__) for client in clients]:
+            done.result()
+        wait_until(lambda: all(len(client.events) == 4 for client in clients))
+        looks[0] = 0
+        threading.Event().wait(1.0)
+        assert 0 < looks[0] < 15  # ten a second
+        for client in clients:
+            client.__exit__()
+        wait_until(lambda: not sqlite_service.engine.pool.checkedout())  # pyright: ignore[reportAttributeAccessIssue]
+        looks[0] = 0
+        threading.Event().wait(0.5)
+        assert looks[0] == 0  # nobody listens, nobody looks
+
+
+def test_events_go_on_after_the_database_has_cut_every_connection(postgres_engine: Engine, tmp_path: Path) -> None:
+    service = make_service(postgres_engine, tmp_path)
+    kill = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    run_id = train(service, 1)
+    with served(service) as url, Listener(f"{url}/v1/runs/{run_id}/events") as client:
+        wait_until(lambda: len(client.events) == 4)
+        with service.engine.connect() as connection:
+            connection.execute(kill)
+        with transaction(service.engine) as session:
+            events.note_status(session, lifecycle.get_locked(session, run_id))
+        wait_until(lambda: len(client.events) == 5)
+    assert client.ids == stored(service, run_id=run_id)
+
+
+def event_of(position: int) -> Outgoing:
+    return Outgoing(position=position, kind="status", content=b"")
+
+
+def test_a_client_that_does_not_keep_up_is_let_go_with_bounded_memory(sqlite_service: Service) -> None:
+    async def overflow() -> tuple[int, bool, int]:
+        hub = EventHub(sqlite_service.engine)
+        async with hub.subscribe(EVERYTHING, ALL) as slow, hub.subscribe(EVERYTHING, ALL) as fast:
+            heard = 0
+            for position in range(3 * event_hub.MOST_KEPT):
+                hub._offer(EVERYTHING, event_of(position))
+                heard += len(await fast.take(0))
+            return len(await slow.take(0)), slow.is_lost, heard
+
+    assert anyio.run(overflow) == (event_hub.MOST_KEPT, True, 3 * event_hub.MOST_KEPT)
+
+
+def test_a_client_that_is_let_go_is_told_when_to_come_again(
+    service: Service, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = train(service, 1)
+    with Listener(f"{url}/v1/runs/{run_id}/events") as client:
+        wait_until(lambda: len(client.events) == 4)
+        monkeypatch.setattr(event_hub, "MOST_KEPT", 0)
+        with transaction(service.engine) as session:
+            events.note_status(session, lifecycle.get_locked(session, run_id))
+        wait_until(lambda: client.has_ended)
+    assert client.blocks[-1].text == "retry: 50"
+    assert len(client.events) == 4
+    monkeypatch.undo()
+    with Listener(f"{url}/v1/runs/{run_id}/events", after=client.ids[-1]) as again:
+        wait_until(lambda: len(again.events) == 1)
+
+
+def test_more_clients_than_a_process_takes_are_refused_with_a_time(
+    service: Service, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_hub, "MOST_STREAMS", 1)
+    with Listener(f"{url}/v1/events"):
+        answer = httpx.get(
+            f"{url}/v1/events",
+            headers={"Authorization": f"Bearer {TOKEN}", "Host": "testserver"},
+            trust_env=False,
+        )
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["type"] == "urn:ganclinic:problem:too-many-streams"
+
+
+@pytest.mark.parametrize("path", ["/v1/events?kind=gossip", "/v1/events?after=-1", "/v1/events?since=3"])
+def test_what_cannot_be_heard_is_refused(service: Service, path: str) -> None:
+    assert service.client.get(path).status_code == 422
+
+
+def test_only_who_may_read_hears_anything(service: Service) -> None:
+    with transaction(service.engine) as session:
+        run_id = create_run(session).id
+    for path in ("/v1/events", f"/v1/runs/{run_id}/events", f"/v1/batches/{'a' * 16}/events"):
+        assert service.anonymous.get(path).status_code == 401
+    for path in (f"/v1/runs/{'a' * 16}/events", f"/v1/batches/{'a' * 16}/events"):
+        assert service.client.get(path).status_code == 404
+    headers = {"Last-Event-ID": "one"}
+    assert service.client.get(f"/v1/runs/{run_id}/events", headers=headers).status_code == 422
