@@ -21,6 +21,7 @@ from sqlalchemy import Engine, select
 
 from api.errors import TooManyStreams
 from api.http.concurrency import WATCH_TURNS
+from api.http.event_stream import KEEP_ALIVE_S, STILL_HERE
 from api.views import utc
 from ganlib.wire.events import EventKind, EventView
 from store.core.db import now, reading
@@ -65,7 +66,8 @@ class Outgoing:
     """An event as it is sent, to whoever wants it."""
 
     position: int | None
-    kind: EventKind
+    kind: EventKind | None
+    """None: no event, for every client."""
     content: bytes
 
     @classmethod
@@ -87,6 +89,9 @@ def _encode(view: EventView) -> bytes:
     return f"{number}event: {view.kind}\ndata: {view.model_dump_json(exclude_none=True)}\n\n".encode()
 
 
+ALIVE = Outgoing(position=None, kind=None, content=STILL_HERE)
+
+
 class Subscription:
     """What is new for one client, until it takes it."""
 
@@ -99,7 +104,7 @@ class Subscription:
 
     def offer(self, event: Outgoing) -> None:
         """Keeps it, where it is of a kind that the client wants."""
-        if event.kind not in self._kinds:
+        if event.kind is not None and event.kind not in self._kinds:
             return
         if len(self._kept) >= MOST_KEPT:
             self.lose()
@@ -118,13 +123,9 @@ class Subscription:
         self._changed.clear()
         self.is_lost = False
 
-    async def take(self, longest_s: float) -> list[Outgoing]:
-        """What is kept, as soon as there is something; empty after so long, and where the client is lost."""
-        try:
-            async with asyncio.timeout(longest_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return []
+    async def take(self) -> list[Outgoing]:
+        """What is kept, as soon as there is something; it may be nothing where the client is lost."""
+        await self._changed.wait()
         taken = list(self._kept)
         self._kept.clear()
         if not self.is_lost:
@@ -207,9 +208,13 @@ class EventHub:
 
     async def _look_again_and_again(self) -> None:
         watch = EventWatch()
-        progress_at = gone_at = time.monotonic()
+        progress_at = gone_at = keep_alive_at = time.monotonic()
         async with news_of(self.engine) as news:
             while True:
+                if time.monotonic() >= keep_alive_at:
+                    keep_alive_at = time.monotonic() + KEEP_ALIVE_S
+                    for topic in self._subscriptions:
+                        self._offer(topic, ALIVE)
                 try:
                     found = await run_sync(self._look, watch, limiter=WATCH_TURNS.limiter())
                     self._hand_out(found)

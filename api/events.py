@@ -116,8 +116,8 @@ async def _follow(hub: EventHub, topic: Topic, after: int | None, kinds: frozens
         async for content in follower.missed(subscription):
             yield content
         while not subscription.is_lost:
-            taken = await subscription.take(KEEP_ALIVE_S)
-            yield follower.new_of(taken) or STILL_HERE
+            if content := follower.new_of(await subscription.take()):
+                yield content
         yield retry_in(SLOW_RETRY_S)
 
 

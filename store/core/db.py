@@ -42,8 +42,8 @@ WORKER_CONNECTIONS = 5
 """Of a worker, however many slots it has: 80 reports a second, each of some milliseconds, keep less than one busy."""
 KEPT_TRAINING_CONNECTIONS, BRIEF_TRAINING_CONNECTIONS = 12, 4
 """Of all trainings of a machine together: as many keep theirs, the others share some and connect anew each time, which
-takes 5 ms of CPU time and is needed some times an epoch. With 40 for an API and 8 workers of 5 these are 96: by default
-PostgreSQL lets in 97 that are no superuser's."""
+takes 5 ms of CPU time and is needed some times an epoch. With 40 for an API, one that it listens on, and 8 workers of 5
+these are 97, as many as PostgreSQL lets in by default that are no superuser's."""
 # A server that has vanished from the network is noticed in 20 s, before a lease ends; by default it takes hours.
 POSTGRES_PATIENCE = {
     "connect_timeout": 5,  # seconds, as the next two
@@ -164,22 +164,22 @@ def transaction(engine: Engine, *, durable: bool = True) -> Iterator[Session]:
     Raises:
         DatabaseUnavailable: the database does not answer, or not in time.
     """
-    with _translated():
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+    with _translated(), engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
+        with session.begin():
             if not durable and engine.dialect.name == "postgresql":
                 session.execute(NOT_DURABLE)
             yield session
         if session.info.get(HAS_NEWS):
-            _tell(engine)
+            _tell(connection)
 
 
-def _tell(engine: Engine) -> None:
+def _tell(connection: Connection) -> None:
     """Wakes those who listen on `NEWS`, where the database can; who does not hear it finds the news by looking.
 
     After the commit and not in it: PostgreSQL lets one commit that notifies wait for the other, and each for the disk.
     """
-    if engine.dialect.name == "postgresql":
-        with suppress(OperationalError, InterfaceError, PoolTimeoutError), engine.connect() as connection:
+    if connection.dialect.name == "postgresql":
+        with suppress(OperationalError, InterfaceError):
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(NOTIFY, {"channel": NEWS})
 
 

@@ -1,5 +1,6 @@
 """Events over HTTP: what a client hears, on both databases, and that it misses and doubles nothing."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from api import event_hub
 from api import events as api_events
 from api.event_hub import EVERYTHING, EventHub, Outgoing
+from api.http import event_stream
 from ganlib.wire.events import EVENT_KINDS, EventView
 from ganlib.wire.reading import read
 from store.core.db import reading, transaction
@@ -30,7 +32,7 @@ ALL = frozenset(EVENT_KINDS)
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_events, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(event_hub, "KEEP_ALIVE_S", 0.2)
     monkeypatch.setattr(api_events, "SLOW_RETRY_S", 0.05)
 
 
@@ -53,9 +55,9 @@ def train(service: Service, num_epochs: int) -> str:
     return claim.run_id
 
 
-def stored(service: Service, **which: str) -> list[int]:
+def stored(service: Service, run_id: str | None = None) -> list[int]:
     with reading(service.engine) as session:
-        return [event.position for event in events.read(session, after=0, limit=10_000, **which)]
+        return [event.position for event in events.read(session, after=0, limit=10_000, run_id=run_id)]
 
 
 def test_a_client_hears_what_it_missed_and_what_comes(service: Service, url: str) -> None:
@@ -241,8 +243,8 @@ def test_a_client_that_does_not_keep_up_is_let_go_with_bounded_memory(sqlite_ser
             heard = 0
             for position in range(3 * event_hub.MOST_KEPT):
                 hub._offer(EVERYTHING, event_of(position))
-                heard += len(await fast.take(0))
-            return len(await slow.take(0)), slow.is_lost, heard
+                heard += len(await fast.take())
+            return len(await slow.take()), slow.is_lost, heard
 
     assert anyio.run(overflow) == (event_hub.MOST_KEPT, True, 3 * event_hub.MOST_KEPT)
 
@@ -262,6 +264,29 @@ def test_a_client_that_is_let_go_is_told_when_to_come_again(
     monkeypatch.undo()
     with Listener(f"{url}/v1/runs/{run_id}/events", after=client.ids[-1]) as again:
         wait_until(lambda: len(again.events) == 1)
+
+
+def test_a_client_that_takes_nothing_loses_its_place(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "STUCK_S", 0.3)
+    monkeypatch.setattr(event_hub, "MOST_STREAMS", 1)
+    run_id = train(sqlite_service, 1)
+    with served(sqlite_service) as url, socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+        stuck.sendall(f"GET /v1/events HTTP/1.1\r\nHost: testserver\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        assert stuck.recv(100).startswith(b"HTTP/1.1 200")
+        headers = {"Authorization": f"Bearer {TOKEN}", "Host": "testserver"}
+
+        def is_taken() -> bool:
+            """Whether a second client is refused, while the first is sent what it does not take."""
+            with transaction(sqlite_service.engine) as session:
+                run = lifecycle.get_locked(session, run_id)
+                events.note_status(session, *[run] * 500)
+            with httpx.stream("GET", f"{url}/v1/events", headers=headers, trust_env=False) as answer:
+                return answer.status_code == 503
+
+        assert is_taken()
+        wait_until(lambda: not is_taken())
 
 
 def test_more_clients_than_a_process_takes_are_refused_with_a_time(

@@ -1,0 +1,47 @@
+"""Every example of docs/api.md, run against a service that has a run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.api import TOKEN, Service, record
+from tests.support.serving import served
+
+CHECKOUT = Path(__file__).parents[3]
+DOCS = CHECKOUT / "docs"
+
+
+def examples(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text("utf-8"), flags=re.DOTALL)
+
+
+def run(command: list[str], url: str, cwd: Path, **more: str) -> str:
+    """What it prints, with the programs of this test run."""
+    bin_folder = cwd / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    (bin_folder / "ganclinic").write_text(f'#!/bin/sh\nexec {sys.executable} -m ganclinic "$@"\n')
+    (bin_folder / "ganclinic").chmod(0o755)
+    env = {
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(CHECKOUT),
+        "HOME": str(cwd),
+        "GANCLINIC_URL": url,
+        "GANCLINIC_TOKEN": TOKEN,
+        "URL": url,
+        "TOKEN": TOKEN,
+        **more,
+    }
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path: Path) -> None:
+    run_id = record(sqlite_service).id
+    with served(sqlite_service) as url:
+        (stream,) = examples("api.md", "sh")
+        heard = run(["bash", "-ec", stream], url, tmp_path, RUN=run_id)
+    assert "event: status" in heard
+    assert '"kind":"epoch"' in heard
