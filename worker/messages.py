@@ -21,6 +21,20 @@ class Message(BaseModel):
         return self.model_dump_json() + "\n"
 
 
+def drop_command(run_id: str) -> str:
+    """The command to a stack to go on without a run: it has ended, or belongs to somebody else."""
+    return f"drop {run_id}"
+
+
+class Fellow(Message):
+    """The right to train one attempt of a further run in the same process."""
+
+    run_id: str
+    token: int
+    attempt: int
+    traceparent: str | None = None
+
+
 class Ticket(Message):
     """The right to train one attempt of a run."""
 
@@ -38,6 +52,16 @@ class Ticket(Message):
     """How many times as fast the worker multiplies in bf16 as in float32; None: not measured."""
     traceparent: str | None = None
     """The span of the attempt, where traces are made."""
+    is_stacked: bool = False
+    """Whether it is trained as a stack, with its fellows if any."""
+    fellows: tuple[Fellow, ...] = ()
+    """Further runs that are trained together with it."""
+
+    @property
+    def each(self) -> "tuple[Ticket, ...]":
+        """A ticket for each run of the process."""
+        own = self.model_copy(update={"fellows": ()})
+        return own, *(own.model_copy(update=dict(fellow)) for fellow in self.fellows)
 
 
 class Working(Message):
@@ -60,6 +84,8 @@ class Failed(Message):
     """The attempt has failed."""
 
     event: Literal["failed"] = "failed"
+    run_id: str | None = None
+    """Of a stack, the one run that has, while the others go on; None: all of the process."""
     kind: str
     """Name of the error."""
     error: str
@@ -68,7 +94,14 @@ class Failed(Message):
     """Whether the run cannot succeed, however often and wherever it is tried."""
 
 
-Event = Working | Stepped | Failed
+class HandedBack(Message):
+    """A run of a stack is not trained there: another attempt will go on with it."""
+
+    event: Literal["handed back"] = "handed back"
+    run_id: str
+
+
+Event = Working | Stepped | Failed | HandedBack
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

@@ -188,6 +188,8 @@ class Settings(BaseSettings):
     """How many processes a run that asks for several GPUs may have where this worker has none."""
     worker_labels: Annotated[WorkerTags, NoDecode, BeforeValidator(_from_list)] = ()
     """Labels of this worker, as `h100,fast`: it also takes runs that ask for some of them; default: none."""
+    stack_members: int = Field(default=1, ge=1, le=64)
+    """How many waiting runs of one owner a process trains together at most, where their specs allow it; 1: none."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of a training; default: as many as torch takes."""
 

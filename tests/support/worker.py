@@ -28,8 +28,9 @@ from tests.support.processes import free_port, running, trainings_of
 from tests.support.store import LEASE
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.context import AttemptContext
+from worker.attempt.stack import train_stack
 from worker.attempt.training import train
-from worker.messages import Ticket
+from worker.messages import Fellow, Ticket
 
 LOOK_INTERVAL_S = 0.05
 EPOCHS = 8
@@ -184,17 +185,25 @@ def queue_run(engine: Engine, spec: dict[str, Any], settings: dict[str, Any], pr
         return lifecycle.create(session, request, request.resolve()).id
 
 
-def claim_next(engine: Engine) -> Ticket:
-    """The ticket of the next run, which must be queued."""
+def claim_next(engine: Engine, most_members: int = 1) -> Ticket:
+    """The ticket of the next run, which must be queued, and of those that are trained together with it."""
     with transaction(engine) as session:
-        claimed = claims.claim(session, "worker-1", LEASE)
+        claimed = claims.claim(session, "worker-1", LEASE, most_members=most_members)
     assert claimed is not None
     return ticket_of(claimed)
 
 
 def ticket_of(claimed: claims.Claim) -> Ticket:
     """The ticket that a worker gives its training process for a claim."""
-    return Ticket(run_id=claimed.run_id, token=claimed.token, attempt=claimed.attempt, device="cpu")
+    fellows = tuple(Fellow(run_id=c.run_id, token=c.token, attempt=c.attempt) for c in claimed.fellows)
+    return Ticket(
+        run_id=claimed.run_id,
+        token=claimed.token,
+        attempt=claimed.attempt,
+        device="cpu",
+        is_stacked=claimed.is_stacked,
+        fellows=fellows,
+    )
 
 
 def train_here(
@@ -215,10 +224,12 @@ def train_here(
     with Path(os.devnull).open("rb") as commands, events.open("wb") as output:
         line = LineWithInterruption(commands.fileno(), output.fileno(), at_step, interrupt)
         try:
-            train(AttemptContext(ticket=ticket, channel=line, engine=engine, settings=settings))
+            work = train_stack if ticket.is_stacked else train
+            work(AttemptContext(ticket=ticket, channel=line, engine=engine, settings=settings))
         except Stopped:
             with transaction(engine) as session:
-                endings.hand_over(session, ticket.run_id, ticket.token)
+                for each in ticket.each:
+                    endings.hand_over(session, each.run_id, each.token)
             raise
     return [json.loads(event) for event in events.read_text().splitlines()]
 

@@ -5,7 +5,9 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from io import FileIO
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from worker.messages import Event, Stepped, Ticket, Working
@@ -32,6 +34,8 @@ class Channel:
         self._events = events
         self._writing = threading.Lock()
         self._command: str | None = None
+        self._dropped: SimpleQueue[str] = SimpleQueue()
+        """Runs of a stack without which it is to go on."""
         self._working: Working | None = None
         """What the process is at, where that is not to make steps."""
         self._reported_at = 0.0
@@ -87,6 +91,14 @@ class Channel:
         if self._command is not None:
             raise Stopped(self._command)
 
+    def dropped(self) -> list[str]:
+        """Runs of a stack without which it is to go on from now on; each is told once."""
+        found: list[str] = []
+        with suppress(Empty):
+            while True:
+                found.append(self._dropped.get_nowait())
+        return found
+
     def _pulse(self) -> None:
         """Repeats what the process is at for as long as it computes: an evaluation may take any time."""
         spent_s = time.process_time()
@@ -98,7 +110,11 @@ class Channel:
 
     def _listen(self) -> None:
         while line := self._commands.readline():
-            self._command = line.decode().strip()
+            command, _, run_id = line.decode().strip().partition(" ")
+            if run_id:
+                self._dropped.put(run_id)
+            else:
+                self._command = command
         # Nobody renews the lease any more. The transaction that may be open is rolled back, files appear whole or
         # not at all: there is nothing to tidy up, and no time for it.
         os._exit(ORPHANED)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
+import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -17,10 +18,11 @@ from ganlib.diagnosis.treatment import is_harmless
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.for_run import run_reference
-from ganlib.evaluation.reference import Reference, evaluate
+from ganlib.evaluation.reference import Embed, Reference, evaluate
 from ganlib.plots.image_grids import bin_strip, pair_grid, sample_grid
 from ganlib.records import EpochEvaluation, EpochReport
-from ganlib.training.loop import TrainingLoop, TrainingState
+from ganlib.spec.run import RunSpec
+from ganlib.training.loop import TrainingState
 from ganlib.training.sampling import untrained_fakes
 from store.core.db import reading, transaction
 from store.core.models import ArtifactKind
@@ -34,6 +36,8 @@ from worker.attempt.out_of_memory import evaluating
 from worker.attempt.retry import retry_until_answered
 
 T = TypeVar("T")
+LEFT = ("paused", "gave way", "handed over")
+"""Outcomes of attempts that end with an epoch, and whose runs go on later."""
 
 
 def persist(engine: Engine, write: Callable[[Session], T]) -> T:
@@ -91,12 +95,23 @@ class Recorded:
     halted_by: Finding | None
     """The finding that has ended the run; None where it goes on, or is over anyway."""
     paused: bool
-    """Whether the run is paused now, as was asked for: the attempt is over."""
+    """Whether the run is paused now, as was asked for, or handed over: the attempt is over."""
     out_of_time: bool
     """Whether the run has failed, for its time is used up: the attempt is over."""
 
 
-Ending = Outcome | Literal["paused", "out of time"]
+Ending = Outcome | Literal["paused", "out of time", "handed over"]
+
+
+class Trained(Protocol):
+    """The training whose epochs are recorded."""
+
+    @property
+    def spec(self) -> RunSpec: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def discriminator_features(self) -> Embed: ...  # noqa: D102
 
 
 def _ending(is_last: bool, halted_by: Finding | None, asked_for: Ending | None) -> Ending | None:
@@ -112,7 +127,7 @@ class Recorder:
     def __init__(
         self,
         context: AttemptContext,
-        training: TrainingLoop,
+        training: Trained,
         data: DataArrays,
         *,
         history: History,
@@ -138,12 +153,14 @@ class Recorder:
             if not history.evaluations:
                 self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
 
-    def record(self, report: EpochReport, state: TrainingState, seconds: float) -> Recorded:
+    def record(
+        self, report: EpochReport, state: TrainingState, seconds: float, *, hands_over: bool = False
+    ) -> Recorded:
         """Records an epoch that took `seconds` and left the training in `state`; with the last, the run's success.
 
         Where the spec wants the run halted by what its diagnosis finds, that is recorded with the epoch, too; the
         training ends then. Where a pause was asked for, the run is paused with it; where its time is used up, it fails.
-        Each such epoch has a checkpoint.
+        Each such epoch has a checkpoint. With `hands_over` the run, where it is not over, is queued again.
 
         Raises:
             LeaseLost: the run is no longer this attempt's; nothing was recorded.
@@ -153,7 +170,7 @@ class Recorder:
         diagnosis = with_remedies(diagnose(history), self._spec)
         is_last = report.epoch == self._spec.training.epochs
         halted_by = None if is_last else should_halt(diagnosis, self._spec.diagnosis)
-        ending = _ending(is_last, halted_by, self._asked_for())
+        ending = _ending(is_last, halted_by, self._asked_for() or ("handed over" if hands_over else None))
         checkpoint = self._checkpoints.save(state) if ending or self._checkpoint_is_due(report.epoch) else None
         paused = self._write(
             EpochRecord(
@@ -214,9 +231,12 @@ class Recorder:
 
         def write(session: Session) -> bool:
             if not recording.record_epoch(session, record):
-                return endings.outcome_of(session, record.run_id, record.token) in ("paused", "gave way")
+                return endings.outcome_of(session, record.run_id, record.token) in LEFT
             if ending == "paused":
                 return endings.pause(session, record.run_id, record.token) is not None
+            if ending == "handed over":
+                endings.hand_over(session, record.run_id, record.token)
+                return True
             if ending == "out of time":
                 endings.time_out(session, record.run_id, record.token)
             elif ending is not None:

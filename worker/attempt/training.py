@@ -1,8 +1,8 @@
 """The training process: `python -m worker.attempt.training`, started by a worker, which gives it a ticket on stdin.
 
 Trains one attempt of a run from the last checkpoint that the database names (or makes a comparison: see
-`worker.attempt.comparison`). It records epochs, and success or the halt by a diagnosis; what else may happen is told to
-the worker, or seen by it.
+`worker.attempt.comparison`; or trains several runs at once: see `worker.attempt.stack`). It records epochs, and success
+or the halt by a diagnosis; what else may happen is told to the worker, or seen by it.
 """
 
 import faulthandler
@@ -12,68 +12,42 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from ganlib.data.load import DataArrays, DatasetUnavailable, UploadedFiles, load_dataset
-from ganlib.diagnosis.history import History
-from ganlib.diagnosis.treatment import WarmStart
-from ganlib.evaluation.extractors import ExtractorUnavailable
-from ganlib.evaluation.reference import InvalidComparison
-from ganlib.spec.data import Dataset, UploadChoice
-from ganlib.spec.network_plugins import NetworkUnavailable
-from ganlib.spec.run import RunSpec
-from ganlib.training.checkpoint import CheckpointUnreadable
-from ganlib.training.loop import TrainingLoop, TrainingState
-from store import treatments, uploads
+from ganlib.data.load import DataArrays, UploadedFiles, load_dataset
+from ganlib.training.loop import TrainingLoop
 from store.core.db import make_engine, training_turns
-from store.core.errors import ArtifactNotFound, DiskFull, FileDamaged, LeaseLost, UploadNotFound
-from store.core.models import Attempt, Epoch, Kind
+from store.core.errors import LeaseLost
+from store.core.models import Kind
 from store.core.settings import Settings
-from store.files.artifacts import Artifacts
 from store.files.backends import checkpoint_files
-from store.files.local import Files, room_in
+from store.files.local import room_in
 from store.operations.logging import configure_logging
 from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span, configure_tracing, stop_tracing
-from store.runs import leases, lifecycle, records
-from store.runs import recording as epochs
-from store.runs.extensions import extended_after, specs_before
+from store.runs import lifecycle
+from store.runs.extensions import specs_before
 from store.runs.machines import Machine
+from worker.attempt.beginning import StoredRun, begin, find_upload, load_state, load_warm_start, read_run
 from worker.attempt.channel import Channel, Stopped
-from worker.attempt.checkpoints import Checkpoints, load_checkpoint
+from worker.attempt.checkpoints import Checkpoints
 from worker.attempt.comparison import compare_samples
 from worker.attempt.context import AttemptContext
 from worker.attempt.device import (
-    DeviceUnavailable,
     choose_device,
     choose_precision,
     set_threads,
     this_machine,
 )
+from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS
 from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
 from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
-from worker.attempt.recorder import Recorder, look_up, persist
+from worker.attempt.recorder import Recorder, look_up
 from worker.attempt.retry import RetryingFiles
+from worker.attempt.stack import train_stack
 from worker.group_folders import folder_of
 from worker.messages import Failed, Stepped, Ticket, Working
-
-FINAL_ERRORS = (
-    ArtifactNotFound,
-    CheckpointUnreadable,
-    DatasetUnavailable,
-    ExtractorUnavailable,
-    FileDamaged,
-    InvalidComparison,
-    NetworkUnavailable,
-    OutOfMemory,
-    UploadNotFound,
-)
-"""Another attempt would end the same way."""
-LOCAL_ERRORS = (DeviceUnavailable, DiskFull)
-"""Another attempt, on another host or later, may not: this one is lost, and counts."""
 
 logger = logging.getLogger("worker.attempt.training")
 
@@ -91,7 +65,8 @@ def main() -> int:
     context = AttemptContext(ticket=ticket, channel=channel, engine=engine, settings=settings)
     try:
         with room_in(None):
-            WORK[_kind(engine, ticket.run_id)](context)
+            work = train_stack if ticket.is_stacked else WORK[_kind(engine, ticket.run_id)]
+            work(context)
     except (Stopped, LeaseLost) as reason:
         logger.info("ended: %s", reason)
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
@@ -114,17 +89,6 @@ def _kind(engine: Engine, run_id: str) -> Kind:
     return run.kind
 
 
-class _Found(NamedTuple):
-    """What the database knows of the run when the attempt begins."""
-
-    spec: RunSpec
-    attempts: list[Attempt]
-    epochs: list[Epoch]
-    healthy_epochs: set[int]
-    warm_start: WarmStart | None
-    extended_from: list[int] | None
-
-
 def train(context: AttemptContext) -> None:
     """Trains and records the epochs that are left.
 
@@ -138,14 +102,14 @@ def train(context: AttemptContext) -> None:
         OutOfMemory: the GPU's memory does not suffice.
     """
     ticket, channel, settings = context.ticket, context.channel, context.settings
-    found = _read(context.engine, ticket.run_id)
+    found = read_run(context.engine, ticket.run_id)
     spec = found.spec
     channel.tell(Working(on="loading data"))
     device = choose_device(spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
     threads = set_threads(settings.threads, found.attempts)
     machine = this_machine(device, threads, choose_precision(spec, device, found.attempts, ticket.bf16_speedup))
-    upload = _find_upload(spec.dataset, context.engine, context.uploaded())
+    upload = find_upload(spec.dataset, context.engine, context.uploaded())
     data = load_dataset(spec.dataset, settings.data, spec.seed, upload=upload)
     count = spec.resources.gpus
     devices = ((ticket.device, *ticket.more_devices) * count)[:count]
@@ -177,7 +141,7 @@ def train(context: AttemptContext) -> None:
 
 def _train_on(
     context: AttemptContext,
-    found: _Found,
+    found: StoredRun,
     machine: Machine,
     device: torch.device,
     data: DataArrays,
@@ -192,107 +156,22 @@ def _train_on(
         files, ticket.run_id, ticket.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
     )
     before = specs_before(spec, found.extended_from)
-    state = _load_state(checkpoints, ticket.run_id, found)
+    state = load_state(checkpoints, ticket.run_id, found)
     training = TrainingLoop(
         spec, data, device=device, state=state, before=before, ranks=group.ranks, precision=machine.precision
     )
     if training.epoch == 0 and found.warm_start is not None:
-        _warm_start(training, found.warm_start, engine, files)
+        warm = load_warm_start(found.warm_start, engine, files)
+        if warm is not None:
+            training.warm_start(warm)
     channel.tell(Working(on="starting its processes"))
     group.start(training, upload)
-    history = _begin(ticket, engine, machine, training.epoch, found)
+    history = begin(ticket, engine, machine, training.epoch, found)
     logger.info("begins after epoch %d on %s", training.epoch, machine)
     channel.obey()
     channel.tell(Working(on="preparing evaluation"))
     recorder = Recorder(context, training, data, history=history, checkpoints=checkpoints)
     _train_epochs(training, recorder, channel, ticket)
-
-
-def _read(engine: Engine, run_id: str) -> _Found:
-    def read(session: Session) -> _Found:
-        run = lifecycle.get(session, run_id)
-        return _Found(
-            spec=RunSpec.model_validate(run.spec),
-            attempts=lifecycle.attempts(session, run_id),
-            epochs=records.epochs(session, run_id),
-            healthy_epochs=treatments.healthy_epochs(session, run_id),
-            warm_start=None if run.warm_start is None else WarmStart(**run.warm_start),
-            extended_from=run.extended_from,
-        )
-
-    return look_up(engine, read)
-
-
-def _load_state(checkpoints: Checkpoints, run_id: str, found: _Found) -> TrainingState | None:
-    """The newest state that can be read; None where the run starts anew.
-
-    Raises:
-        CheckpointUnreadable: it is from before the run was extended.
-    """
-    earliest = extended_after(found.attempts, found.epochs)
-    state = checkpoints.load_newest()
-    if (0 if state is None else state.epoch) >= earliest:
-        return state
-    newest = [epoch.checkpoint for epoch in found.epochs if epoch.checkpoint is not None][-1:]
-    raise CheckpointUnreadable(
-        f"the run was extended after epoch {earliest}, and no checkpoint from there on can be read here; what it has "
-        f"recorded stays. To let it go on, put {''.join(newest)} back into the folder {run_id} of the checkpoints, "
-        "from a backup or from the host that wrote it, and extend the run again; or make a longer run"
-    )
-
-
-def _warm_start(training: TrainingLoop, chosen: WarmStart, engine: Engine, files: Files) -> None:
-    """Begins with the weights of another run's checkpoint; where it cannot be read, with the training's own."""
-    sha256 = look_up(engine, lambda session: records.hash_of_checkpoint(session, chosen.run_id, chosen.checkpoint))
-    try:
-        state = load_checkpoint(files, chosen.run_id, chosen.checkpoint, sha256)
-    except CheckpointUnreadable as error:
-        logger.warning("begins with new weights instead of those of run %s: %s", chosen.run_id, error)
-        return
-    training.warm_start(state)
-    logger.info("begins with the weights of run %s after epoch %d", chosen.run_id, chosen.epoch)
-
-
-def _find_upload(dataset: Dataset, engine: Engine, uploaded: Artifacts) -> UploadedFiles | None:
-    """Where the upload lies that a spec trains on, brought here where it has to be; None for other data.
-
-    Raises:
-        DatasetUnavailable: its files are gone.
-    """
-    if not isinstance(dataset, UploadChoice):
-        return None
-    upload = look_up(engine, lambda session: uploads.get(session, dataset.upload))
-    try:
-        labels = None if upload.labels_sha256 is None else uploaded.fetch(upload.labels_sha256)
-        return UploadedFiles(samples=uploaded.fetch(upload.samples_sha256), labels=labels)
-    except ArtifactNotFound:
-        raise DatasetUnavailable(f"the upload '{upload.id}' is not here any more; upload it again") from None
-
-
-def _begin(ticket: Ticket, engine: Engine, machine: Machine, epoch: int, found: _Found) -> History:
-    """Forgets what was recorded after `epoch`, where the attempt begins, and says so; the past that is left."""
-
-    def write(session: Session) -> History:
-        epochs.rewind(session, ticket.run_id, ticket.token, epoch)
-        leases.describe_attempt(
-            session,
-            ticket.run_id,
-            ticket.token,
-            machine,
-            resumed_from_epoch=epoch or None,
-            identical=_is_identical(machine, epoch, found),
-        )
-        return records.history(session, ticket.run_id)
-
-    return persist(engine, write)
-
-
-def _is_identical(machine: Machine, epoch: int, found: _Found) -> bool | None:
-    """Whether the run goes on as if never disturbed: all its epochs so far ran on such a machine, on the CPU."""
-    if epoch == 0:
-        return None
-    contributors = {e.attempt for e in found.epochs if e.epoch <= epoch}
-    return machine.is_reproducible and all(machine.equals(a) for a in found.attempts if a.number in contributors)
 
 
 def _train_epochs(training: TrainingLoop, recorder: Recorder, channel: Channel, ticket: Ticket) -> None:

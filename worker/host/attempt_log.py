@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -130,6 +130,41 @@ class AttemptLog:
             self._is_closed = True
             if self._file is not None:
                 self._file.close()
+
+
+class SharedLog:
+    """The logs of runs that one process trains: what it writes is in each of them."""
+
+    def __init__(self, logs: Mapping[str, AttemptLog]) -> None:
+        """By run."""
+        self._logs = dict(logs)
+
+    def copy(self, source: BufferedReader) -> None:
+        """Writes everything that comes from a pipe, until its end."""
+        while content := source.read1(READ_BYTES):
+            for log in list(self._logs.values()):
+                log.write(content)
+
+    def leave(self, run_id: str) -> None:
+        """Brings the log of a run that is trained no longer up to date, and adds nothing more to it."""
+        if len(self._logs) > 1:
+            log = self._logs.pop(run_id)
+            log.store()
+            log.close()
+
+    def store(self) -> bool:
+        """Brings the database up to date; False where it does not answer, and a later call may."""
+        stored = [log.store() for log in self._logs.values()]
+        return all(stored)
+
+    def tail(self, lines: int) -> str:
+        """The last lines, fit for a terminal."""
+        return next(iter(self._logs.values())).tail(lines)
+
+    def close(self) -> None:
+        """Closes the files."""
+        for log in self._logs.values():
+            log.close()
 
 
 def _delete_old(directory: Path) -> None:

@@ -13,8 +13,8 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, Self
 
 from store.core.settings import child_environment
-from worker.host.attempt_log import AttemptLog
-from worker.messages import Command, Event, Ticket, parse_event
+from worker.host.attempt_log import AttemptLog, SharedLog
+from worker.messages import Event, Ticket, parse_event
 
 LAST_WORDS_S = 5.0
 """For which the output of a killed group is waited for: what was written is read within milliseconds."""
@@ -42,7 +42,7 @@ class Heard:
 class TrainingProcess:
     """A running training process. Leaving the `with` block kills what is left of its group."""
 
-    def __init__(self, command: Sequence[str], ticket: Ticket, log: AttemptLog) -> None:
+    def __init__(self, command: Sequence[str], ticket: Ticket, log: AttemptLog | SharedLog) -> None:
         """Starts it; its stderr is added to `log`."""
         reading, writing = os.pipe()
         with os.fdopen(writing, "wb") as stderr:
@@ -80,8 +80,8 @@ class TrainingProcess:
                 items.append(self._heard.get_nowait())
         return [item for item in items if item is not None]
 
-    def send(self, command: Command) -> None:
-        """Tells the process; one that has ended hears nothing."""
+    def send(self, command: str) -> None:
+        """Tells the process a command of `worker.messages`; one that has ended hears nothing."""
         self._write(command + "\n")
 
     def signal(self, number: signal.Signals) -> None:
@@ -119,7 +119,7 @@ class TrainingProcess:
             stdin.write(line)
             stdin.flush()
 
-    def _copy(self, log: AttemptLog) -> None:
+    def _copy(self, log: AttemptLog | SharedLog) -> None:
         with self._stderr as stderr:
             log.copy(stderr)
 

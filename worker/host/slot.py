@@ -155,7 +155,14 @@ class Slot:
             return None
         with self._allocator.offer() as offer:
             with transaction(self._engine) as session:
-                claim = claims.claim(session, self._worker, self._settings.lease_duration, self._sharing, offer)
+                claim = claims.claim(
+                    session,
+                    self._worker,
+                    self._settings.lease_duration,
+                    self._sharing,
+                    offer,
+                    most_members=self._settings.stack_members,
+                )
             share = None if claim is None else self._allocator.take(offer)
         if claim is None and offer.obstacle != self._obstacle:
             self._describe(offer.obstacle)

@@ -1,4 +1,7 @@
-"""Supervises one claimed run: starts its training process, keeps the lease, relays a cancel, and settles the end.
+"""Supervises a claimed run: starts its training process, keeps the lease, relays a cancel, and settles the end.
+
+Or several that are trained together: each is renewed, cancelled and settled by itself, and leaves its process while
+the others go on.
 
 The process itself records epochs, and success or a halt by its diagnosis; every other end is written here, after the
 process is gone. Each write is guarded by the fencing token, so where the two disagree (a cancel that comes with the
@@ -25,11 +28,11 @@ from store.runs import endings, leases
 from store.runs.claims import Claim
 from store.runs.leases import RenewResult
 from worker import group_folders
-from worker.host.attempt_log import AttemptLog
+from worker.host.attempt_log import AttemptLog, SharedLog
 from worker.host.gpu_allocator import GpuShare
 from worker.host.process import TrainingProcess
 from worker.host.stall_detector import StallDetector, StallLimits
-from worker.messages import Command, Event, Failed, Stepped, Ticket
+from worker.messages import Command, Event, Failed, Fellow, HandedBack, Stepped, Ticket, drop_command
 
 TRAINING = (sys.executable, "-m", "worker.attempt.training")
 TICK_S = 0.2  # how soon a stop of the worker is noticed while the training is silent
@@ -97,16 +100,18 @@ def supervise(
     attributes = {tracing.RUN: claim.run_id, tracing.ATTEMPT: claim.attempt}
     with tracing.span("attempt", attributes, traceparent=claim.traceparent) as span:
         share = share or GpuShare(device=settings.device)
-        end = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
+        watch = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
+        end = watch.end
         logger.info("ended its process with status %d", end.status)
         group_folders.delete(settings.home, claim.run_id, claim.attempt)
         if end.reason is None and end.status != 0:
             span.fail(describe_loss(end)[0])
         span.note({"ganclinic.end": end.reason or "by itself", "process.exit.code": end.status})
         if end.reason != "not ours":
-            with suppress(LeaseLost):  # as it should be after a success, which the process has written
-                settle(claim, end, engine=engine, max_attempts=settings.max_attempts)
-    return end.failure is not None and not end.failure.is_final
+            for held in watch.held:
+                with suppress(LeaseLost):  # as it should be after a success, which the process has written
+                    settle(held, end, engine=engine, max_attempts=settings.max_attempts)
+    return watch.lacks_something
 
 
 def _train(
@@ -117,7 +122,7 @@ def _train(
     engine: Engine,
     settings: Settings,
     command: Sequence[str],
-) -> End:
+) -> "_Watch":
     ticket = Ticket(
         run_id=claim.run_id,
         token=claim.token,
@@ -127,10 +132,18 @@ def _train(
         gpu_memory=share.gpu_memory,
         bf16_speedup=share.bf16_speedup,
         traceparent=tracing.current_traceparent(),
+        is_stacked=claim.is_stacked,
+        fellows=tuple(
+            Fellow(run_id=other.run_id, token=other.token, attempt=other.attempt, traceparent=other.traceparent)
+            for other in claim.fellows
+        ),
     )
-    log = AttemptLog(settings.logs, claim.run_id, claim.attempt, engine=engine)
+    claims = (claim, *claim.fellows)
+    log = SharedLog({c.run_id: AttemptLog(settings.logs, c.run_id, c.attempt, engine=engine) for c in claims})
     with closing(log), TrainingProcess(command, ticket, log) as process:
-        return _Watch(claim, is_stopping, engine=engine, settings=settings, process=process, log=log).until_end()
+        watch = _Watch(claims, is_stopping, engine=engine, settings=settings, process=process, log=log)
+        watch.until_end()
+        return watch
 
 
 def settle(claim: Claim, end: End, *, engine: Engine, max_attempts: int) -> None:
@@ -174,15 +187,19 @@ class _Watch:
 
     def __init__(
         self,
-        claim: Claim,
+        claims: Sequence[Claim],
         is_stopping: Callable[[], bool],
         *,
         engine: Engine,
         settings: Settings,
         process: TrainingProcess,
-        log: AttemptLog,
+        log: SharedLog,
     ) -> None:
-        self._claim, self._is_stopping, self._log = claim, is_stopping, log
+        self._held = {claim.run_id: claim for claim in claims}
+        """The runs that the process trains, by id."""
+        self._left: dict[str, tuple[Claim, End]] = {}
+        """Those that have left it, and how that is to be written."""
+        self._is_stopping, self._log = is_stopping, log
         self._engine, self._settings, self._process = engine, settings, process
         now = time.monotonic()
         self._stall_detector = StallDetector(_stall_limits(settings), now)
@@ -191,16 +208,26 @@ class _Watch:
         self._step: int | None = None
         """The latest step that the database does not know of."""
         self._failure: Failed | None = None
+        self.lacks_something = False
+        """Whether a run failed for want of something that another host may have."""
         self._reason: Reason | None = None
-        self._pause_by: float | None = None
-        """When a training that is to pause has had enough time to end its epoch."""
+        self._pause_by: dict[str, float] = {}
+        """When a training that is to pause has had enough time to end its epoch, by run."""
         self._alarms: deque[tuple[float, signal.Signals]] = deque()
         """Signals to send, and when."""
+        self.end = End(reason=None, failure=None, status=0, log_tail="")
+        """How the process ended, once it has."""
 
-    def until_end(self) -> End:
+    @property
+    def held(self) -> tuple[Claim, ...]:
+        """The runs that the process trained to its end."""
+        return tuple(self._held.values())
+
+    def until_end(self) -> None:
         while not self._process.has_ended():
             self._hear(TICK_S)
             self._keep_lease()
+            self._settle_left()
             self._store_log()
             if self._is_stopping():
                 self._end("stopped")
@@ -209,8 +236,9 @@ class _Watch:
             self._sound_alarms()
         status = self._process.kill()
         self._hear(0)
+        self._settle_left()
         self._log.store()
-        return End(reason=self._reason, failure=self._failure, status=status, log_tail=self._log.tail(LOG_LINES))
+        self.end = End(reason=self._reason, failure=self._failure, status=status, log_tail=self._log.tail(LOG_LINES))
 
     def _hear(self, timeout_s: float) -> None:
         for heard in self._process.hear(timeout_s):
@@ -221,8 +249,14 @@ class _Watch:
         match event:
             case Stepped(step=step):
                 self._step = step
-            case Failed():
-                self._failure = event
+            case Failed(run_id=run_id, is_final=is_final):
+                self.lacks_something = self.lacks_something or not is_final
+                if run_id is None or len(self._held) == 1:
+                    self._failure = event
+                else:
+                    self._let_go(run_id, End(reason=None, failure=event, status=0, log_tail=""))
+            case HandedBack(run_id=run_id):
+                self._let_go(run_id, End(reason="stopped", failure=None, status=0, log_tail=""))
             case _:
                 pass
 
@@ -232,9 +266,7 @@ class _Watch:
         if self._reason == "not ours" or (not has_news and now < self._heartbeat_at):
             return
         try:
-            wanted = self._renew()
-        except LeaseLost:
-            self._end("not ours")
+            renewed = self._renew()
         except DatabaseUnavailable as error:  # training goes on: what it may not write, the token refuses
             logger.warning("heartbeat failed: %s", error)
             self._heartbeat_at = self._report_at = time.monotonic() + RETRY_INTERVAL_S
@@ -242,47 +274,76 @@ class _Watch:
             self._step = None
             self._heartbeat_at = now + self._settings.heartbeat_interval.total_seconds()
             self._report_at = now + REPORT_INTERVAL_S
-            if wanted.cancel_requested:
-                self._end("cancelled")
-            self._mind_time(wanted.seconds_left)
-            self._mind_pause(wanted.pause_requested)
+            for run_id, wanted in renewed.items():
+                reason = "not ours" if wanted is None else self._reason_to_end(run_id, wanted)
+                if reason is not None:
+                    self._end_run(run_id, reason)
 
-    def _mind_time(self, seconds_left: float | None) -> None:
-        """The training itself ends with the epoch in which that is used up: this is for epochs that are too long."""
-        if seconds_left is not None and -seconds_left >= self._settings.pause_patience.total_seconds():
-            self._end("out of time")
+    def _reason_to_end(self, run_id: str, wanted: RenewResult) -> Reason | None:
+        """A cancel; or an epoch that is too long, for at its end the training itself looks what is asked for."""
+        patience_s, now = self._settings.pause_patience.total_seconds(), time.monotonic()
+        if not wanted.pause_requested:
+            self._pause_by.pop(run_id, None)
+        pause_by = self._pause_by.setdefault(run_id, now + patience_s) if wanted.pause_requested else None
+        if wanted.cancel_requested:
+            return "cancelled"
+        if wanted.seconds_left is not None and -wanted.seconds_left >= patience_s:
+            return "out of time"
+        return "paused" if pause_by is not None and now >= pause_by else None
 
-    def _mind_pause(self, is_requested: bool) -> None:
-        """The training itself looks for the request at the end of each epoch: this is for epochs that are too long."""
-        now = time.monotonic()
-        if not is_requested:
-            self._pause_by = None
-        elif self._pause_by is None:
-            self._pause_by = now + self._settings.pause_patience.total_seconds()
-        elif now >= self._pause_by:
-            self._end("paused")
+    def _end_run(self, run_id: str, reason: Reason) -> None:
+        """Ends the training of a run: that of all, where there is no other."""
+        if len(self._held) == 1:
+            self._end(reason)
+        else:
+            logger.info("run %s %s", run_id, NEWS[reason])
+            self._let_go(run_id, End(reason=reason, failure=None, status=0, log_tail=""))
+
+    def _let_go(self, run_id: str, end: End) -> None:
+        """The process goes on without a run, whose end is written now: what it may still write, the token refuses."""
+        claim = self._held.pop(run_id, None)
+        if claim is None:
+            return
+        self._process.send(drop_command(run_id))
+        self._log.leave(run_id)
+        if end.reason != "not ours":
+            self._left[run_id] = claim, end
+        self._settle_left()
+
+    def _settle_left(self) -> None:
+        for run_id, (claim, end) in list(self._left.items()):
+            try:
+                with suppress(LeaseLost):
+                    settle(claim, end, engine=self._engine, max_attempts=self._settings.max_attempts)
+            except DatabaseUnavailable as error:  # until its lease expires
+                logger.warning("the end of run %s is not written yet: %s", run_id, error)
+                return
+            del self._left[run_id]
 
     def _store_log(self) -> None:
         if time.monotonic() >= self._store_log_at:
             is_stored = self._log.store()
             self._store_log_at = time.monotonic() + (STORE_LOG_INTERVAL_S if is_stored else STORE_LOG_RETRY_S)
 
-    def _renew(self) -> RenewResult:
-        """Renews the lease and reports progress; what is asked for."""
-        run_id, token = self._claim.run_id, self._claim.token
+    def _renew(self) -> dict[str, RenewResult | None]:
+        """Renews the leases and reports progress; what is asked for, by run, and None where it is not ours."""
+        renewed: dict[str, RenewResult | None] = {}
         is_heartbeat = time.monotonic() >= self._beat_at
         with transaction(self._engine, durable=False) as session:
-            wanted = leases.renew(
-                session,
-                run_id,
-                token,
-                self._settings.lease_duration,
-                step=self._step,
-                is_heartbeat=is_heartbeat,
-            )
+            for run_id, claim in sorted(self._held.items()):  # always in this order: two transactions cannot deadlock
+                renewed[run_id] = None
+                with suppress(LeaseLost):
+                    renewed[run_id] = leases.renew(
+                        session,
+                        run_id,
+                        claim.token,
+                        self._settings.lease_duration,
+                        step=self._step,
+                        is_heartbeat=is_heartbeat,
+                    )
         if is_heartbeat:
             self._beat_at = time.monotonic() + self._settings.heartbeat_interval.total_seconds()
-        return wanted
+        return renewed
 
     def _end(self, reason: Reason) -> None:
         """Begins to end the training: by a command, then SIGTERM, then SIGKILL."""

@@ -99,6 +99,8 @@ def test_the_training_gets_its_ticket(scene: Scene) -> None:
         "gpu_memory": None,
         "bf16_speedup": None,
         "traceparent": None,
+        "is_stacked": False,
+        "fellows": [],
     }
     assert json.loads(str(run.error)) == expected
 

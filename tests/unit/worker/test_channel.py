@@ -124,3 +124,23 @@ def test_what_is_printed_is_no_event() -> None:
     assert [parse_event(line) for line in output.splitlines()] == [Working(on="it")]
     assert "100 %" in log
     assert "and more" in log
+
+
+def test_commands_to_go_on_without_a_run_are_heard_beside_the_others() -> None:
+    with start("""
+channel.read_ticket()
+heard = []
+while True:
+    try:
+        heard += channel.dropped()
+        channel.obey()
+    except Stopped:
+        channel.tell(Working(on=" ".join(heard + channel.dropped())))
+        break
+    time.sleep(.001)
+""") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(TICKET.to_line() + "drop a\ndrop b\nstop\n")
+        process.stdin.flush()
+        assert parse_event(process.stdout.readline()) == Working(on="a b")
