@@ -1,7 +1,7 @@
-"""`python -m api.sandbox.child TASK`: reads one upload, and holds itself to its rations before it looks at a byte.
+"""`python -m api.sandbox.child TASK`: reads one upload, behind walls and with rations, before it looks at a byte.
 
 Decoders of pictures are large, and are written in C: what was made to break one breaks this process, which has neither
-the service's secrets in its environment nor a connection to anything. It imports neither FastAPI nor torch.
+the service's secrets in its environment nor a way to anything. It imports neither FastAPI nor torch.
 """
 
 import contextlib
@@ -11,14 +11,17 @@ import os
 import resource
 import signal
 import sys
+import tempfile
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from api.sandbox.messages import MIB, NAME_BYTES, Answer, Rations, Task
+from api.sandbox.walls import raise_walls
 from ganlib.data import archives
 from ganlib.data.archives import DifferentSizes, InvalidUpload, ReadSamples
 from ganlib.data.samples import blocks, stored_type
 
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # <linux/prctl.h>
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 ADDRESSES_BYTES = 1024 * MIB  # libraries, and threads' stacks that nobody touches
 HARD_S = 5  # from SIGXCPU to SIGKILL: where both limits are equal, Linux sends only the latter
 
@@ -27,6 +30,7 @@ def main() -> int:
     """Answers in the file that the task names."""
     task = Task.from_json(sys.argv[1])
     confine(task.rations, task.limits.unpacked_bytes)
+    raise_walls(task.limits.scratch or Path(tempfile.gettempdir()))
     with opened(task.answer) as file:
         answered(task).write(file)
     return 0
@@ -50,9 +54,7 @@ def confine(rations: Rations, unpacked_bytes: int) -> None:
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (soft, soft + more))
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def answered(task: Task) -> Answer:

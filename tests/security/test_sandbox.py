@@ -3,6 +3,7 @@ one is put in its place that does what a broken one would."""
 
 import contextlib
 import io
+import platform
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from api.sandbox import reader
+from api.sandbox import reader, walls
 from api.sandbox.messages import MIB, Rations
 from api.sandbox.reader import read_apart, seconds_for
 from ganclinic.transport import UPLOAD_TIMEOUT_S
@@ -153,7 +154,7 @@ def test_too_much_memory_is_an_error_of_the_upload(opened: Opened, what: str) ->
 
 
 def test_open_files_and_their_size_are_limited(opened: Opened) -> None:
-    for what in ("global kept; kept = [open(os.devnull) for _ in range(100)]", "os.truncate(limits.scratch, 1 << 40)"):
+    for what in ("global kept; kept = [os.dup(0) for _ in range(100)]", "os.truncate(limits.scratch, 1 << 40)"):
         limits = Limits(min_samples=2, scratch=Path("/tmp"))
         with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"at '0\.png'"):
             read_apart(file, limits, child=hostile(what.replace("limits.scratch", repr(file.name))))
@@ -177,6 +178,94 @@ def test_the_process_is_told_where_python_finds_its_libraries(opened: Opened, mo
     monkeypatch.setenv("PYTHONHOME", sys.base_prefix)
     monkeypatch.setenv("DYLD_LIBRARY_PATH", "/nowhere/else")
     assert {"PYTHONHOME": sys.base_prefix, "DYLD_LIBRARY_PATH": "/nowhere/else"}.items() <= needed_by_python().items()
+
+
+# --- what it reaches --------------------------------------------------------------------------------------------
+
+
+def told(opened: Opened, tmp_path: Path, tried: list[str]) -> dict[str, str]:
+    """What a decoder gets that tries all that; HOME is the service's, SCRATCH a folder in it for what it reads."""
+    home, scratch = tmp_path / "home", tmp_path / "home" / "uploads"
+    scratch.mkdir(parents=True)
+    (home / "token").write_text("correct-horse-battery-staple")
+    code = f"""
+    import pathlib
+    HOME, SCRATCH = pathlib.Path({str(home)!r}), {str(scratch)!r}
+    names, got = dict(globals(), HOME=HOME, SCRATCH=SCRATCH), []
+    for what in {tried!r}:
+        try:
+            got.append(repr(eval(what, names)))
+        except Exception as error:
+            got.append(repr(error))
+    raise archives.InvalidUpload("\\n".join(got))
+"""
+    with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload) as caught:
+        read_apart(file, Limits(min_samples=2, scratch=scratch), child=hostile(code))
+    assert sorted(path.name for path in home.iterdir()) == ["token", "uploads"]
+    assert (home / "token").read_text() == "correct-horse-battery-staple"
+    return dict(zip(tried, str(caught.value).split("\n"), strict=True))
+
+
+REFUSED_BY_CALLS = [
+    "__import__('socket').socket()",
+    "__import__('socket').socket(__import__('socket').AF_INET, __import__('socket').SOCK_DGRAM)",
+    "__import__('socket').socket(__import__('socket').AF_UNIX)",  # the broker's, the database's
+    "__import__('socket').socketpair()",
+    "os.execv(sys.executable, [sys.executable])",
+    "os.fork()",
+    "__import__('subprocess').run(['/bin/true'])",
+    "os.posix_spawn('/bin/true', ['true'], {})",
+]
+REFUSED_BY_FILES = [
+    "open('/etc/passwd').read(1)",
+    "open(f'/proc/{os.getppid()}/environ').read(1)",  # has the service's secrets
+    "open(f'/proc/{os.getppid()}/mem').read(1)",
+    "os.listdir('/')",
+    "os.listdir(os.environ['PYTHONPATH'])",  # a checkout, in which the service's home may be
+    "open(HOME / 'token').read()",
+    "open(HOME / 'new', 'w')",
+    "os.unlink(HOME / 'token')",
+    "os.rename(HOME / 'token', HOME / 'other')",
+    "os.symlink(HOME / 'token', HOME / 'link')",
+    "os.link(HOME / 'token', SCRATCH + '/link')",
+    "os.truncate(HOME / 'token', 0)",
+]
+ALLOWED = [
+    "__import__('lzma').__name__",
+    "__import__('PIL.BmpImagePlugin').__name__",
+    "__import__('tempfile').TemporaryFile(dir=SCRATCH).write(b'x')",
+]
+
+
+def test_a_decoder_reaches_no_network_and_starts_no_program(opened: Opened, tmp_path: Path) -> None:
+    closed = sys.platform == "linux" and platform.machine() in walls.MACHINES
+    got = told(opened, tmp_path, REFUSED_BY_CALLS)
+    assert [what for what, said in got.items() if ("PermissionError(13" in said) != closed] == []
+
+
+def test_a_decoder_opens_no_file_of_others(opened: Opened, tmp_path: Path) -> None:
+    closed = walls.landlock_version() > 0
+    got = told(opened, tmp_path, REFUSED_BY_FILES if closed else REFUSED_BY_FILES[:1])
+    refused = ("PermissionError(13", "OSError(18")  # the second of a link from elsewhere
+    assert [what for what, said in got.items() if said.startswith(refused) != closed] == []
+
+
+def test_a_decoder_ends_no_other_process(opened: Opened, tmp_path: Path) -> None:
+    closed = walls.landlock_version() >= walls.SCOPE_SINCE
+    (said,) = told(opened, tmp_path, ["os.kill(os.getppid(), 0)"]).values()
+    assert ("PermissionError(1," in said) == closed
+
+
+def test_a_decoder_has_what_it_needs(opened: Opened, tmp_path: Path) -> None:
+    got = told(opened, tmp_path, ALLOWED)
+    assert [said for said in got.values() if "Error" in said] == []
+
+
+@pytest.mark.parametrize("missing", ["walls.CREATE_RULESET = 9999", "walls.MACHINES.clear()", "sys.platform = 'other'"])
+def test_where_the_system_has_no_such_walls_uploads_are_read_all_the_same(opened: Opened, missing: str) -> None:
+    code = f"import sys; from api.sandbox import walls; {missing}; from api.sandbox.child import main; sys.exit(main())"
+    with opened(zipped(pictures())) as file:
+        assert len(read_apart(file, LIMITS, child=(sys.executable, "-c", code)).array) == len(pictures())
 
 
 ANSWERS = {
@@ -257,7 +346,7 @@ def test_a_process_that_cannot_start_is_an_error_of_the_service(
 def test_a_crash_costs_the_service_nothing(sqlite_service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     file = zipped(pictures(60))
     healthy = reader.CHILD
-    monkeypatch.setattr(reader, "CHILD", hostile(f"os.kill(os.getpid(), {int(signal.SIGSEGV)})"))
+    monkeypatch.setattr(reader, "CHILD", hostile(f"__import__('signal').raise_signal({int(signal.SIGSEGV)})"))
     answer = sqlite_service.client.post("/v1/uploads", files={"file": file})
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     (problem,) = answer.json()["errors"]
