@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.findings import FindingName, Severity
 from ganlib.wire.treatments import TreatmentRequest
 from store import treatments
+from store.core.db import reading, transaction
 from store.core.models import Run, Treatment
 from store.runs import endings
 from store.runs.claims import Claim, claim
@@ -17,6 +19,7 @@ from store.runs.recording import record_epoch
 from tests.support.store import LEASE, epoch_record, request
 
 EPOCHS = 3
+FAILURE = {"error": "gone", "error_kind": "Gone"}
 
 
 def found(epoch: int, *names: FindingName, severity: Severity = "severe", verdict: Any = None) -> Diagnosis:
@@ -73,3 +76,17 @@ def end(
 def last_try(session: Session, treatment_id: str) -> Run:
     """The treatment's newest run."""
     return treatments.tries(session, treatment_id)[-1]
+
+
+def begin(engine: Engine, **wanted: Any) -> tuple[str, str]:
+    """Ids of a treatment and its first try."""
+    with transaction(engine) as session:
+        treatment = treat(session, make_run(session, "mode collapse"), **wanted)
+        return treatment.id, last_try(session, treatment.id).id
+
+
+def state(engine: Engine, treatment_id: str) -> tuple[str, str | None, list[str]]:
+    """Status and best try of a treatment, and the statuses of its tries."""
+    with reading(engine) as session:
+        treatment = treatments.get(session, treatment_id)
+        return treatment.status, treatment.best_run_id, [run.status for run in treatments.tries(session, treatment_id)]

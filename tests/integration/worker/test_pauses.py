@@ -14,7 +14,7 @@ from store.runs import extensions, pauses
 from store.scheduling import workers
 from store.scheduling.workers import EVERY_WORKER
 from tests.integration.worker import test_supervise as supervised
-from tests.integration.worker.test_training import Scene
+from tests.support.scene import Scene
 from tests.support.worker import Clinic, clinic_at
 
 LONG = {"training.epochs": 2000, "training.checkpoint_every_epochs": 1000}

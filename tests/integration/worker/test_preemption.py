@@ -14,7 +14,7 @@ from store.core.settings import Settings
 from store.runs.lifecycle import create, get
 from store.scheduling import preemption
 from tests.integration.worker import test_supervise as supervised
-from tests.integration.worker.test_training import Scene
+from tests.support.scene import Scene
 from tests.support.store import claim_run, create_run, request
 from tests.support.worker import Clinic, claim_next, clinic_at, train_here
 from worker.host.preemption import Preemption

@@ -18,7 +18,7 @@ from store.runs.attempts import TIME_LIMIT, seconds_left
 from store.runs.lifecycle import create, get
 from store.runs.recording import record_epoch
 from tests.integration.worker import test_supervise as supervised
-from tests.integration.worker.test_training import Scene
+from tests.support.scene import Scene
 from tests.support.sharing import began_ago
 from tests.support.store import LEASE, claim_run, create_run, epoch_record, outcomes, request
 from tests.support.worker import Clinic, clinic_at

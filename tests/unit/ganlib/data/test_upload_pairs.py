@@ -17,7 +17,7 @@ from ganlib.data.load import DatasetUnavailable, UploadedFiles, load_dataset
 from ganlib.data.pairs import matched
 from ganlib.data.resize import cut
 from ganlib.spec.data import UploadEdgesDataset, UploadPairsDataset
-from tests.unit.ganlib.data.test_archives import bytes_of, npy, picture, tar_gz, tarred, zipped
+from tests.support.sample_files import bytes_of, npy, picture, tar_gz, tarred, zipped
 
 LIMITS = Limits(min_samples=2)
 ID = "0123456789abcdef"

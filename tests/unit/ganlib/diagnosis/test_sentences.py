@@ -12,14 +12,7 @@ from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.verdict import Finding
 from ganlib.findings import FindingName
 from ganlib.records import STEP_COLUMNS
-from tests.unit.ganlib.diagnosis.test_diagnose import (
-    GOLDEN,
-    NULLS,
-    STEPS_PER_EPOCH,
-    evaluation,
-    grown,
-    history,
-)
+from tests.support.histories import GOLDEN, NULLS, STEPS_PER_EPOCH, evaluation, grown, history
 
 AHEAD = {"d_acc_real": 0.95, "d_acc_fake": 0.94, "d_loss_real": 0.2, "d_loss_fake": 0.2, "g_loss": 4.0}
 POOR = {"precision": 0.1, "coverage": 0.05, "recall": 0.05}
