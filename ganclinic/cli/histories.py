@@ -102,7 +102,7 @@ def _follow(output: Output, options: argparse.Namespace) -> int:
 
 def _looks(options: argparse.Namespace) -> Iterator[bytes | None]:
     if options.history == [STANDARD_INPUT]:
-        yield from growing(sys.stdin.buffer)
+        yield from growing(sys.stdin.buffer, idle_s=options.idle)
         return
     paths = [Path(path) for path in options.history]
     yield from (None for _ in changes(paths, idle_s=options.idle))

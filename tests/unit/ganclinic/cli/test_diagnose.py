@@ -230,16 +230,47 @@ def test_following_ends_where_nothing_comes(cli, tmp_path: Path, monkeypatch: py
     assert cli("diagnose", "empty.log", "--follow", "--idle", "0.05") == 2
 
 
-def test_a_pipe_is_judged_as_it_grows(tmp_path: Path) -> None:
+def test_a_pipe_is_judged_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_following, "LOOK_INTERVAL_S", 0.01)
     read, write = os.pipe()
-    times = iter(range(0, 100, 2))
     with os.fdopen(read, "rb") as pipe:
-        seen = history_following.growing(pipe, clock=lambda: float(next(times)))
+        seen = history_following.growing(pipe)
         os.write(write, b"step 1 d_loss 0.5\nstep 2 d_l")
         assert next(seen) == b"step 1 d_loss 0.5\n"
         os.write(write, b"oss 0.25\n")
+        assert next(seen) == b"step 1 d_loss 0.5\nstep 2 d_loss 0.25\n"  # though the pipe stays open
+        os.write(write, b"\r1/9 d_loss 0.1\r2/9 d_lo")
+        assert next(seen).endswith(b"d_loss 0.1\r")
         os.close(write)
-        assert list(seen)[-1] == b"step 1 d_loss 0.5\nstep 2 d_loss 0.25\n"
+        assert list(seen) == [b"step 1 d_loss 0.5\nstep 2 d_loss 0.25\n\r1/9 d_loss 0.1\r2/9 d_lo"]
+
+
+def test_following_a_pipe_ends_where_nothing_comes_with_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_following, "LOOK_INTERVAL_S", 0.01)
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
+        os.write(write, b"step 1 d_loss 0.5\nstep 2 d_loss 0.25")
+        assert list(history_following.growing(pipe, idle_s=0.2)) == [
+            b"step 1 d_loss 0.5\n",
+            b"step 1 d_loss 0.5\nstep 2 d_loss 0.25",
+        ]
+
+
+def test_the_longer_a_look_takes_the_longer_the_next_one_waits(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("1")
+    now, pauses = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        path.write_text("1" * (len(pauses) + 1))
+
+    looks = history_following.changes([path], idle_s=None, sleep=sleep, clock=lambda: now[0])
+    for took in (0.01, 4.0, 0.5):
+        next(looks)
+        now[0] += took
+    next(looks)
+    assert pauses == [history_following.LOOK_INTERVAL_S, 36.0, 4.5]
 
 
 def test_formats_lists_trainers_with_what_they_write(cli, capsys: pytest.CaptureFixture[str]) -> None:

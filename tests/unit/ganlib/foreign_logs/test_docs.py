@@ -1,6 +1,9 @@
 """docs/foreign-logs.md names every trainer whose log is read, and every signal."""
 
 import re
+import subprocess
+
+import pytest
 
 from ganlib.foreign_logs.formats.registry import FORMATS
 from ganlib.foreign_logs.reading.understand import KNOWN_SIGNALS
@@ -16,3 +19,11 @@ def test_every_format_has_a_command() -> None:
 
 def test_every_signal_is_named() -> None:
     assert set(KNOWN_SIGNALS) <= set(re.findall(r"`(\w+)`", TEXT))
+
+
+@pytest.mark.parametrize(("status", "killed"), [(0, False), (1, True), (2, False)])
+def test_the_script_of_the_docs_ends_a_training_only_where_one_fails(status: int, killed: bool) -> None:
+    script = TEXT.partition("## Logs that grow")[2].partition("```sh\n")[2].partition("```")[0]
+    stubs = f"ganclinic() {{ return {status}; }}\nkill() {{ echo killed; }}\nTRAINER=1\n"
+    done = subprocess.run(["sh", "-c", stubs + script], capture_output=True, text=True, check=False)
+    assert (done.stdout == "killed\n") == killed
