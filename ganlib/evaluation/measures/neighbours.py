@@ -1,10 +1,12 @@
 """Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020): nearest neighbours.
 
+The clipped ones (Salvy et al. 2025, see `clipped`) come from the same distances.
+
 A sample's ball reaches to its k-th nearest neighbour in its own set. Precision and coverage together tell collapse
 from garbage: repeated good samples have precision without coverage, noise has neither. Recall alone does not: wide
 noise makes balls so large that they hold every real, and scores 1.
 
-Where all features are equal, every ball has the radius 0 and is empty, and all four figures are 0.
+Where all features are equal, every ball has the radius 0 and is empty, and all figures are 0.
 """
 
 from collections.abc import Callable, Collection
@@ -14,6 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.evaluation.blocks import map_blocks
+from ganlib.evaluation.measures.clipped import (
+    Counts,
+    ball_share,
+    clipped_coverage,
+    clipped_density,
+    clipped_radii,
+    count_balls,
+)
 
 BLOCK = 1024
 ROUNDING = 1e-12  # of the squared norms; float64 leaves less than this between equal samples of 10,000 features
@@ -25,7 +35,7 @@ Pairwise = Callable[[Features, Features], Distances]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prdc:
-    """The four figures."""
+    """The figures."""
 
     precision: float
     """Share of fakes in some real's ball, in [0, 1]."""
@@ -35,6 +45,10 @@ class Prdc:
     """Mean number of real balls around a fake, over k: in [0, n / k], about 1 where fakes are real."""
     coverage: float
     """Share of reals with a fake in their ball, in [0, 1]."""
+    clipped_density: float
+    """Share of fakes that are where reals are, in [0, 1]."""
+    clipped_coverage: float
+    """Share of good fakes that would cover the reals as well, in [0, 1]."""
 
 
 def squared_distances(a: Features, b: Features) -> Distances:
@@ -102,29 +116,47 @@ def prdc(
     pairwise: Pairwise = squared_distances,
     *,
     own: tuple[OwnDistances, OwnDistances] | None = None,
+    real_share: float | None = None,
 ) -> Prdc:
     """The figures of fakes [m, d] against reals [n, d], exact, in O(n + m) memory. Needs more than k of each.
 
-    `own`: the distances among each set, with the radii of k, where they are known.
+    `own`: the distances among each set, with the radii of k, and `real_share`: `real_ball_share` of the reals, where
+    they are known.
     """
     real_radii, fake_radii = (
         found.squared_radii[k]
         for found in own or [own_distances(side, [k], pairwise=pairwise) for side in (reals, fakes)]
     )
 
-    def work(rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
+    small_radii = clipped_radii(real_radii)
+    if real_share is None:
+        real_share = real_ball_share(reals, real_radii, k, pairwise)
+
+    def work(rows: slice) -> tuple[Counts, Counts, Counts, NDArray[np.bool_]]:
         squares = pairwise(reals[rows], fakes)
         inside = squares < real_radii[rows, None]
-        return np.any(inside, 1), inside.sum(0), np.any(squares < fake_radii, 1)
+        near = squares < small_radii[rows, None]
+        return inside.sum(1), inside.sum(0), near.sum(0), np.any(squares < fake_radii, 1)
 
-    parts = list(map_blocks(work, len(reals), BLOCK))
-    balls = np.sum([around for _, around, _ in parts], axis=0)
+    held, around, closely, recalled = zip(*map_blocks(work, len(reals), BLOCK), strict=True)
+    balls, inside = np.sum(around, axis=0), np.concatenate(held)
     return Prdc(
         precision=float((balls > 0).mean()),
-        recall=float(np.concatenate([recalled for _, _, recalled in parts]).mean()),
+        recall=float(np.concatenate(recalled).mean()),
         density=float(balls.mean() / k),
-        coverage=float(np.concatenate([covered for covered, _, _ in parts]).mean()),
+        coverage=float((inside > 0).mean()),
+        clipped_density=clipped_density(np.sum(closely, axis=0), real_share, k),
+        clipped_coverage=clipped_coverage(inside, k, len(fakes)),
     )
+
+
+def real_ball_share(reals: Features, squared_radii: Distances, k: int, pairwise: Pairwise = squared_distances) -> float:
+    """What `clipped_density` is compared with: the balls of other reals around each of reals [n, d], of at most k."""
+
+    def squares_of(rows: slice) -> Distances:
+        return pairwise(reals[rows], reals)
+
+    return ball_share(count_balls(squares_of, clipped_radii(squared_radii)), k)
 
 
 def median_nearest_distance(fakes: OwnDistances) -> float:

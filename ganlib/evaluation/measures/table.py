@@ -6,7 +6,7 @@ reals, and have nulls of their own.
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from ganlib.evaluation.measures.neighbours import (
     median_nearest_distance,
     own_distances,
     prdc,
+    real_ball_share,
     squared_distances,
 )
 from ganlib.evaluation.measures.repetition import duplicate_radius, near_duplicate_rate, support_size
@@ -46,6 +47,9 @@ class SampleSet:
         default_factory=dict[tuple[str, tuple[int, ...], float], OwnDistances], init=False, repr=False, compare=False
     )
     """Distances among its samples that were computed."""
+    _ball_shares: dict[tuple[str, int], float] = field(
+        default_factory=dict[tuple[str, int], float], init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.features)
@@ -61,6 +65,15 @@ class SampleSet:
         if asked_for not in self._own:
             self._own[asked_for] = own_distances(self.features, ks, radius, context.pairwise)
         return self._own[asked_for]
+
+    def ball_share(self, context: "Context") -> float:
+        """`real_ball_share` of its samples; computed the first time."""
+        k = context.options.neighbours
+        asked_for = (context.device.type, k)
+        if asked_for not in self._ball_shares:
+            radii = self.own_distances(context).squared_radii[k]
+            self._ball_shares[asked_for] = real_ball_share(self.features, radii, k, context.pairwise)
+        return self._ball_shares[asked_for]
 
     @property
     def are_images(self) -> bool:
@@ -95,13 +108,15 @@ def _own_distances(reals: SampleSet, fakes: SampleSet, context: Context) -> tupl
 
 def _prdc(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:
     own = _own_distances(reals, fakes, context)
-    found = prdc(reals.features, fakes.features, context.options.neighbours, context.pairwise, own=own)
-    return {
-        "precision": found.precision,
-        "recall": found.recall,
-        "density": found.density,
-        "coverage": found.coverage,
-    }
+    found = prdc(
+        reals.features,
+        fakes.features,
+        context.options.neighbours,
+        context.pairwise,
+        own=own,
+        real_share=reals.ball_share(context),
+    )
+    return asdict(found)
 
 
 def _repetition(reals: SampleSet, fakes: SampleSet, context: Context) -> dict[str, float]:

@@ -204,7 +204,8 @@ def test_an_extractor_is_named_and_its_distances_are_not_called_fid():
     options = Comparison(measures=("frechet", "prdc"), space="efficientnet-lite0", neighbours=3)
     result, _ = compare(digits(60, 0), digits(50, 1), options, seed=0, device=CPU, cache=Cache(None))
     assert result.space == "efficientnet-lite0"
-    assert set(result.values) == {"frechet", "precision", "recall", "density", "coverage"}
+    clipped = {"clipped_density", "clipped_coverage"}
+    assert set(result.values) == {"frechet", "precision", "recall", "density", "coverage", *clipped}
 
 
 def test_pairs_are_compared_in_their_own_order():

@@ -33,7 +33,9 @@ def test_blocks_change_nothing(monkeypatch):
 
 def test_constant_features_lie_in_no_ball():
     same = np.ones((20, 3), dtype=np.float32)
-    assert prdc(same, same, 5) == Prdc(precision=0, recall=0, density=0, coverage=0)
+    assert prdc(same, same, 5) == Prdc(
+        precision=0, recall=0, density=0, coverage=0, clipped_density=0, clipped_coverage=0
+    )
 
 
 def test_noise_has_recall_and_nothing_else():

@@ -77,4 +77,5 @@ def test_an_evaluation_computes_distances_among_its_fakes_once_and_among_reals_n
     reals, *epochs = (SampleSet(samples=x, features=x) for x in (drawn(60, 4), drawn(50, 4), drawn(50, 5)[:, :4]))
     for fakes in epochs:
         measure_subset(reals, fakes, context)
-    assert sorted(computed) == [(50, 50), (50, 50), (60, 50), (60, 50), (60, 60)]
+    # among the reals twice, and once a training: radii first, then what lies in balls of clipped radii
+    assert sorted(computed) == [(50, 50), (50, 50), (60, 50), (60, 50), (60, 60), (60, 60)]
