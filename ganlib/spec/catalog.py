@@ -20,6 +20,7 @@ class DatasetInfo:
     """Where the data comes from."""
 
 
+_TORCHVISION = "torchvision (found in GANCLINIC_DATA_DIR, else downloaded)"
 _MNIST_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
 
 DATASETS: dict[str, DatasetInfo] = {
@@ -27,25 +28,25 @@ DATASETS: dict[str, DatasetInfo] = {
         title="MNIST handwritten digits, 60,000 training images",
         shape=(1, 28, 28),
         class_counts=_MNIST_COUNTS,
-        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+        source=_TORCHVISION,
     ),
     "fashion-mnist": DatasetInfo(
         title="Fashion-MNIST articles of clothing, 60,000 training images",
         shape=(1, 28, 28),
         class_counts=(6000,) * 10,
-        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+        source=_TORCHVISION,
     ),
     "kmnist": DatasetInfo(
         title="Kuzushiji-MNIST cursive Japanese characters, 60,000 training images",
         shape=(1, 28, 28),
         class_counts=(6000,) * 10,
-        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+        source=_TORCHVISION,
     ),
     "cifar10": DatasetInfo(
         title="CIFAR-10 photographs of ten kinds of things, 50,000 training images",
         shape=(3, 32, 32),
         class_counts=(5000,) * 10,
-        source="torchvision (found in GANCLINIC_DATA_DIR, else downloaded)",
+        source=_TORCHVISION,
     ),
     "celeba": DatasetInfo(
         title="CelebA faces, aligned, 162,770 training images",

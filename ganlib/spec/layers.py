@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ganlib.spec.part import Part
 
@@ -97,12 +97,23 @@ class OrthogonalInit(Part):
 
 Init = Annotated[NormalInit | FanInInit | XavierInit | KaimingInit | OrthogonalInit, Field(discriminator="kind")]
 Slope = Annotated[float, Field(ge=0, lt=1)]
+LeakySlope = Annotated[Slope, Field(description="Negative slope of the LeakyReLUs.")]
 Width = Annotated[int, Field(ge=1, le=2048)]
-LatentDim = Annotated[int, Field(ge=1, le=4096)]
+LatentDim = Annotated[int, Field(ge=1, le=4096, description="Entries of the latent, drawn from N(0, 1).")]
 Layers = Annotated[int, Field(ge=1, le=32)]
 Dropout = Annotated[float, Field(ge=0, le=0.95)]
 GeneratorCondition = Literal["none", "concat"]
 DiscriminatorCondition = Literal["none", "concat", "projection"]
+
+
+def _require_odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError(f"{size} is even; allowed: odd sizes")
+    return size
+
+
+OddKernel = Annotated[int, Field(ge=1), AfterValidator(_require_odd)]
+"""Keeps the size of an image."""
 
 
 class Minibatch(Part):
@@ -117,3 +128,8 @@ class Minibatch(Part):
     """Number of similarities appended."""
     size: int = Field(default=5, ge=1, le=100)
     """Entries compared by each."""
+
+
+LastMinibatch = Annotated[
+    Minibatch | None, Field(description="Minibatch discrimination before the last layer; null: none.")
+]

@@ -1,9 +1,9 @@
 """The networks' part of a run spec: one class a family. Imports no torch; what fits together: `network_checks`."""
 
 import math
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from ganlib.spec.layers import (
     BatchNorm,
@@ -13,12 +13,14 @@ from ganlib.spec.layers import (
     FlatNorm,
     GeneratorCondition,
     Init,
+    LastMinibatch,
     LatentDim,
     Layers,
-    Minibatch,
+    LeakySlope,
     NoNorm,
     Norm,
     NormalInit,
+    OddKernel,
     Slope,
     SpectralNorm,
     Width,
@@ -35,7 +37,6 @@ class DeconvGenerator(Part):
 
     family: Literal["deconv"] = "deconv"
     latent_dim: LatentDim = 128
-    """Entries of the latent, drawn from N(0, 1)."""
     width: Width = 128
     """Channels of every hidden layer."""
     layers: Layers = 2
@@ -43,24 +44,17 @@ class DeconvGenerator(Part):
     28 pixels have 2 doublings, 32 have 3, 64 have 4, 128 have 5. What is more comes before them and keeps the side."""
     kernel_size: int = Field(default=4, ge=2)
     """Kernel of the transposed convolutions."""
-    last_kernel_size: int = Field(default=3, ge=1)
+    last_kernel_size: OddKernel = 3
     """Kernel of the last convolution; odd, so that the image keeps its size."""
     norm: Norm = NoNorm()
     """Normalisation of every hidden (transposed) convolution."""
     init: Init = FanInInit()
     """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
+    leaky_slope: LeakySlope = 0.2
     dropout: Dropout = 0.0
     """Share of values set to 0 after every hidden layer; where `fake_statistics` is `moving`, none."""
     condition: GeneratorCondition = "none"
     """`concat`: the class, one-hot, is appended to the latent."""
-
-    @model_validator(mode="after")
-    def _last_kernel_is_odd(self) -> Self:
-        if self.last_kernel_size % 2 == 0:
-            raise ValueError(f"last_kernel_size: {self.last_kernel_size} is even; allowed: odd sizes")
-        return self
 
 
 class ResnetGenerator(Part):
@@ -72,12 +66,11 @@ class ResnetGenerator(Part):
 
     family: Literal["resnet"] = "resnet"
     latent_dim: LatentDim = 128
-    """Entries of the latent, drawn from N(0, 1)."""
     width: Width = 256
     """Channels of every block."""
     layers: Layers = 3
     """Blocks. Each doubles the side as often as it can, as for `deconv`; what is more comes before and keeps it."""
-    kernel_size: int = Field(default=3, ge=1)
+    kernel_size: OddKernel = 3
     """Kernel of the convolutions; odd, so that the image keeps its size."""
     norm: Norm = BatchNorm()
     """Normalisation."""
@@ -89,12 +82,6 @@ class ResnetGenerator(Part):
     """Share of values set to 0 before the second convolution of a block; where `fake_statistics` is `moving`, none."""
     condition: GeneratorCondition = "none"
     """`concat`: the class, one-hot, is appended to the latent."""
-
-    @model_validator(mode="after")
-    def _kernel_is_odd(self) -> Self:
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {self.kernel_size} is even; allowed: odd sizes")
-        return self
 
 
 class UnetGenerator(Part):
@@ -131,7 +118,6 @@ class MlpGenerator(Part):
 
     family: Literal["mlp"] = "mlp"
     latent_dim: LatentDim = 2
-    """Entries of the latent, drawn from N(0, 1)."""
     width: Width = 128
     """Units of every hidden layer."""
     layers: Layers = 2
@@ -140,8 +126,7 @@ class MlpGenerator(Part):
     """Normalisation of every hidden layer."""
     init: Init = FanInInit()
     """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
+    leaky_slope: LeakySlope = 0.2
     dropout: Dropout = 0.0
     """Share of values set to 0 after every hidden layer; where `fake_statistics` is `moving`, none."""
     condition: GeneratorCondition = "none"
@@ -162,12 +147,10 @@ class ConvDiscriminator(Part):
     """Normalisation of every hidden convolution."""
     init: Init = FanInInit()
     """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
+    leaky_slope: LeakySlope = 0.2
     dropout: Dropout = 0.0
     """Share of values set to 0 after every hidden layer."""
-    minibatch: Minibatch | None = None
-    """Minibatch discrimination before the last layer; null: none."""
+    minibatch: LastMinibatch = None
     condition: DiscriminatorCondition = "none"
     """`concat`: the class, as one-hot planes, is appended to the image. `projection`: the inner product of the features
     with a learned vector of the class is added to the logit (Miyato & Koyama 2018)."""
@@ -186,7 +169,7 @@ class ResnetDiscriminator(Part):
     """Channels of every block."""
     layers: Layers = 4
     """Blocks. All but the last two (and always the first) halve the side where it is even and above 4 pixels."""
-    kernel_size: int = Field(default=3, ge=1)
+    kernel_size: OddKernel = 3
     """Kernel of the convolutions; odd, so that the image keeps its size."""
     norm: Norm = SpectralNorm()
     """Normalisation; one that is not spectral comes before each ReLU but the first."""
@@ -196,17 +179,10 @@ class ResnetDiscriminator(Part):
     """Negative slope of the activations; 0 is ReLU."""
     dropout: Dropout = 0.0
     """Share of values set to 0 before the second convolution of a block."""
-    minibatch: Minibatch | None = None
-    """Minibatch discrimination before the last layer; null: none."""
+    minibatch: LastMinibatch = None
     condition: DiscriminatorCondition = "none"
     """`concat`: the class, as one-hot planes, is appended to the image. `projection`: the inner product of the features
     with a learned vector of the class is added to the logit (Miyato & Koyama 2018)."""
-
-    @model_validator(mode="after")
-    def _kernel_is_odd(self) -> Self:
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size: {self.kernel_size} is even; allowed: odd sizes")
-        return self
 
 
 class PatchDiscriminator(Part):
@@ -228,8 +204,7 @@ class PatchDiscriminator(Part):
     """Normalisation of every hidden convolution but the first."""
     init: Init = NormalInit()
     """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
+    leaky_slope: LeakySlope = 0.2
     dropout: Dropout = 0.0
     """Share of values set to 0 after every hidden layer."""
     condition: GeneratorCondition = "none"
@@ -248,12 +223,10 @@ class MlpDiscriminator(Part):
     """Normalisation of every hidden layer."""
     init: Init = FanInInit()
     """How weights and biases are drawn at first."""
-    leaky_slope: Slope = 0.2
-    """Negative slope of the LeakyReLUs."""
+    leaky_slope: LeakySlope = 0.2
     dropout: Dropout = 0.0
     """Share of values set to 0 after every hidden layer."""
-    minibatch: Minibatch | None = None
-    """Minibatch discrimination before the last layer; null: none."""
+    minibatch: LastMinibatch = None
     condition: DiscriminatorCondition = "none"
     """`concat`: the class, one-hot, is appended to the sample. `projection`: the inner product of the features with a
     learned vector of the class is added to the logit (Miyato & Koyama 2018)."""
@@ -289,7 +262,6 @@ class PluginGenerator(Part):
     distribution: PluginName | None = None
     """The distribution that publishes it; null: whichever does."""
     latent_dim: LatentDim = 128
-    """Entries of the latent, drawn from N(0, 1)."""
     options: PluginOptions = Field(default_factory=dict)
     """Fields of the published schema."""
     condition: GeneratorCondition = "none"
