@@ -3,14 +3,17 @@
 The numbers are those of public reports, carried on at the same level with noise where a report shows a few lines.
 """
 
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ganclinic
 from ganlib.foreign_logs.history import HistoryDiagnosis
 from ganlib.foreign_logs.reading.files import read_logs
+from ganlib.records import STEP_COLUMNS
 
 CASES = Path(__file__).parent / "cases"
 WINS, NO_BALANCE = "convergence failure: discriminator wins", "convergence failure: no equilibrium"
@@ -46,6 +49,33 @@ def test_a_log_as_somebody_had_it_gets_the_right_answer(
     assert found.diagnosis.verdict == verdict
     assert {finding.name for finding in found.diagnosis.findings} <= findings
     assert bool(found.diagnosis.findings) == bool(findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "units", "real", "fake"),
+    [
+        ("dcgan-stdout.txt", "bce", "the sum of its parts", (0.97, 1.0), (0.97, 1.0)),
+        ("four-digits-zero.csv", "bce", "the sum of its parts", (0.99, 1.0), (0.99, 1.0)),
+        ("percent-accuracies.csv", "bce", "it was read as percents", (0.99, 1.0), (0.99, 1.0)),
+        ("pix2pix-loss_log-vanilla.txt", "bce", "", (0.99, 1.0), (0.99, 1.0)),
+        ("pix2pix-loss_log-lsgan.txt", "lsgan", "", (0.0, 0.5), (0.0, 0.5)),
+        ("one-row-an-epoch.csv", "bce", "one row an epoch", (0.95, 1.0), (0.95, 1.0)),
+        ("keras-history.json", "bce", "means of epochs", (0.98, 1.0), (0.98, 1.0)),
+        ("wandb-chart-export.csv", "bce", "the mean of its parts", (0.99, 1.0), (0.99, 1.0)),
+        ("stylegan-stats.jsonl", "bce", "the sum of its parts", (0.975, 0.99), (0.98, 0.995)),
+        ("wgan-gp-large.csv", "wgan", "the mean of its parts", (math.nan, math.nan), (math.nan, math.nan)),
+    ],
+)
+def test_accuracies_and_units_of_a_case_are_those_that_its_numbers_have(
+    name: str, objective: str, units: str, real: tuple[float, float], fake: tuple[float, float]
+) -> None:
+    found = ganclinic.diagnose(CASES / name)
+    assert found.reading.implied.objective == objective
+    assert units in said(found)
+    steps = found.reading.history.steps
+    for column, (least, most) in (("d_acc_real", real), ("d_acc_fake", fake)):
+        accuracy = float(np.median(steps[-20:, STEP_COLUMNS.index(column)]))
+        assert least <= accuracy <= most or math.isnan(least) == math.isnan(accuracy) is True
 
 
 def test_a_nan_is_a_divergence_with_full_confidence() -> None:

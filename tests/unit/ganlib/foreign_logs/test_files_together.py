@@ -134,6 +134,26 @@ def test_options_beside_stylegans_log_say_which_updates_its_images_are(tmp_path:
     assert any("batches of 32" in note for note in table.notes)
 
 
+def test_a_folder_of_lightning_s_is_read_by_its_metrics(tmp_path: Path) -> None:
+    version = tmp_path / "lightning_logs" / "version_0"
+    write(version / "hparams.yaml", "lr: 0.0002\nlatent_dim: 100\nd_loss: 0.5\n")
+    rows = [
+        f",{e},{0.5 + 0.1 * i:.1f},{50 * e + 10 * i + 9}\n{0.6 + 0.1 * i:.1f},{e},,{50 * e + 10 * i + 9}\n"
+        for e in range(2)
+        for i in range(5)
+    ]
+    write(version / "metrics.csv", "d_loss,epoch,g_loss,step\n" + "".join(rows))
+    (version / "checkpoints").mkdir()
+    (version / "checkpoints" / "last.ckpt").write_bytes(b"PK\3\4")
+    for folder in (version, tmp_path / "lightning_logs"):
+        found = ganclinic.diagnose(folder)
+        history = found.reading.history
+        assert found.reading.sources == {"d_loss": "d_loss", "epoch": "epoch", "g_loss": "g_loss", "step": "step"}
+        assert (len(history.steps), history.updates, history.steps_per_epoch) == (10, 100, 5)
+        assert history.steps[:, 0].tolist() == pytest.approx([0.6, 0.7, 0.8, 0.9, 1.0] * 2)
+        assert history.steps[:, 2].tolist() == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9] * 2)
+
+
 def test_a_folder_without_a_log_says_so(tmp_path: Path) -> None:
     write(tmp_path / "notes.txt", "nothing here\n")
     with pytest.raises(InvalidHistory, match=r"holds no log that is known.*ganclinic formats"):

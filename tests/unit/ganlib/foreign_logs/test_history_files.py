@@ -200,6 +200,19 @@ def test_an_entry_packed_as_nobody_can_is_not_called_encrypted(tmp_path: Path) -
         read_table(path)
 
 
+def test_a_damaged_entry_in_bzip2_is_named_with_its_file(tmp_path: Path) -> None:
+    path, stored = tmp_path / "history.npz", io.BytesIO()
+    np.save(stored, np.arange(1000.0))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("g_loss.npy", stored.getvalue())
+    assert read_table(path).columns["g_loss"].values.shape == (1000,)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"BZh") + 4] ^= 0xFF  # the mark of its first block
+    path.write_bytes(content)
+    with pytest.raises(InvalidHistory, match=r"holds no arrays that can be read \(Invalid data stream\)"):
+        read_table(path)
+
+
 def test_a_damaged_entry_in_lzma_is_named_with_its_file(tmp_path: Path) -> None:
     path, stored = tmp_path / "history.npz", io.BytesIO()
     np.save(stored, np.arange(1000.0))

@@ -325,6 +325,32 @@ def test_usual_numbers_are_typical_of_no_mistake(levels: dict[str, Any]) -> None
     assert code_faults(Numbers(columns=noisy, d_loss=base.d_loss), 100) == ()
 
 
+def at_log_2(*, spread: float, rows: int = ROWS, are_means: bool = False) -> Numbers:
+    """Both losses of a cross-entropy around their values at chance, four digits."""
+    rng = np.random.default_rng(0)
+    levels = {"d_loss": 2 * math.log(2), "g_loss": math.log(2)}
+    columns = {
+        name: Interval.printed(np.round(level * rng.uniform(1 - spread, 1 + spread, rows), 4), 5e-5)
+        for name, level in levels.items()
+    }
+    return Numbers(columns=columns, d_loss="sum", are_means=are_means)
+
+
+@pytest.mark.parametrize(
+    ("log", "is_found"),
+    [
+        (at_log_2(spread=1e-3), True),
+        (at_log_2(spread=0.05), False),  # two networks in balance move
+        (at_log_2(spread=1e-3, rows=19), False),
+        (at_log_2(spread=1e-3, are_means=True), False),  # a mean of a thousand batches hardly moves in balance
+    ],
+)
+def test_losses_at_chance_that_hardly_move_are_those_of_a_discriminator_that_learns_nothing(
+    log: Numbers, is_found: bool
+) -> None:
+    assert ("nothing is learnt" in [fault.name for fault in code_faults(log, 100)]) == is_found
+
+
 def test_zeros_that_repeat_are_rounded_and_not_still() -> None:
     assert code_faults(numbers(4, d_loss=0.0, g_loss=12.3), 100) == ()
 
