@@ -138,7 +138,7 @@ def test_a_folder_of_lightning_s_is_read_by_its_metrics(tmp_path: Path) -> None:
     version = tmp_path / "lightning_logs" / "version_0"
     write(version / "hparams.yaml", "lr: 0.0002\nlatent_dim: 100\nd_loss: 0.5\n")
     rows = [
-        f",{e},{0.5 + 0.1 * i:.1f},{50 * e + 10 * i + 9}\n{0.6 + 0.1 * i:.1f},{e},,{50 * e + 10 * i + 9}\n"
+        f",{e},{0.5 + 0.1 * i:.9f},{50 * e + 10 * i + 9}\n{0.6 + 0.1 * i:.9f},{e},,{50 * e + 10 * i + 9}\n"
         for e in range(2)
         for i in range(5)
     ]
