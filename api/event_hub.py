@@ -23,7 +23,8 @@ from api.errors import TooManyStreams
 from api.http.concurrency import WATCH_TURNS
 from api.http.event_stream import KEEP_ALIVE_S, STILL_HERE
 from api.views import utc
-from ganlib.wire.events import EventKind, EventView
+from ganlib.wire.events import EventView
+from ganlib.wire.statuses import EventKind
 from store.core.db import now, reading
 from store.core.errors import DatabaseUnavailable
 from store.core.models import Run

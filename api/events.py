@@ -15,7 +15,7 @@ from api.event_hub import EVERYTHING, EventHub, Outgoing, Subscription, Topic, h
 from api.http.concurrency import LOOK_TURNS
 from api.http.event_stream import EVENT_STREAM, KEEP_ALIVE_S, STILL_HERE, EventStream, event_schema, retry_in
 from api.requests import MAX_EVENT, EventQuery
-from ganlib.wire.events import EVENT_KINDS, EventKind
+from ganlib.wire.statuses import EVENT_KINDS, EventKind
 from store.core.db import reading
 from store.core.errors import DatabaseUnavailable
 from store.runs import batches, events, lifecycle

@@ -12,8 +12,7 @@ from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
 from ganlib.spec.problems import problems_of
 from ganlib.spec.request import InvalidRequest
-from ganlib.wire.events import EVENT_KINDS, EventKind
-from ganlib.wire.statuses import Status
+from ganlib.wire.statuses import EVENT_KINDS, EventKind, Status
 from store.runs.lifecycle import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000

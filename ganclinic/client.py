@@ -10,6 +10,7 @@ from typing import Any
 
 from ganclinic.errors import GanClinicError
 from ganclinic.verbs.comparisons import ComparisonVerbs
+from ganclinic.verbs.events import EventVerbs
 from ganclinic.verbs.labels import LabelVerbs
 from ganclinic.verbs.logs import LogVerbs
 from ganclinic.verbs.records import RecordVerbs
@@ -20,7 +21,15 @@ from ganclinic.verbs.uploads import UploadVerbs
 
 
 class Client(
-    LogVerbs, RunVerbs, SchedulingVerbs, RecordVerbs, ComparisonVerbs, UploadVerbs, LabelVerbs, TreatmentVerbs
+    LogVerbs,
+    RunVerbs,
+    EventVerbs,
+    SchedulingVerbs,
+    RecordVerbs,
+    ComparisonVerbs,
+    UploadVerbs,
+    LabelVerbs,
+    TreatmentVerbs,
 ):
     """A connection to one service; usable as a context manager. Its verbs lie in `ganclinic.verbs`, by subject.
 

@@ -1,7 +1,7 @@
 """One request to the service: retried where that is safe, its errors translated. Private to the client."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -50,7 +50,7 @@ ERRORS: dict[int, type[ApiError]] = {
     429: QuotaExceeded,
 }
 
-Query = Mapping[str, str | int | None]
+Query = Mapping[str, str | int | Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,9 @@ class Event:
     """A server-sent event; `id` is where a stream is gone on from."""
 
     kind: str
+    """Empty: it only says where the stream is."""
     id: int
+    """The last that came; 0 before the first."""
     data: str
     """Lines."""
 
@@ -103,8 +105,8 @@ class Transport:
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {}, timeout=timeout)
 
     @contextmanager
-    def events(self, path: str, query: Query, *, after: int) -> Iterator[Iterator[Event]]:
-        """The server-sent events at that path, beginning after the one whose id is `after`.
+    def events(self, path: str, query: Query, *, after: int | None) -> Iterator[Iterator[Event]]:
+        """The server-sent events at that path, beginning after the one whose id is `after`, or where the path begins.
 
         Raises:
             GanClinicError: see `ganclinic.errors`; of a broken connection `ServiceUnreachable`, also between events.
@@ -112,9 +114,8 @@ class Transport:
         given = {k: v for k, v in query.items() if v is not None}
         timeout = httpx.Timeout(EVENT_SILENCE_S, connect=CONNECT_TIMEOUT_S)
         try:
-            with self._http.stream(
-                "GET", path, params=given, headers={"Last-Event-ID": str(after)}, timeout=timeout
-            ) as answer:
+            headers = {} if after is None else {"Last-Event-ID": str(after)}
+            with self._http.stream("GET", path, params=given, headers=headers, timeout=timeout) as answer:
                 if not answer.is_success:
                     answer.read()
                 yield read_events(_checked(answer).iter_lines())
@@ -165,12 +166,14 @@ class Transport:
 
 def read_events(lines: Iterable[str]) -> Iterator[Event]:
     """Server-sent events from their lines; one that is cut off at the end is none."""
-    kind, number, data = "message", 0, list[str]()
+    kind, number, told, data = "message", 0, 0, list[str]()
     for line in lines:
         if not line:
             if data:
                 yield Event(kind=kind, id=number, data="\n".join(data))
-            kind, data = "message", []
+            elif number != told:
+                yield Event(kind="", id=number, data="")
+            kind, told, data = "message", number, []
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ganlib.wire.comparisons import ComparisonDetail as ComparisonView
     from ganlib.wire.epochs import ColumnView as SeriesColumn
     from ganlib.wire.epochs import SeriesView as Series
+    from ganlib.wire.events import EventView
     from ganlib.wire.runs import AttemptView, RunView
     from ganlib.wire.runs import RunDetail as RunDetails
     from ganlib.wire.treatments import MemberView, TreatmentView
@@ -22,6 +23,7 @@ __all__ = [
     "AttemptView",
     "BatchView",
     "ComparisonView",
+    "EventView",
     "LabelView",
     "LimitView",
     "MemberView",
@@ -44,6 +46,7 @@ _HOMES = {
     "AttemptView": ("ganlib.wire.runs", "AttemptView"),
     "BatchView": ("ganlib.wire.batches", "BatchView"),
     "ComparisonView": ("ganlib.wire.comparisons", "ComparisonDetail"),
+    "EventView": ("ganlib.wire.events", "EventView"),
     "LabelView": ("ganlib.wire.annotations", "LabelView"),
     "LimitView": ("ganlib.wire.waiting", "LimitView"),
     "MemberView": ("ganlib.wire.treatments", "MemberView"),

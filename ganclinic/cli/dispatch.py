@@ -27,6 +27,7 @@ CLIENT_VERBS: dict[str, str] = {
     "show": "runs.show",
     "logs": "logs.logs",
     "watch": "new_runs.watch",
+    "events": "events.events",
     "cancel": "runs.cancel",
     "rm": "runs.rm",
     "treat": "treatments.treat",

@@ -7,7 +7,7 @@ from typing import Protocol
 from ganlib.findings import FINDING_NAMES, LABELLED, SEVERITIES, VERDICTS
 from ganlib.foreign_logs.objectives import OBJECTIVES
 from ganlib.spec.limits import MAX_PRIORITY
-from ganlib.wire.statuses import STATUSES
+from ganlib.wire.statuses import EVENT_KINDS, STATUSES
 
 EPILOG = """\
 exit status:
@@ -166,6 +166,16 @@ def _add_lookers(verbs: Verbs) -> None:
     watch = _add(verbs, "watch", "show the progress of runs until they are over")
     watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
     watch.add_argument("--batch", help="a batch's id: all its runs")
+    events = _add(verbs, "events", "write a line for each thing that changes, until Ctrl-C")
+    which = events.add_mutually_exclusive_group()
+    which.add_argument("run", metavar="RUN", nargs="?", help="id of a run; without one, all runs from now on")
+    which.add_argument("--batch", help="a batch's id: all its runs")
+    events.add_argument(
+        "--kind", dest="kinds", action="append", choices=EVENT_KINDS, help="only these; may be given again"
+    )
+    events.add_argument(
+        "--after", type=_not_negative, metavar="ID", help="only those after this event; 0: from the first on"
+    )
     presets = _add_local(verbs, "presets", "list the published experiments, or show one")
     _add_json(presets)
     presets.add_argument("preset", metavar="PRESET", nargs="?", help="a preset's name")
@@ -311,6 +321,12 @@ def _owner_name(text: str) -> str:
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0")
     return int(text)
 
 

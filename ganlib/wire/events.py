@@ -1,15 +1,11 @@
 """Events: what has changed, so that whoever waits need not ask. The resource itself has the data."""
 
 from datetime import datetime
-from typing import Literal, get_args
 
 from ganlib.findings import FindingName, Severity
-from ganlib.wire.statuses import Status
+from ganlib.wire.statuses import EventKind, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.view import View
-
-EventKind = Literal["status", "progress", "epoch", "finding seen", "finding over", "treatment"]
-EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 
 
 class EventView(View):

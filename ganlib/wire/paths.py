@@ -5,6 +5,7 @@ from urllib.parse import quote
 BATCHES = "/v1/batches"
 COMPARISONS = "/v1/evaluations"
 DRAIN = "/v1/drain"
+EVENTS = "/v1/events"
 LABELS = "/v1/labels"
 RUNS = "/v1/runs"
 UPLOADS = "/v1/uploads"

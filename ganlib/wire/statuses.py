@@ -1,4 +1,4 @@
-"""What may become of runs and of their attempts. Imports nothing: the command line waits for it."""
+"""What may become of runs and attempts, and what is told of it. Imports nothing: the command line waits for it."""
 
 from typing import Literal, get_args
 
@@ -8,3 +8,6 @@ FINAL_STATUSES: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled
 AttemptOutcome = Literal[
     "running", "succeeded", "failed", "cancelled", "halted", "lost", "handed over", "paused", "gave way"
 ]
+
+EventKind = Literal["status", "progress", "epoch", "finding seen", "finding over", "treatment"]
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)

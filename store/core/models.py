@@ -21,8 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from typing_extensions import override
 
 from ganlib.spec.training import SettledPrecision
-from ganlib.wire.events import EventKind
-from ganlib.wire.statuses import AttemptOutcome, Status
+from ganlib.wire.statuses import AttemptOutcome, EventKind, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis
-from ganlib.wire.events import EventKind
+from ganlib.wire.statuses import EventKind
 from store.core.db import HAS_NEWS, now
 from store.core.models import EventRow, Kind, Run, Treatment
 

@@ -15,9 +15,9 @@ from tests.support.api import TOKEN, Service
 
 
 @contextlib.contextmanager
-def served(service: Service) -> Iterator[str]:
-    """Its address, `http://127.0.0.1:…`."""
-    config = uvicorn.Config(service.app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+def served(service: Service, port: int = 0) -> Iterator[str]:
+    """Its address, `http://127.0.0.1:…`; 0: any free port."""
+    config = uvicorn.Config(service.app, host="127.0.0.1", port=port, log_config=None, lifespan="off")
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -41,7 +41,17 @@ def run(command: list[str], url: str, cwd: Path, **more: str) -> str:
 def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path: Path) -> None:
     run_id = record(sqlite_service).id
     with served(sqlite_service) as url:
-        (stream,) = examples("api.md", "sh")
+        stream, command = examples("api.md", "sh")
         heard = run(["bash", "-ec", stream], url, tmp_path, RUN=run_id)
+        lines = run(["bash", "-ec", command], url, tmp_path).splitlines()
+        (program,) = examples("api.md", "python")
+        told = run([sys.executable, "-c", program], url, tmp_path, RUN=run_id)
     assert "event: status" in heard
     assert '"kind":"epoch"' in heard
+    assert [line.split(" ", 2)[2] for line in lines] == [
+        "epoch 1",
+        "epoch 2",
+        "mode collapse, severe, seen after epoch 2",
+    ]
+    assert told.splitlines() == ["status queued", "status running", "finding seen mode collapse"]
+    assert sqlite_service.client.get(f"/v1/runs/{run_id}").json()["cancel_requested"]

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -17,8 +18,10 @@ from api import event_hub
 from api import events as api_events
 from api.event_hub import EVERYTHING, EventHub, Outgoing
 from api.http import event_stream
-from ganlib.wire.events import EVENT_KINDS, EventView
+from ganclinic.client import Client
+from ganlib.wire.events import EventView
 from ganlib.wire.reading import read
+from ganlib.wire.statuses import EVENT_KINDS
 from store.core.db import reading, transaction
 from store.runs import batches, endings, events, leases, lifecycle, recording
 from store.runs.deletion import delete_run
@@ -199,16 +202,13 @@ def test_many_clients_cost_the_database_what_one_does(sqlite_service: Service, m
 
     monkeypatch.setattr(EventWatch, "look", counted)
     run_id = train(sqlite_service, 1)
-    with served(sqlite_service) as url, ThreadPoolExecutor(30) as pool:
-        clients = [Listener(f"{url}/v1/runs/{run_id}/events") for _ in range(30)]
-        for done in [pool.submit(client.__enter__) for client in clients]:
-            done.result()
-        wait_until(lambda: all(len(client.events) == 4 for client in clients))
-        looks[0] = 0
-        threading.Event().wait(1.0)
-        assert 0 < looks[0] < 15  # ten a second
-        for client in clients:
-            client.__exit__()
+    with served(sqlite_service) as url:
+        with ExitStack() as clients:
+            all_of_them = [clients.enter_context(Listener(f"{url}/v1/runs/{run_id}/events")) for _ in range(30)]
+            wait_until(lambda: all(len(client.events) == 4 for client in all_of_them))
+            looks[0] = 0
+            threading.Event().wait(1.0)
+            assert 0 < looks[0] < 15  # ten a second
         wait_until(lambda: not sqlite_service.engine.pool.checkedout())  # pyright: ignore[reportAttributeAccessIssue]
         looks[0] = 0
         threading.Event().wait(0.5)
@@ -317,3 +317,23 @@ def test_only_who_may_read_hears_anything(service: Service) -> None:
         assert service.client.get(path).status_code == 404
     headers = {"Last-Event-ID": "one"}
     assert service.client.get(f"/v1/runs/{run_id}/events", headers=headers).status_code == 422
+
+
+def test_the_client_goes_on_through_a_restart_of_the_service(service: Service) -> None:
+    run_id = train(service, 2)
+    heard: list[int | None] = []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with served(service, port) as url:
+        client = Client(url, TOKEN)
+        events_of_run = client.events(run_id, kinds=["epoch", "status"])
+        heard += [next(events_of_run).id for _ in range(4)]
+    with transaction(service.engine) as session:
+        events.note_status(session, lifecycle.get_locked(session, run_id))
+    with served(service, port):
+        heard += [next(events_of_run).id for _ in range(2)]
+        client.close()
+    with reading(service.engine) as session:
+        kinds = ("epoch", "status")
+        assert heard == [e.position for e in events.read(session, after=0, limit=99, run_id=run_id, kinds=kinds)]
