@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.wire.annotations import LabelRequest
 from store.core.db import clock
-from store.core.errors import IdempotencyConflict, RunNotFound
+from store.core.errors import RunNotFound
+from store.core.idempotency import insert_once
 from store.core.models import Annotation, Run
 from store.core.pages import decode_cursor, encode_cursor
 from store.runs.lifecycle import MAX_PAGE, hash_request, new_id
@@ -50,27 +51,17 @@ def add(
         **request.model_dump(),
         ruleset=diagnosis.ruleset,
         verdict=diagnosis.verdict,
-        idempotency_key=idempotency_key,
         request_hash=hash_request(_OfRun(run_id=run_id), request),
         created_at=clock(session),
     )
     try:
         with session.begin_nested():
-            session.add(label)
+            stored, _ = insert_once(session, label, idempotency_key)
     except IntegrityError:
         if session.get(Run, run_id, populate_existing=True) is None:
             raise RunNotFound(run_id) from None
-        if idempotency_key is None:
-            raise
-        return _first(session, idempotency_key, label.request_hash)
-    return label
-
-
-def _first(session: Session, key: str, request_hash: str) -> Annotation:
-    first = session.scalars(select(Annotation).where(Annotation.idempotency_key == key)).one()
-    if first.request_hash != request_hash:
-        raise IdempotencyConflict(key) from None
-    return first
+        raise
+    return stored
 
 
 def of_run(session: Session, run_id: str) -> list[Annotation]:

@@ -11,8 +11,9 @@ from ganlib.spec.hashing import spec_hash
 from ganlib.wire.statuses import Status
 from store.core.db import clock
 from store.core.errors import ComparisonNotFound
+from store.core.idempotency import made_with
 from store.core.models import Run
-from store.runs.lifecycle import Page, ask_to_stop, find, hash_request, insert, made_with, new_id, page_of
+from store.runs.lifecycle import Page, ask_to_stop, find, hash_request, insert, new_id, page_of
 from store.runs.records import evaluations
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
@@ -48,7 +49,7 @@ def made_before(session: Session, spec: ComparisonSpec, idempotency_key: str) ->
     Raises:
         IdempotencyConflict: the key was used for another request.
     """
-    return made_with(session, idempotency_key, hash_request(spec))
+    return made_with(session, Run, idempotency_key, hash_request(spec))
 
 
 def get(session: Session, comparison_id: str) -> Run:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.signals import quality_of
@@ -33,7 +32,8 @@ from ganlib.wire.statuses import FINAL_STATUSES
 from ganlib.wire.treatments import TreatmentRequest
 from store import uploads
 from store.core.db import clock
-from store.core.errors import IdempotencyConflict, NotTreatable, TreatmentNotFound, UploadNotFound
+from store.core.errors import NotTreatable, TreatmentNotFound, UploadNotFound
+from store.core.idempotency import insert_once, made_with
 from store.core.models import DiagnosisRow, Epoch, EvaluationRow, Run, Treatment
 from store.runs import events, records
 from store.runs.lifecycle import ask_to_stop, get_locked, hash_request, new_id, new_run
@@ -63,8 +63,10 @@ def create(
     """
     sick = get_locked(session, run_id)  # nobody else begins to treat it before this transaction ends
     request_hash = hash_request(_OfRun(run_id=run_id), request)
-    if idempotency_key is not None and (first := _made_with(session, idempotency_key, request_hash)) is not None:
-        return first
+    if idempotency_key is not None:
+        first = made_with(session, Treatment, idempotency_key, request_hash)
+        if first is not None:
+            return first
     finding = _finding_to_treat(session, sick, request)
     case = _case_of_any_version(session, sick)
     budget = Budget(
@@ -79,15 +81,10 @@ def create(
         status="running",
         max_tries=budget.max_tries,
         max_epochs=budget.max_epochs,
-        idempotency_key=idempotency_key,
         request_hash=request_hash,
         created_at=clock(session),
     )
-    try:
-        with session.begin_nested():
-            session.add(treatment)
-    except IntegrityError:  # the key is taken, since a moment ago, for another run
-        raise IdempotencyConflict(str(idempotency_key)) from None
+    insert_once(session, treatment, idempotency_key)  # nobody else has made it since: the sick run is locked
     _make_try(session, treatment, first_try)
     return treatment
 
@@ -97,13 +94,6 @@ def _case_of_any_version(session: Session, run: Run) -> Case:
         return _case(session, run)
     except ValidationError:
         raise NotTreatable(run.id, "its spec, of another version, is not valid in this one") from None
-
-
-def _made_with(session: Session, key: str, request_hash: str) -> Treatment | None:
-    first = session.scalars(select(Treatment).where(Treatment.idempotency_key == key)).one_or_none()
-    if first is not None and first.request_hash != request_hash:
-        raise IdempotencyConflict(key)
-    return first
 
 
 def _finding_to_treat(session: Session, run: Run, request: TreatmentRequest) -> FindingName:

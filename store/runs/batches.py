@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from pydantic import BaseModel
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 from store.core.db import clock
-from store.core.errors import BatchNotFound, IdempotencyConflict
+from store.core.errors import BatchNotFound
+from store.core.idempotency import insert_once
 from store.core.models import Batch
 from store.runs import events
 from store.runs.lifecycle import hash_request, new_id, new_run
@@ -42,7 +41,6 @@ def create_batch(
     batch = Batch(
         id=new_id(),
         name=name,
-        idempotency_key=idempotency_key,
         request_hash=hash_request(_BatchName(name=name), *(request for request, _ in requests)),
         created_at=created_at,
     )
@@ -50,23 +48,11 @@ def create_batch(
     # Runs of a batch are as old as each other: rising ids keep their order wherever runs are sorted by age.
     for run, run_id in zip(batch.runs, sorted(run.id for run in batch.runs), strict=True):
         run.id, run.created_at = run_id, created_at
-    try:
-        with session.begin_nested():
-            session.add(batch)
-    except IntegrityError:
-        if idempotency_key is None:
-            raise
-        return _first_batch(session, idempotency_key, batch.request_hash)
+    stored, is_new = insert_once(session, batch, idempotency_key)
+    if not is_new:
+        return get_batch(session, stored.id)
     events.note_status(session, *batch.runs)
     return batch
-
-
-def _first_batch(session: Session, key: str, request_hash: str) -> Batch:
-    query = select(Batch).where(Batch.idempotency_key == key).options(selectinload(Batch.runs))
-    first = session.scalars(query).one()
-    if first.request_hash != request_hash:
-        raise IdempotencyConflict(key) from None
-    return first
 
 
 def require(session: Session, batch_id: str) -> None:

@@ -13,7 +13,6 @@ from typing import TypedDict, Unpack
 
 from pydantic import BaseModel
 from sqlalchemy import case, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ganlib.spec.hashing import spec_hash
@@ -21,7 +20,8 @@ from ganlib.spec.request import Document, RunRequest
 from ganlib.spec.run import RunSpec
 from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store.core.db import clock, now
-from store.core.errors import IdempotencyConflict, RunNotFound
+from store.core.errors import RunNotFound
+from store.core.idempotency import insert_once
 from store.core.models import Attempt, Kind, Run, Treatment
 from store.core.pages import decode_cursor, encode_cursor
 from store.operations import tracing
@@ -70,36 +70,10 @@ def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
         IdempotencyConflict: the key was used for another request.
     """
     ensure(session, Owner.of(run))
-    run.idempotency_key = idempotency_key
-    if idempotency_key is not None:
-        return _insert_once(session, run, idempotency_key)
-    session.add(run)
-    events.note_status(session, run)
-    return run
-
-
-def _insert_once(session: Session, run: Run, key: str) -> Run:
-    try:
-        with session.begin_nested():
-            session.add(run)
-    except IntegrityError:  # the key is taken, perhaps since a moment ago
-        first = made_with(session, key, run.request_hash)
-        # Gone again: the run that took the key was deleted in this moment.
-        return _insert_once(session, run, key) if first is None else first
-    events.note_status(session, run)
-    return run
-
-
-def made_with(session: Session, key: str, request_hash: str) -> Run | None:
-    """The run that this request with this idempotency key made; None where the key is new.
-
-    Raises:
-        IdempotencyConflict: the key was used for another request.
-    """
-    first = session.scalars(select(Run).where(Run.idempotency_key == key)).one_or_none()
-    if first is not None and first.request_hash != request_hash:
-        raise IdempotencyConflict(key) from None
-    return first
+    stored, is_new = insert_once(session, run, idempotency_key)
+    if is_new:
+        events.note_status(session, stored)
+    return stored
 
 
 def new_run(request: RunRequest, spec: RunSpec, *, priority: int | None = None, owner: Owner = NOBODY_ELSE) -> Run:
