@@ -13,7 +13,7 @@ from ganlib.spec.part import Name
 from ganlib.spec.problems import problems_of
 from ganlib.spec.request import InvalidRequest
 from ganlib.wire.statuses import EVENT_KINDS, EventKind, Status
-from store.runs.lifecycle import MAX_PAGE
+from store.core.pages import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000
 MAX_POINTS = 5000

@@ -1,10 +1,9 @@
 """Labels: what people say of verdicts. They are added and read, and never changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import BaseModel
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,17 +13,8 @@ from store.core.db import clock
 from store.core.errors import RunNotFound
 from store.core.idempotency import insert_once
 from store.core.models import Annotation, Run
-from store.core.pages import decode_cursor, encode_cursor
-from store.runs.lifecycle import MAX_PAGE, hash_request, new_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnnotationPage:
-    """A part of the list of labels, newest first."""
-
-    items: list[Annotation]
-    next_cursor: str | None
-    """Where the next page starts; None on the last."""
+from store.core.pages import Page, page_of
+from store.runs.lifecycle import hash_request, new_id
 
 
 class _OfRun(BaseModel):
@@ -70,21 +60,13 @@ def of_run(session: Session, run_id: str) -> list[Annotation]:
     return list(session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc())))
 
 
-def list_labels(session: Session, *, limit: int = 50, cursor: str | None = None) -> AnnotationPage:
+def list_labels(session: Session, *, limit: int = 50, cursor: str | None = None) -> Page[Annotation]:
     """All labels, newest first; those made meanwhile shift no later page.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
-    query = select(Annotation)
-    if cursor is not None:
-        query = query.where(tuple_(Annotation.created_at, Annotation.id) < tuple_(*decode_cursor(cursor)))
-    limit = max(1, min(limit, MAX_PAGE))
-    found = list(session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc()).limit(limit + 1)))
-    last = found[limit - 1] if len(found) > limit else None
-    return AnnotationPage(
-        items=found[:limit], next_cursor=None if last is None else encode_cursor(last.created_at, last.id)
-    )
+    return page_of(session, Annotation, limit=limit, cursor=cursor)
 
 
 def with_runs(session: Session) -> Sequence[tuple[Annotation, Run]]:

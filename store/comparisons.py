@@ -13,7 +13,8 @@ from store.core.db import clock
 from store.core.errors import ComparisonNotFound
 from store.core.idempotency import made_with
 from store.core.models import Run
-from store.runs.lifecycle import Page, ask_to_stop, find, hash_request, insert, new_id, page_of
+from store.core.pages import Page, page_of
+from store.runs.lifecycle import ask_to_stop, find, hash_request, insert, new_id
 from store.runs.records import evaluations
 from store.scheduling.owners import NOBODY_ELSE, Owner
 
@@ -71,14 +72,14 @@ def result(session: Session, comparison_id: str) -> EpochEvaluation | None:
 
 def list_comparisons(
     session: Session, *, status: Status | None = None, limit: int = 50, cursor: str | None = None
-) -> Page:
+) -> Page[Run]:
     """The comparisons of that status, newest first; those made meanwhile shift no later page.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
     filters: dict[str, str] = {} if status is None else {"status": status}
-    return page_of(session, "comparison", limit=limit, cursor=cursor, **filters)
+    return page_of(session, Run, kind="comparison", limit=limit, cursor=cursor, **filters)
 
 
 def cancel(session: Session, comparison_id: str) -> Run:

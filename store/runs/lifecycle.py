@@ -8,11 +8,10 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 from pydantic import BaseModel
-from sqlalchemy import case, select, tuple_, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec.hashing import spec_hash
@@ -23,23 +22,13 @@ from store.core.db import clock, now
 from store.core.errors import RunNotFound
 from store.core.idempotency import insert_once
 from store.core.models import Attempt, Kind, Run, Treatment
-from store.core.pages import decode_cursor, encode_cursor
+from store.core.pages import Page, page_of
 from store.operations import tracing
 from store.runs import events
 from store.runs.leases import update_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
-MAX_PAGE = 200
 RUN_ID = re.compile("[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A part of a list, newest first."""
-
-    items: list[Run]
-    next_cursor: str | None
-    """Where the next page starts; None on the last."""
 
 
 def create(
@@ -173,31 +162,16 @@ class RunFilters(TypedDict, total=False):
     user: str | None
 
 
-def list_runs(session: Session, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[RunFilters]) -> Page:
+def list_runs(
+    session: Session, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[RunFilters]
+) -> Page[Run]:
     """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
     given = {column: str(value) for column, value in filters.items() if value is not None}
-    return page_of(session, "training", limit=limit, cursor=cursor, **given)
-
-
-def page_of(session: Session, kind: Kind, *, limit: int, cursor: str | None, **filters: str) -> Page:
-    """The runs of that kind whose columns have these values, newest first.
-
-    Raises:
-        InvalidCursor: the cursor was not made by this function.
-    """
-    query = select(Run).filter_by(kind=kind, **filters)
-    position = tuple_(Run.created_at, Run.id)
-    if cursor is not None:
-        query = query.where(position < tuple_(*decode_cursor(cursor)))
-    limit = max(1, min(limit, MAX_PAGE))
-    runs = list(session.scalars(query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit + 1)))
-    items = runs[:limit]
-    last = items[-1] if len(runs) > limit else None
-    return Page(items=items, next_cursor=None if last is None else encode_cursor(last.created_at, last.id))
+    return page_of(session, Run, limit=limit, cursor=cursor, kind="training", **given)
 
 
 def cancel(session: Session, run_id: str) -> Run:
