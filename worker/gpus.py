@@ -1,7 +1,6 @@
 """What the driver says of NVIDIA GPUs. Everything is empty where there is none. Imports no torch."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from store.core.db import transaction
 from store.core.errors import DatabaseUnavailable
 from store.scheduling import gpu_readings
 from store.scheduling.gpu_readings import Gpu
+from worker.periodic import Periodic
 
 READ_INTERVAL_S = 15.0
 nvml = cast(Any, pynvml)
@@ -152,23 +152,15 @@ class GpuReader:
 
     def __init__(self, worker: str, engine: Engine) -> None:
         self._worker, self._engine = worker, engine
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gpus", daemon=True)
+        self._periodic = Periodic("gpus", self._read, READ_INTERVAL_S, at_once=True, wanted=has_driver)
 
     def start(self) -> None:
         """Starts the thread; the first reading is made at once, then one every READ_INTERVAL_S."""
-        self._thread.start()
+        self._periodic.start()
 
     def stop(self) -> None:
         """Stops the thread, and waits for a reading that goes on."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        is_read = has_driver()
-        while is_read:
-            self._read()
-            is_read = not self._stopped.wait(READ_INTERVAL_S)
+        self._periodic.stop()
 
     def _read(self) -> None:
         try:

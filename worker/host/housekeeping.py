@@ -1,13 +1,13 @@
 """What a worker does now and then, beside its slot: it deletes files that have expired."""
 
 import logging
-import threading
 
 from sqlalchemy import Engine
 
 from store.core.errors import StoreError
 from store.core.settings import Settings
 from store.retention import collect
+from worker.periodic import Periodic
 
 INTERVAL_S = 3600.0  # files expire after days, and a bucket's list costs a request for every 1,000 of them
 
@@ -19,21 +19,16 @@ class Housekeeping:
 
     def __init__(self, *, engine: Engine, settings: Settings, interval_s: float = INTERVAL_S) -> None:
         """`interval_s`: before the first time, and after each."""
-        self._engine, self._settings, self._interval_s = engine, settings, interval_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._engine, self._settings = engine, settings
+        self._periodic = Periodic("housekeeping", self._collect, interval_s)
 
     def start(self) -> None:
         """Starts the thread."""
-        self._thread.start()
+        self._periodic.start()
 
     def stop(self) -> None:
         """Collects no more; a collection that goes on ends with the process."""
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            self._collect()
+        self._periodic.stop(wait=False)
 
     def _collect(self) -> None:
         try:

@@ -1,7 +1,6 @@
 """Where the service wants it, a worker looks now and then whether a run has to give way to one of higher priority."""
 
 import logging
-import threading
 
 from sqlalchemy import Engine
 
@@ -11,6 +10,7 @@ from store.core.settings import Settings
 from store.operations.logging import log_context
 from store.scheduling.accounts import EQUAL, Sharing
 from store.scheduling.preemption import Asked, ask
+from worker.periodic import Periodic
 
 logger = logging.getLogger(__name__)
 
@@ -20,26 +20,23 @@ class Preemption:
 
     def __init__(self, *, engine: Engine, settings: Settings, sharing: Sharing = EQUAL) -> None:
         self._engine, self._settings, self._sharing = engine, settings, sharing
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="preemption", daemon=True)
+        interval_s = settings.heartbeat_interval.total_seconds()
+        self._periodic = Periodic("preemption", self._look_again, interval_s)
 
     def start(self) -> None:
         """Starts the thread, where the service wants preemption."""
         if self._settings.preemption:
-            self._thread.start()
+            self._periodic.start()
 
     def stop(self) -> None:
         """Stops the thread, and waits for a look that goes on."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._periodic.stop()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(self._settings.heartbeat_interval.total_seconds()):
-            try:
-                self.look()
-            except DatabaseUnavailable as error:
-                logger.warning("%s; looking again with the next heartbeat", error)
+    def _look_again(self) -> None:
+        try:
+            self.look()
+        except DatabaseUnavailable as error:
+            logger.warning("%s; looking again with the next heartbeat", error)
 
     def look(self) -> None:
         """Asks as many runs as have to give way.

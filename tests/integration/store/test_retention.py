@@ -320,7 +320,7 @@ def test_a_worker_collects_again_and_again_whatever_it_trains(sqlite_engine: Eng
         while artifacts.has(stored.sha256):
             time.sleep(0.01)
     housekeeping.stop()
-    housekeeping._thread.join()
+    housekeeping._periodic.stop()  # waits for the thread
 
 
 def test_a_worker_waits_before_it_collects(sqlite_engine: Engine, settings: Settings) -> None:
@@ -331,7 +331,7 @@ def test_a_worker_waits_before_it_collects(sqlite_engine: Engine, settings: Sett
     time.sleep(0.1)
     assert open_artifacts(settings).has(stored.sha256)
     housekeeping.stop()
-    housekeeping._thread.join()
+    housekeeping._periodic.stop()  # waits for the thread
 
 
 def test_a_grace_that_is_too_short_for_a_bucket_is_refused(s3_server: S3Server) -> None:

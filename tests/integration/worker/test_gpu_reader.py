@@ -63,5 +63,5 @@ def test_without_a_driver_nothing_is_read(sqlite_engine: Engine, monkeypatch: py
     monkeypatch.setattr(gpus, "nvml", driver(nvmlInit=fail))
     reader = GpuReader("worker-1", sqlite_engine)
     reader.start()
-    reader._thread.join()  # it has ended by itself
+    reader._periodic._thread.join()  # it has ended by itself
     assert number_of_readings(sqlite_engine) == 0
