@@ -32,6 +32,8 @@ LEAST_S, S_A_MIB, MOST_S = 60.0, 2.0, 135.0
 """Processor time, over ten times what pictures take. Clients wait for ten minutes, for two files at most."""
 WALL_FACTOR = 2  # time on the clock for each second of a processor
 RATIONED = {errno.EMFILE, errno.EFBIG}
+BY_RATIONS = {-signal.SIGXCPU, -signal.SIGKILL}
+"""How it ends that takes too much, also before it comes to a picture: of a list of a million files, say."""
 TYPES = ("|u1", "<f4")
 LOG_BYTES = 2000
 
@@ -101,9 +103,8 @@ def read_apart(
         status = _run(task, files.log, child or CHILD)
         if status == 0:
             return _samples(_answer(files), files, limits, rations)
-        if status > 0 and not _at(files):
-            _log(files, f"ended with the status {status}", logging.ERROR)
-            raise ReadingFailed("the process that reads uploads failed; the log says what it said")
+        if status not in BY_RATIONS:
+            _require_begun(files, f"ended with the status {status}")
         raise InvalidUpload(_why_it_died(status, rations, files))
 
 
@@ -151,8 +152,20 @@ def _answer(files: _Files) -> Answer:
     try:
         return Answer.read(files.answer)
     except ValueError as error:
+        _require_begun(files, f"gave no answer: {error}")
         _log(files, f"gave no answer: {error}")
         raise InvalidUpload(f"cannot be read{_at(files)}; pack it again") from None
+
+
+def _require_begun(files: _Files, what: str) -> None:
+    """Returns where the process had come to a picture, which may then be what broke it.
+
+    Raises:
+        ReadingFailed: it had not: it is broken itself.
+    """
+    if not _at(files):
+        _log(files, what, logging.ERROR)
+        raise ReadingFailed("the process that reads uploads failed; the log says what it said") from None
 
 
 def _samples(answer: Answer, files: _Files, limits: Limits, rations: Rations) -> ReadSamples:

@@ -329,17 +329,25 @@ def test_a_large_upload_may_take_longer_and_none_longer_than_clients_wait() -> N
 # --- through the service ----------------------------------------------------------------------------------------
 
 
-def test_a_process_that_cannot_start_is_an_error_of_the_service(
-    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("code", "logged"),
+    [
+        ("import nothing_here", "No module named 'nothing_here'"),
+        ("import os; os.abort()", "ended with the status -6"),
+        ("", "gave no answer"),
+    ],
+)
+def test_a_process_that_fails_before_a_picture_is_an_error_of_the_service(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: str, logged: str
 ) -> None:
-    monkeypatch.setattr(reader, "CHILD", (sys.executable, "-c", "import nothing_here"))
+    monkeypatch.setattr(reader, "CHILD", (sys.executable, "-c", code))
     file = zipped(pictures())
     for path, files in [("/v1/uploads", {"file": file}), ("/v1/evaluations", {"real": file, "fake": file})]:
         caplog.clear()
         answer = sqlite_service.client.post(path, files=files)
         assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
         (record,) = [record for record in caplog.records if record.name == reader.__name__]
-        assert (record.levelname, "No module named 'nothing_here'" in record.getMessage()) == ("ERROR", True)
+        assert (record.levelname, logged in record.getMessage()) == ("ERROR", True)
     assert list(sqlite_service.settings.uploads.iterdir()) == []
 
 
