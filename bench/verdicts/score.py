@@ -10,20 +10,22 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bench import results
+from bench.verdicts.configuration import PICTURES, Part, Planned
 from bench.verdicts.labels import DYNAMICS, OUTCOMES, Truth, truth
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
-from bench.verdicts.suite import Part, Planned, planned
+from bench.verdicts.suite import planned
 from ganlib.diagnosis.halt import should_halt
+from ganlib.diagnosis.history import History
 from ganlib.diagnosis.replay import replay
 from ganlib.diagnosis.thresholds import RULESET
-from ganlib.diagnosis.verdict import Diagnosis
+from ganlib.diagnosis.verdict import Diagnosis, Finding
 from ganlib.diagnosis.words import evidence_words
 from ganlib.findings import FINDING_NAMES, FindingName
 from ganlib.spec.diagnosis import Watch
@@ -37,6 +39,8 @@ NAMES: tuple[FindingName, ...] = FINDING_NAMES
 RESAMPLES = 1000
 SCORED: tuple[Part, ...] = ("calibration", "reported")
 """The first runs have no others."""
+OF_CLASSES = ("modes_captured", "modes_total", "high_quality", "mode_kl", "classifier_accuracy")
+"""The figures of an evaluation that need the classes of the data."""
 WINS: FindingName = "convergence failure: discriminator wins"
 
 
@@ -50,6 +54,8 @@ class Judged:
     steps_per_epoch: int
     evaluation_share: float
     """Seconds of evaluation over seconds of training."""
+    withheld: frozenset[FindingName] | None = None
+    """What the last diagnosis says where it is not told the classes; None for data without any."""
 
     @property
     def found(self) -> frozenset[FindingName]:
@@ -80,7 +86,22 @@ def judge(run: Planned) -> Judged:
         diagnoses=tuple(replay(recording.history)),
         steps_per_epoch=recording.history.steps_per_epoch,
         evaluation_share=recording.evaluation_seconds / recording.seconds,
+        withheld=_without_classes(recording.history) if run.configuration.data in PICTURES else None,
     )
+
+
+def _without_classes(history: History) -> frozenset[FindingName]:
+    """The findings at the end, of evaluations without what a classifier says."""
+    blind = [
+        replace(
+            evaluation,
+            values={name: value for name, value in evaluation.values.items() if name not in OF_CLASSES},
+            nulls={name: null for name, null in evaluation.nulls.items() if name not in OF_CLASSES},
+        )
+        for evaluation in history.evaluations
+    ]
+    *_, last = replay(replace(history, evaluations=tuple(blind)))
+    return frozenset(finding.name for finding in last.findings)
 
 
 def judge_all(part: Part | None = None, processes: int = 2) -> list[Judged]:
@@ -97,6 +118,19 @@ def counts(runs: Iterable[Judged], name: FindingName) -> tuple[int, int, int]:
     """True positives, false positives, false negatives of a finding at the end of the budget."""
     both = [(name in r.found, name in r.truth.labels) for r in runs]
     return both.count((True, True)), both.count((True, False)), both.count((False, True))
+
+
+def withheld(runs: Iterable[Judged]) -> list[Judged]:
+    """The runs on labelled images, as they are judged by who does not know the labels."""
+    return [
+        replace(run, diagnoses=(replace(run.diagnoses[-1], findings=_named(run.withheld)),))
+        for run in runs
+        if run.withheld is not None
+    ]
+
+
+def _named(names: Iterable[FindingName]) -> tuple[Finding, ...]:
+    return tuple(Finding(name=name, severity="none", first_epoch=0, summary="", evidence=()) for name in names)
 
 
 def f1(hits: int, false: int, missed: int) -> float:
@@ -190,15 +224,20 @@ def report(runs: Sequence[Judged]) -> dict[str, Any]:
     healthy = [r for r in runs if r.truth.healthy]
     alarmed = [r for r in healthy if r.alarms]
     late = delays(runs)
+    images = [r for r in runs if r.run.configuration.data in PICTURES]
     return {
         "runs": len(runs),
         "configurations": len({r.run.configuration.name for r in runs}),
-        "image_runs": sum(r.run.configuration.data not in ("ring8", "grid25") for r in runs),
+        "image_runs": len(images),
         "macro_f1": _rounded(macro_f1(runs, NAMES)),
         "macro_f1_interval": interval(runs, NAMES),
         "macro_f1_outcomes": _rounded(macro_f1(runs, OUTCOMES)),
         "macro_f1_dynamics": _rounded(macro_f1(runs, DYNAMICS)),
         "macro_f1_clear_labels": _rounded(clear_macro_f1(runs)),
+        "macro_f1_of_images": _rounded(macro_f1(images, NAMES)),
+        "macro_f1_of_images_labels_withheld": _rounded(macro_f1(withheld(images), NAMES)),
+        "mode_collapse_f1_of_images": _rounded(f1(*counts(images, "mode collapse"))),
+        "mode_collapse_f1_of_images_labels_withheld": _rounded(f1(*counts(withheld(images), "mode collapse"))),
         "healthy_runs": len(healthy),
         "false_alarm_runs": len(alarmed),
         "false_alarm_bound": _bound(len(alarmed), len(healthy)),

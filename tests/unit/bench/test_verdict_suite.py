@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from bench.results import RESULTS
-from bench.verdicts import configuration, suite
+from bench.verdicts import configuration, score, suite
 from bench.verdicts.cure import effects
 from bench.verdicts.fit import values
 from bench.verdicts.labels import Truth, truth
 from bench.verdicts.oracle_figures import FIGURES
 from bench.verdicts.recording import RECORDINGS, Recording, load, save
-from bench.verdicts.score import Judged, cause_of, clear_macro_f1, confusion, counts, f1, macro_f1, report
+from bench.verdicts.score import Judged, cause_of, clear_macro_f1, confusion, counts, f1, macro_f1, report, withheld
 from ganlib.diagnosis.confidence import SEEN
 from ganlib.diagnosis.effects import EFFECTS
 from ganlib.diagnosis.history import History
@@ -90,6 +90,28 @@ def judged(index: int, labels: set[Any], *said: tuple[Any, ...], healthy: bool =
         steps_per_epoch=100,
         evaluation_share=0.01,
     )
+
+
+def test_runs_on_images_are_judged_a_second_time_without_their_labels():
+    index = next(i for i, run in enumerate(suite.planned()) if run.configuration.data == "digits")
+    told = judged(index, {"mode collapse"}, ("mode collapse",))
+    blind = replace(told, withheld=frozenset({"stalled"}))
+    of_points = judged(0, {"mode collapse"}, ("mode collapse",))
+    found = report([blind, of_points])
+    assert (found["image_runs"], found["mode_collapse_f1_of_images"]) == (1, 1.0)
+    assert found["mode_collapse_f1_of_images_labels_withheld"] == 0.0
+    assert counts(withheld([blind, of_points]), "stalled") == (0, 1, 0)
+
+
+def test_what_is_withheld_is_all_that_a_classifier_says(monkeypatch):
+    run = next(r for r in suite.planned() if r.id == "digits-bce-latent-of-1-0")
+    asked = []
+    told = score.replay
+    monkeypatch.setattr(score, "replay", lambda history: asked.append(history) or told(history))
+    found = score.judge(run)
+    assert found.withheld is not None
+    seen, blind = (history.evaluations[-1].values for history in asked)
+    assert set(seen) - set(blind) == {"modes_captured", "modes_total", "high_quality", "mode_kl", "classifier_accuracy"}
 
 
 def test_figures_on_literal_cases():
