@@ -9,39 +9,58 @@ PACKAGES := api bench ganclinic ganlib migrations store tests worker
 # The installed versions change only when one of these does.
 PINS := pyproject.toml constraints.txt
 
+# The dashboard: what is built, what of, and npm with a Node.js that is new enough.
+PAGES := api/pages/built/index.html
+PAGES_SOURCES := $(wildcard dashboard/*.json dashboard/*.mjs dashboard/src/* dashboard/src/*/*)
+MODULES := dashboard/node_modules/.package-lock.json
+NPM := $(BIN)/python dashboard/npm.py
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check-demo check-tutorial serve test check format chaos compose-env clean
+.PHONY: help demo check-demo check-tutorial serve dashboard chromium test check format chaos compose-env clean
+.PHONY: try-dashboard
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make bench-NAME       measure something: 'make -C bench help' lists the names"
 
-demo: $(VENV)/installed ## train three published experiments on real digits and say what is wrong with two of them
+demo: $(VENV)/installed try-dashboard ## train three published experiments on real digits and say what is wrong with two of them
 	$(BIN)/ganclinic demo
 
-check-demo: $(VENV)/installed ## run the demo in a state directory of its own and check its verdicts
+check-demo: $(VENV)/installed try-dashboard ## run the demo in a state directory of its own and check its verdicts
 	$(BIN)/python -m tests.support.demo_check
 
 check-tutorial: $(VENV)/installed ## run the commands of docs/tutorial.md, from an alarm to a cure
 	$(BIN)/python -m tests.support.tutorial_check
 
-serve: $(VENV)/installed ## run the service until Ctrl-C
+serve: $(VENV)/installed try-dashboard ## run the service until Ctrl-C
 	$(BIN)/ganclinic up
 
-test: $(VENV)/installed-dev ## run all tests, against real PostgreSQL and Valkey servers of their own
+dashboard: $(PAGES) ## build the pages that the service shows at /: needs the npm registry, and no Node.js
+
+try-dashboard: $(VENV)/installed
+	@$(MAKE) --no-print-directory dashboard || echo "the pages could not be built: the service runs without them"
+
+chromium: ## install Debian's Chromium, for tests/browser
+	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }
+
+test: $(VENV)/installed-dev try-dashboard ## run all tests, against real PostgreSQL and Valkey servers of their own
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
-check: $(VENV)/installed-dev ## check format, lint, types, import contracts and names
+check: $(VENV)/installed-dev $(MODULES) ## check format, lint, types, import contracts, names and the dashboard
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tests.support.names_check
+	@mkdir -p dashboard/generated
+	$(BIN)/python -m api.openapi > dashboard/generated/openapi.json
+	$(NPM) run check
 
-format: $(VENV)/installed-dev ## format the code and mend what ruff can
+format: $(VENV)/installed-dev $(MODULES) ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(NPM) run format
 
 # Each benchmark is a target of bench/Makefile: `make bench-speed` is `make -C bench speed`.
 bench-%: $(VENV)/installed-dev
@@ -53,7 +72,7 @@ chaos: $(VENV)/installed-dev ## kill, stop and starve the service 400 times, the
 compose-env: .env ## make the passwords that docker compose asks for
 
 clean: ## remove .venv and everything built; runs in .ganclinic stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist api/pages/built dashboard/generated dashboard/node_modules *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -72,6 +91,13 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@echo "installing the development tools into $(VENV)"
 	@$(PIP_INSTALL) --no-build-isolation --editable '.[server,train,dev]'
 	@touch $@
+
+$(MODULES): dashboard/package-lock.json dashboard/.npmrc | $(VENV)/installed
+	$(NPM) ci --no-progress
+	@touch $@
+
+$(PAGES): $(PAGES_SOURCES) $(MODULES)
+	$(NPM) run --silent build
 
 .env:
 	@umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_hex(24)}") \

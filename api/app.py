@@ -1,7 +1,9 @@
 """The application: every router under /v1, behind the guards, with its errors as problem documents."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -13,6 +15,7 @@ from typing_extensions import override
 from api import (
     annotations,
     batches,
+    callers,
     comparisons,
     datasets,
     documents,
@@ -31,8 +34,11 @@ from api.http.auth import LimitBody, RequireToken, bearer
 from api.http.framing import RequireOneLength
 from api.http.hosts import KnownHosts, RequireHost
 from api.http.request_metrics import RequestMetrics
+from api.http.sessions import Sessions
 from api.http.tracking import Tracking
-from api.runs import diagnosis, evaluations, figures, log, ndb, router, samples, series, waiting
+from api.pages import bundle
+from api.pages import router as pages
+from api.runs import diagnosis, evaluations, figures, glances, log, ndb, router, samples, series, waiting
 from ganlib.wire.events import EventView
 from store.core.db import make_engine
 from store.core.settings import Settings, read_or_create_token
@@ -49,6 +55,7 @@ NOUNS = (
     batches,
     series,
     samples,
+    glances,
     figures,
     evaluations,
     ndb,
@@ -62,6 +69,7 @@ NOUNS = (
     storage,
     waiting,
     workers,
+    callers,
     documents,
 )
 DESCRIPTION = """Trains GANs from run specs, watches every run, and says early, with evidence, what goes wrong.
@@ -97,6 +105,8 @@ def create_app(
     engine: Engine | None = None,
     bell: Callable[[Settings], bool] = ring,
     broker_answers: Callable[[Settings], bool] = health.broker_answers,
+    clock: Callable[[], float] = time.time,
+    pages_folder: Path = bundle.FOLDER,
 ) -> FastAPI:
     """The application for these settings; the other arguments are for tests.
 
@@ -136,11 +146,21 @@ def create_app(
     errors.register(app)
     app.add_middleware(LimitBody, max_upload_bytes=settings.max_upload_bytes)
     token = settings.token or read_or_create_token(settings.home)
-    app.add_middleware(RequireToken, token=token, metrics_token=settings.metrics_token, accounts=services.accounts)
-    app.add_middleware(RequireHost, hosts=KnownHosts.of(settings.host, settings.allowed_hosts))
+    hosts = KnownHosts.of(settings.host, settings.allowed_hosts)
+    sessions = Sessions(token, services.accounts, clock)
+    app.add_middleware(
+        RequireToken,
+        token=token,
+        sessions=sessions,
+        hosts=hosts,
+        metrics_token=settings.metrics_token,
+        accounts=services.accounts,
+    )
+    app.add_middleware(RequireHost, hosts=hosts)
     app.add_middleware(RequireOneLength)
     app.include_router(_router(), prefix="/v1")
     app.include_router(metrics.router)
+    app.include_router(pages.make_router(bundle.read(pages_folder), sessions, settings.links, clock))
     return app
 
 

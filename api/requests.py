@@ -45,6 +45,13 @@ class RunQuery(Parameters):
     """`next_cursor` of the page before."""
 
 
+class GlanceQuery(Parameters):
+    """Which runs to look at."""
+
+    run: list[Annotated[str, Field(pattern="^[0-9a-f]{16}$")]] = Field(max_length=100)
+    """Ids; may be given again."""
+
+
 class PageQuery(Parameters):
     """Which part of a list to read."""
 

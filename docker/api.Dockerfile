@@ -1,3 +1,11 @@
+# The pages that the API shows.
+FROM node:24-trixie-slim AS pages
+WORKDIR /srv/dashboard
+COPY dashboard/package.json dashboard/package-lock.json dashboard/.npmrc ./
+RUN npm ci
+COPY dashboard ./
+RUN npm run build -- /srv/built
+
 # The API, and the migration step. No torch.
 FROM python:3.11.15-slim-trixie
 
@@ -14,6 +22,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --force-reinstall 
 COPY migrations ./migrations
 COPY store ./store
 COPY api ./api
+COPY --from=pages /srv/built ./api/pages/built
 COPY docker/entrypoint.sh ./docker/
 
 # A volume that is mounted here takes this owner.

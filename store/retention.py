@@ -132,7 +132,8 @@ def _expire_pictures(session: Session, days: float | None) -> int:
     old = select(Epoch.run_id, Epoch.epoch).where(is_over, Epoch.recorded_at < now() - days * DAY_S, Epoch.epoch < last)
     found = old.subquery()
     expired = delete(Artifact).where(
-        select(found.c.run_id).where(found.c.run_id == Artifact.run_id, found.c.epoch == Artifact.epoch).exists()
+        Artifact.kind != "reals",  # of the first epoch, beside which the last one's are seen
+        select(found.c.run_id).where(found.c.run_id == Artifact.run_id, found.c.epoch == Artifact.epoch).exists(),
     )
     return len(session.execute(expired.returning(Artifact.epoch)).all())
 

@@ -1,5 +1,6 @@
 """What a request must pass before anything reads its body: the token, and a limit of its size."""
 
+import re
 import secrets
 from typing import Literal
 
@@ -7,14 +8,20 @@ from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import http_problem, problem_response
-from store.scheduling.accounts import Accounts
+from api.http.hosts import READING, Authority, KnownHosts
+from api.http.sessions import Sessions
+from store.scheduling.accounts import Accounts, Caller
 
 OPEN_PATHS = frozenset({"/v1/health", "/v1/health/live", "/v1/health/ready"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
+PAGES = re.compile(r"/(|assets/[A-Za-z0-9._-]{1,80}|runs/[0-9a-f]{16}|session|open/[0-9a-f]{64}(/[0-9a-f]{16})?)")
+"""Paths of the dashboard, which holds nothing of the service's own: what it shows it asks the API for."""
 METRICS_PATH = "/metrics"
+FOREIGN_PAGE = "A session changes something only from a page of the service, by its Origin. Scripts send a token."
 NO_METRICS = "Only administrators may read the metrics, and whoever has GANCLINIC_METRICS_TOKEN."
 MAX_BODY_BYTES = 1024 * 1024
 UPLOAD_PATHS = ("/v1/evaluations", "/v1/uploads")
@@ -29,24 +36,34 @@ bearer = HTTPBearer(
 
 
 class RequireToken:
-    """Answers 401 to a request without a token, and 403 to a user's for the metrics, before its body is read."""
+    """Answers 401 to a request without a token or a session, and 403 to one that may not, before its body is read."""
 
     def __init__(
-        self, app: ASGIApp, token: SecretStr, metrics_token: SecretStr | None = None, accounts: Accounts | None = None
+        self,
+        app: ASGIApp,
+        token: SecretStr,
+        sessions: Sessions,
+        hosts: KnownHosts,
+        metrics_token: SecretStr | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         """`metrics_token` opens the metrics, as administrators' tokens do, and nothing else.
 
-        `accounts`: who else than the owner of `token` has one.
+        `accounts`: who else than the owner of `token` has one. `sessions`: of those who gave theirs to a page, which
+        lies at one of `hosts`.
         """
-        self._app, self._accounts = app, accounts or Accounts()
+        self._app, self._sessions, self._hosts, self._accounts = app, sessions, hosts, accounts or Accounts()
         self._token = token.get_secret_value().encode()
         self._metrics_token = None if metrics_token is None else metrics_token.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves the request, or answers 401 (nobody's token) or 403 (the metrics are not for its user)."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        """Serves the request, or answers 401 (nobody's token or session) or 403 (it may not)."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or PAGES.fullmatch(scope["path"]):
             return await self._app(scope, receive, send)
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        headers = Headers(scope=scope)
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if "authorization" not in headers and (caller := self._caller_of_session(headers)) is not None:
+            return await self._serve_session(caller, scope, receive, send)
         status = self._status(given.strip().encode(), scope) if scheme.lower() == "bearer" else 401
         if status == 200:
             return await self._app(scope, receive, send)
@@ -61,6 +78,26 @@ class RequireToken:
             problem, challenge = http_problem(401, "Send the header 'Authorization: Bearer <token>'."), ""
         headers = {"WWW-Authenticate": f'Bearer realm="ganclinic"{challenge}'}
         return await problem_response(problem, scope, headers)(scope, receive, send)
+
+    def _caller_of_session(self, headers: Headers) -> Caller | None:
+        return self._sessions.caller(cookie_parser(headers.get("cookie", "")).get(self._sessions.cookie, ""))
+
+    async def _serve_session(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves what a browser asks for with its cookie, which it also sends for pages of other ports of the host."""
+        refusal = None
+        if scope["path"] == METRICS_PATH and not caller.administrator:
+            refusal = NO_METRICS
+        elif scope["method"] not in READING and not self._is_from_our_page(Headers(scope=scope)):
+            refusal = FOREIGN_PAGE
+        if refusal is not None:
+            return await problem_response(http_problem(403, refusal), scope)(scope, receive, send)
+        scope.setdefault("state", {})["caller"] = caller
+        return await self._app(scope, receive, send)
+
+    def _is_from_our_page(self, headers: Headers) -> bool:
+        host = Authority.read(headers.get("host", ""))
+        origins = headers.getlist("origin")
+        return bool(origins) and all(self._hosts.has_own_page(origin, host) for origin in origins)
 
     def _status(self, given: bytes, scope: Scope) -> Literal[200, 401, 403]:
         """200 where the token opens the path, 401 where it is nobody's, 403 where it is somebody's who may not.

@@ -18,14 +18,15 @@ def image_response(
 ) -> Response:
     """The picture that `make` gives, or 304 without calling it where the client has the one of that tag."""
     headers = {"ETag": f'"{tag}"', "Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
-    if _has(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if has_tag(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(make(), headers=headers, media_type=media_type)
 
 
-def _has(if_none_match: str, etag: str) -> bool:
-    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return "*" in known or etag in known
+def has_tag(request: Request, tag: str) -> bool:
+    """Whether the client says that it has what is tagged so."""
+    known = {given.strip().removeprefix("W/") for given in request.headers.get("if-none-match", "").split(",")}
+    return "*" in known or f'"{tag}"' in known
 
 
 def image_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:

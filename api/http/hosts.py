@@ -102,13 +102,32 @@ class KnownHosts:
 
     def has_page(self, origin: str, host: Authority | None) -> bool:
         """Whether a page of that origin may change what a request to `host` changes: it lies there, or is named."""
-        found = ORIGIN.fullmatch(origin)
-        page = None if found is None else Authority.read(found[2])
-        if found is None or page is None:  # "null" is what a page without an address has
+        page = _page(origin)
+        return page is not None and (page[0].host in self.named or _lies_at(page, host))
+
+    def has_own_page(self, origin: str, host: Authority | None) -> bool:
+        """Whether a page of that origin is one of this service, and not of another that listens on the same machine.
+
+        Browsers send cookies whatever the port. A named host without a port is a proxy before the service.
+        """
+        page = _page(origin)
+        if page is None:
             return False
-        default = DEFAULT_PORTS[found[1].lower()]
-        is_same = host is not None and (page.host, page.port or default) == (host.host, host.port or default)
-        return is_same or page.host in self.named
+        authority, default = page
+        is_proxy = authority.host in self.named and (authority.port or default) == default
+        return is_proxy or _lies_at(page, host)
+
+
+def _page(origin: str) -> tuple[Authority, int] | None:
+    """Where a page lies, and the port that its scheme has; None where it has no address, as `null` says."""
+    found = ORIGIN.fullmatch(origin)
+    authority = None if found is None else Authority.read(found[2])
+    return None if found is None or authority is None else (authority, DEFAULT_PORTS[found[1].lower()])
+
+
+def _lies_at(page: tuple[Authority, int], host: Authority | None) -> bool:
+    authority, default = page
+    return host is not None and (authority.host, authority.port or default) == (host.host, host.port or default)
 
 
 class RequireHost:

@@ -9,10 +9,9 @@ from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
 from api.http.etag import REVALIDATE, image_response, image_responses
 from api.requests import EpochQuery
-from api.runs.ndb import find_ndb
+from api.runs.ndb import find_bin_images, find_ndb
 from ganlib.plots.versions import FIGURES_VERSION, FigureFormat
 from store.core.models import Run
-from store.runs import records
 from store.runs.series import read_steps
 
 MEDIA_TYPES: dict[FigureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
@@ -46,9 +45,7 @@ def get_ndb_figure(
 ) -> Response:
     """Draw the NDB bins of an epoch: shares of the training data and of the fakes, and the bins' mean images."""
     evaluation = find_ndb(session, run.id, query.epoch)
-    images = records.artifact(session, run.id, "bins", evaluation.epoch)
-    if evaluation.epoch == 0 and evaluation.space != "discriminator":
-        images = records.artifact(session, run.id, "bins", 1)  # all epochs have the same bins
+    images = find_bin_images(session, run.id, evaluation)
 
     def draw() -> bytes:
         from ganlib.plots.bins import ndb_figure

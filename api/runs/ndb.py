@@ -2,15 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api.deps import FoundRun, Reader
+from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
+from api.http.etag import REVALIDATE, image_response, image_responses
 from api.requests import EpochQuery
 from ganlib.records import ALPHA, NDB_FIGURES, EpochEvaluation
 from ganlib.wire.epochs import NdbView
 from ganlib.wire.paths import run_path
+from store.core.models import Artifact
 from store.runs import records
 
 router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
@@ -20,6 +22,35 @@ router = APIRouter(prefix="/runs/{run_id}/ndb", tags=["evaluations"])
 def get_ndb(run: FoundRun, session: Reader, query: Annotated[EpochQuery, Query()]) -> NdbView:
     """Look at the bins of an epoch: shares, tests, and the numbers of those that differ."""
     return _view(run.id, find_ndb(session, run.id, query.epoch))
+
+
+@router.get("/bins.png", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)})
+def get_bin_images(
+    run: FoundRun,
+    session: Reader,
+    services: ServicesDep,
+    request: Request,
+    query: Annotated[EpochQuery, Query()],
+) -> Response:
+    """Look at the mean image of each bin, side by side in the order of `bins`. Points have none."""
+    artifact = find_bin_images(session, run.id, find_ndb(session, run.id, query.epoch))
+    if artifact is None:
+        raise NotRecorded("images of its bins")
+    return image_response(
+        request,
+        lambda: services.artifacts.get(artifact.sha256),
+        media_type=artifact.media_type,
+        tag=artifact.sha256,
+        cache_control=REVALIDATE,
+    )
+
+
+def find_bin_images(session: Session, run_id: str, evaluation: EpochEvaluation) -> Artifact | None:
+    """The strip of what that evaluation's bins hold; None where they hold no images."""
+    found = records.artifact(session, run_id, "bins", evaluation.epoch)
+    if found is None and evaluation.epoch == 0 and evaluation.space != "discriminator":
+        return records.artifact(session, run_id, "bins", 1)  # all epochs have the same bins
+    return found
 
 
 def find_ndb(session: Session, run_id: str, epoch: int | None) -> EpochEvaluation:

@@ -13,17 +13,18 @@ from ganlib.wire.paths import run_path
 from store.core.models import Artifact
 from store.runs import extensions, records
 
-router = APIRouter(prefix="/runs/{run_id}/samples", tags=["samples"])
+router = APIRouter(prefix="/runs/{run_id}", tags=["samples"])
 
 
-@router.get("", responses=documented(404, 422))
+@router.get("/samples", responses=documented(404, 422))
 def list_samples(run: FoundRun, session: Reader, query: Annotated[SinceQuery, Query()]) -> SampleList:
     """List the epochs that have a picture."""
     found = records.artifacts(session, run.id, "samples", since=query.since)
-    return SampleList(items=tuple(_view(artifact) for artifact in found))
+    return SampleList(items=tuple(sample_view(artifact) for artifact in found))
 
 
-def _view(artifact: Artifact) -> SampleView:
+def sample_view(artifact: Artifact) -> SampleView:
+    """A stored picture of samples."""
     return SampleView(
         epoch=artifact.epoch,
         sha256=artifact.sha256,
@@ -33,7 +34,9 @@ def _view(artifact: Artifact) -> SampleView:
     )
 
 
-@router.get("/{epoch}", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)})
+@router.get(
+    "/samples/{epoch}", response_class=Response, responses={**image_responses("image/png"), **documented(404, 422)}
+)
 def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: ServicesDep, request: Request) -> Response:
     """Look at an epoch's samples."""
     artifact = records.artifact(session, run.id, "samples", epoch)
@@ -46,4 +49,19 @@ def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: Serv
         tag=artifact.sha256,
         # A run that resumes, or is extended, on a GPU records its last epochs again, with other numbers.
         cache_control=REVALIDATE if extensions.may_go_on(run) else IMMUTABLE,
+    )
+
+
+@router.get("/reals", response_class=Response, responses={**image_responses("image/png"), **documented(404)})
+def get_reals(run: FoundRun, session: Reader, services: ServicesDep, request: Request) -> Response:
+    """Look at real samples of the run's data, drawn as its own are, to compare the two."""
+    artifact = records.artifact(session, run.id, "reals", 1)
+    if artifact is None:
+        raise NotRecorded("real samples")
+    return image_response(
+        request,
+        lambda: services.artifacts.get(artifact.sha256),
+        media_type=artifact.media_type,
+        tag=artifact.sha256,
+        cache_control=REVALIDATE,
     )

@@ -8,7 +8,7 @@ from ganclinic.cli.bars import display_for
 from ganclinic.cli.demo_table import demo_table, shown_path
 from ganclinic.cli.output import Output
 from ganclinic.client import Client
-from ganclinic.config import ConfigSources, find_home
+from ganclinic.config import ConfigSources, find_home, program_name
 from ganclinic.demo import collect, demo_requests
 from ganclinic.errors import GanClinicError
 from ganclinic.service.background import some_service
@@ -28,7 +28,9 @@ def demo(output: Output, options: argparse.Namespace, around: ConfigSources) -> 
         output.json([outcome.to_json() for outcome in outcomes])
     else:
         output.show(demo_table(outcomes, output.results.width, around.cwd))
+        program = program_name(around)
         output.note(f"The same as JSON: {shown_path(home / 'demo.json', around.cwd)}")
+        output.note(f"The same in a browser: {program} up, and in another terminal: {program} open")
     return 0 if all(run.status == "succeeded" for run in batch.runs) else 1
 
 

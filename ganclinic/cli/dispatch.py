@@ -59,6 +59,7 @@ SERVER_VERBS: dict[str, str] = {
     "api": "servers.api",
     "worker": "servers.worker",
     "demo": "demo.demo",
+    "open": "pages.open_pages",
 }
 """Verbs that start servers, which needs a Unix system; using them does not."""
 

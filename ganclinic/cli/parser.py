@@ -176,6 +176,10 @@ def _add_lookers(verbs: Verbs) -> None:
     events.add_argument(
         "--after", type=_not_negative, metavar="ID", help="only those after this event; 0: from the first on"
     )
+    opened = _add_local(verbs, "open", "open the dashboard in a browser, or a run's page")
+    opened.add_argument("run", metavar="RUN", nargs="?", help="id of a run")
+    opened.add_argument("--url", help="the service's URL")
+    opened.add_argument("--print", action="store_true", dest="only_print", help="write the link, and open no browser")
     presets = _add_local(verbs, "presets", "list the published experiments, or show one")
     _add_json(presets)
     presets.add_argument("preset", metavar="PRESET", nargs="?", help="a preset's name")

@@ -111,6 +111,7 @@ def _welcome(url: str, state: Path, workers: str, program: str) -> str:
         f"  state    {state}\n"
         f"  workers  {workers}\n"
         f"  logs     {state / 'logs'}\n"
+        f"  pages    {program} open\n"
         f"Try, in another terminal: {program} run digit8-stable --watch\n"
         "Ctrl-C stops everything."
     )

@@ -25,7 +25,7 @@ from ganlib.wire.statuses import AttemptOutcome, EventKind, Status
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
 
-ArtifactKind = Literal["samples", "bins"]
+ArtifactKind = Literal["samples", "bins", "reals"]
 Kind = Literal["training", "comparison"]
 DEFAULT_USER = "default"
 """Who has the service's one token."""

@@ -285,6 +285,11 @@ class Settings(BaseSettings):
         return self.home / "uploaded"
 
     @property
+    def links(self) -> Path:
+        """Directory of links that `ganclinic open` has made, each good for one session."""
+        return self.home / "links"
+
+    @property
     def cache(self) -> Path:
         """Directory of what evaluations compute once for all."""
         return self.home / "cache"

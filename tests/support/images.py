@@ -34,15 +34,16 @@ class Image:
 
 
 def read_dockerfile(path: Path) -> Image:
-    """The image that a Dockerfile of one stage describes."""
+    """The image that a Dockerfile's last stage describes, without what it takes from earlier ones."""
     lines = [line for line in path.read_text("utf-8").splitlines() if line.strip() and not line.startswith("#")]
-    instructions = [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+    stage = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM ")) :]
+    instructions = [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in stage)]
 
     def every(word: str) -> list[str]:
         return [rest for instruction, rest in instructions if instruction == word]
 
     copies: list[tuple[str, str]] = []
-    for rest in every("COPY"):
+    for rest in (rest for rest in every("COPY") if not rest.startswith("--from=")):
         *sources, destination = rest.split()
         for source in sources:
             is_folder = destination.endswith("/")

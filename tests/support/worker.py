@@ -86,9 +86,9 @@ class Clinic:
             yield process
 
     @contextlib.contextmanager
-    def api(self) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-        """The API and a client of it."""
-        port, token = free_port(), "correct-horse-battery-staple"
+    def api(self, port: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+        """The API, on any free port unless one is named, and a client of it."""
+        port, token = port or free_port(), "correct-horse-battery-staple"
         environment = self.environment(GANCLINIC_PORT=str(port), GANCLINIC_TOKEN=token)
         url, headers = f"http://127.0.0.1:{port}/v1", {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
@@ -178,9 +178,11 @@ def stop() -> None:
     raise Stopped("stop")
 
 
-def queue_run(engine: Engine, spec: dict[str, Any], settings: dict[str, Any], priority: int = 0) -> str:
+def queue_run(
+    engine: Engine, spec: dict[str, Any], settings: dict[str, Any], priority: int = 0, name: str | None = None
+) -> str:
     """The id of a queued run of that spec with those settings, whose request gives the priority."""
-    request = RunRequest(spec=spec, set=settings, priority=priority)
+    request = RunRequest(spec=spec, set=settings, priority=priority, name=name)
     with transaction(engine) as session:
         return lifecycle.create(session, request, request.resolve()).id
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -85,6 +87,11 @@ def _picture(report: EpochReport) -> bytes:
     if report.inputs is None or report.targets is None:
         return sample_grid(report.samples)
     return pair_grid(report.inputs, report.samples, report.targets)
+
+
+def _spread(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """`count` of the samples [n, *shape], or all, evenly over their order, which may be that of classes."""
+    return samples[np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(np.int64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +225,11 @@ class Recorder:
             return (*self._untrained, evaluate(self._reference, report.fakes, report.epoch))
 
     def _pictures(self, report: EpochReport) -> dict[ArtifactKind, StoredArtifact]:
-        """The samples and, of an epoch with NDB, what its bins hold."""
+        """The samples and, of an epoch with NDB, what its bins hold; with the first, as many reals."""
         samples: dict[ArtifactKind, StoredArtifact] = {"samples": self._artifacts.put(_picture(report), "image/png")}
+        if report.epoch == 1 and report.inputs is None:  # beside pairs stand their targets
+            reals = _spread(self._reference.reals.samples, self._spec.samples.count)
+            samples["reals"] = self._artifacts.put(sample_grid(reals), "image/png")
         # Put each time: a file that no row has named for long is deleted.
         return samples if report.fakes is None else samples | _put_strip(self._bin_images, self._artifacts)
 

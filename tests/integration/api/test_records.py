@@ -17,7 +17,7 @@ from store.core.db import transaction
 from store.files.artifacts import LocalArtifacts
 from store.runs.endings import finish
 from store.runs.recording import diagnosis_row
-from tests.support.api import PICTURE, Recorded, Service, record
+from tests.support.api import PICTURE, STRIP, Recorded, Service, record
 from tests.support.store import STEPS, create_run, diagnosis
 
 
@@ -180,6 +180,16 @@ def test_a_picture_whose_file_is_missing_is_not_found(service: Service, recorded
 
 
 # --- figures ----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_bins_hold_is_a_picture_of_its_own(sqlite_service: Service) -> None:
+    path = f"{record(sqlite_service).path}/ndb/bins.png"
+    for query in ({}, {"epoch": 1}):
+        answer = sqlite_service.client.get(path, params=query)
+        assert (answer.content, answer.headers["content-type"]) == (STRIP, "image/png")
+    again = sqlite_service.client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert sqlite_service.client.get(path, params={"epoch": 0}).status_code == 404
 
 
 @pytest.mark.parametrize("figure", ["losses", "ndb"])

@@ -33,6 +33,20 @@ def test_a_run_on_images_keeps_what_its_bins_hold(scene: Scene) -> None:
     assert strip.size == (28 * 2, 28)
 
 
+def test_a_run_keeps_real_samples_drawn_as_its_own_are(scene: Scene) -> None:
+    run_id = scene.create_run(**IMAGES, **{"samples.count": 9})
+    scene.train(scene.claim())
+    with reading(scene.engine) as session:
+        (reals,) = records.artifacts(session, run_id, "reals")
+        samples = records.artifact(session, run_id, "samples", 1)
+    assert samples is not None
+    assert reals.epoch == 1
+    files = LocalArtifacts(scene.settings.artifacts)
+    of_reals, of_fakes = (Image.open(io.BytesIO(files.get(a.sha256))) for a in (reals, samples))
+    assert of_reals.size == of_fakes.size
+    assert reals.sha256 != samples.sha256
+
+
 def test_a_run_is_evaluated_in_the_space_of_its_own_discriminator_at_each_epoch(scene: Scene) -> None:
     run_id = scene.create_run(**IMAGES, **{"evaluation.space": "discriminator"})
     scene.train(scene.claim())

@@ -1,0 +1,86 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { address } from "./address";
+import { get, loggedIn, logOut, silentSince } from "./api/client";
+import { useLive } from "./api/live";
+import { LogIn } from "./pages/login";
+import { RunPage } from "./pages/run";
+import { RunsPage } from "./pages/runs";
+import { Mark } from "./parts/icons";
+import { Failure, Loading } from "./parts/states";
+import { clock } from "./words";
+
+export function App(): JSX.Element {
+  if (loggedIn.value === false) return <LogIn />;
+  if (loggedIn.value === null) return <Begin />;
+  const run = /^\/runs\/([0-9a-f]{16})$/.exec(address.value.path)?.[1];
+  return (
+    <>
+      <a class="skip" href="#main">
+        To the content
+      </a>
+      <Top />
+      <Silence />
+      {run === undefined ? <RunsPage /> : <RunPage key={run} id={run} />}
+    </>
+  );
+}
+
+/** Asks whose session this is before anything is drawn. */
+function Begin(): JSX.Element {
+  const live = useLive(
+    "begin",
+    () => get("/v1/caller"),
+    () => null,
+  );
+  const { problem } = live;
+  return (
+    <main id="main">
+      {problem.value === null ? (
+        <Loading what="the pages" />
+      ) : (
+        <Failure what="The service" problem={problem.value} again={() => void live.refresh()} />
+      )}
+    </main>
+  );
+}
+
+function Top(): JSX.Element {
+  const caller = useLive(
+    "caller",
+    () => get("/v1/caller"),
+    () => null,
+  );
+  const who = caller.value.value;
+  return (
+    <header class="top">
+      <a class="brand" href="/">
+        <Mark /> GAN Clinic
+      </a>
+      <nav aria-label="Pages">
+        <a href="/" aria-current={address.value.path === "/" ? "page" : undefined}>
+          Runs
+        </a>
+      </nav>
+      <span class="spacer" />
+      {who !== null && <span class="who">{who.team === null ? who.user : `${who.user} · ${who.team}`}</span>}
+      <button type="button" class="quiet" onClick={() => void logOut().catch(() => undefined)}>
+        Log out
+      </button>
+    </header>
+  );
+}
+
+/** Says that what is shown is old, where the service does not answer. */
+function Silence(): JSX.Element {
+  const said = useSignal("");
+  said.value =
+    silentSince.value === null
+      ? ""
+      : `The service has not answered since ${clock(silentSince.value)}. What you see is from then; the page goes on by itself.`;
+  return (
+    <div role="status" class={said.value ? "silence" : "silence none"}>
+      {said.value}
+    </div>
+  );
+}

@@ -1,0 +1,77 @@
+import type { JSX } from "preact";
+import { number } from "../words";
+
+const WIDTH = 132;
+const HEIGHT = 36;
+const MARGIN = 2;
+
+type Values = readonly (number | null)[];
+
+/** Losses over epochs on a log axis: the discriminator's solid, the generator's dashed, a dot at the newest. */
+export function Sparkline({ epochs, d, g }: { epochs: readonly number[]; d: Values; g: Values }): JSX.Element {
+  const x = scaleX(epochs);
+  const y = scaleY([...d, ...g]);
+  if (y === null) {
+    const diverged = epochs.length > 0;
+    return <span class="muted">{diverged ? "not finite" : "–"}</span>;
+  }
+  const said = `Discriminator's loss ${number(d.at(-1))} nats, generator's ${number(g.at(-1))} nats in epoch ${epochs.at(-1)}`;
+  return (
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      width={WIDTH}
+      height={HEIGHT}
+      role="img"
+      aria-label={said}
+    >
+      <path class="line-d" d={path(epochs, d, x, y)} />
+      <path class="line-g" d={path(epochs, g, x, y)} />
+      <Dot kind="d" epochs={epochs} values={d} x={x} y={y} />
+      <Dot kind="g" epochs={epochs} values={g} x={x} y={y} />
+    </svg>
+  );
+}
+
+type Scale = (value: number) => number;
+
+function scaleX(epochs: readonly number[]): Scale {
+  const last = epochs.at(-1) ?? 1;
+  const span = Math.max(1, last - 1);
+  return (epoch) => MARGIN + ((epoch - 1) / span) * (WIDTH - 2 * MARGIN - 2);
+}
+
+function scaleY(values: Values): Scale | null {
+  const finite = values.filter((value): value is number => value !== null && value > 0);
+  if (finite.length === 0) return null;
+  const low = Math.log(Math.min(0.3, ...finite));
+  const high = Math.log(Math.max(3, ...finite)); // healthy losses of a cross-entropy lie between: quiet lines look quiet
+  return (value) => HEIGHT - MARGIN - ((Math.log(Math.max(value, 1e-9)) - low) / (high - low)) * (HEIGHT - 2 * MARGIN);
+}
+
+/** A line that breaks where a value is missing or not finite. */
+export function path(epochs: readonly number[], values: Values, x: Scale, y: Scale): string {
+  let pen = "M";
+  let drawn = "";
+  values.forEach((value, index) => {
+    if (value === null) {
+      pen = "M";
+      return;
+    }
+    drawn += `${pen}${x(epochs[index] ?? 0).toFixed(1)} ${y(value).toFixed(1)}`;
+    pen = "L";
+  });
+  return drawn;
+}
+
+function Dot(props: {
+  kind: "d" | "g";
+  epochs: readonly number[];
+  values: Values;
+  x: Scale;
+  y: Scale;
+}): JSX.Element | null {
+  const last = props.values.at(-1);
+  if (last === null || last === undefined) return null;
+  return <circle class={`dot-${props.kind}`} cx={props.x(props.epochs.at(-1) ?? 0)} cy={props.y(last)} r="2.2" />;
+}

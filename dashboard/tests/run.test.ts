@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Diagnosis } from "../src/api/types";
+import { kindOf } from "../src/run/bins";
+import { smooth } from "../src/run/chart";
+import { spans } from "../src/run/cursor_bar";
+import { marksOf, places } from "../src/run/curves";
+import { lies } from "../src/run/evaluations";
+import { changes, chosenRemedies, coursesOf } from "../src/run/findings";
+import { newest } from "../src/run/pictures";
+
+type Severity = Diagnosis["severity"];
+
+function diagnosis(epoch: number, findings: Record<string, [Severity, number]>): Diagnosis {
+  const found = Object.entries(findings).map(([name, [severity, first_epoch]]) => ({ name, severity, first_epoch }));
+  const [first] = found;
+  return {
+    epoch,
+    verdict: first?.name ?? "healthy",
+    severity: first?.severity ?? "none",
+    findings: found,
+  } as unknown as Diagnosis;
+}
+
+test("neighbouring epochs of one tone are one span", () => {
+  const diagnoses = [
+    diagnosis(1, {}),
+    diagnosis(2, {}),
+    diagnosis(3, { stalled: ["severe", 3] }),
+    diagnosis(5, { stalled: ["severe", 3] }),
+  ];
+  assert.deepEqual(spans(diagnoses), [
+    { first: 1, last: 2, tone: "healthy" },
+    { first: 3, last: 3, tone: "severe" },
+    { first: 5, last: 5, tone: "severe" },
+  ]);
+});
+
+test("a finding that is over is told apart from one that holds", () => {
+  const diagnoses = [diagnosis(1, { stalled: ["mild", 1] }), diagnosis(2, { "mode collapse": ["severe", 2] })];
+  const told = coursesOf(diagnoses).map(({ name, first, present }) => [name, first, present]);
+  assert.deepEqual(told, [
+    ["mode collapse", 2, true],
+    ["stalled", 1, false],
+  ]);
+});
+
+test("findings of one epoch share a mark", () => {
+  const diagnoses = [
+    diagnosis(4, { "mode collapse": ["severe", 2], stalled: ["moderate", 2], oscillation: ["moderate", 3] }),
+  ];
+  assert.deepEqual(marksOf(diagnoses), [
+    { epoch: 2, label: "mode collapse + 1", severe: true },
+    { epoch: 3, label: "oscillation", severe: false },
+  ]);
+});
+
+test("a point stands in the middle of its steps, in epochs", () => {
+  assert.deepEqual(places({ steps: [1, 3, 5], steps_per_epoch: 2 }), [0.5, 1.5, 2.25]);
+});
+
+test("a smooth line begins at the first value, follows the level and has the same gaps", () => {
+  const values = [...Array<number>(300).fill(2), null, ...Array<number>(300).fill(5)];
+  const line = smooth(values);
+  assert.equal(line[0], 2);
+  assert.equal(line[300], null);
+  assert.ok(Math.abs((line[301] ?? 0) - 5) < 1e-9);
+  assert.ok(Math.abs((line.at(-1) ?? 0) - 5) < 1e-9);
+});
+
+test("a bin is left out, filled too little or too much, or as the data", () => {
+  const kinds = [
+    { different: true, missing: true, z: -9 },
+    { different: true, missing: false, z: -3 },
+    { different: true, missing: false, z: 3 },
+    { different: false, missing: false, z: 1 },
+  ].map(kindOf);
+  assert.deepEqual(kinds, ["missing", "few", "many", "same"]);
+});
+
+test("a figure is bad only on its bad side of the reals", () => {
+  const band = { q05: 0.4, q95: 0.6 };
+  assert.deepEqual(
+    [lies(0.2, band, "up"), lies(0.9, band, "up"), lies(0.9, band, "down"), lies(0.2, band, "down")],
+    [true, false, true, false],
+  );
+  assert.deepEqual(
+    [lies(0.2, band, "near"), lies(0.5, band, "near"), lies(0.9, band, undefined)],
+    [true, false, false],
+  );
+});
+
+test("what an epoch did not record is shown of the last one before that did", () => {
+  const items = [{ epoch: 2 }, { epoch: 4 }];
+  assert.deepEqual([newest(items, 3), newest(items, 4), newest(items, 1)], [{ epoch: 2 }, { epoch: 4 }, null]);
+});
+
+test("a change is told by what it changes alone", () => {
+  const spec = { seed: 1, optimizer: { name: "adam", learning_rate: 0.5 }, discriminator_optimizer: null };
+  const patch = {
+    optimizer: { name: "adam", learning_rate: 0.001 },
+    seed: 1,
+    discriminator_optimizer: { name: "sgd", clip: null },
+  };
+  assert.deepEqual(changes(spec, patch), [
+    { path: "optimizer.learning_rate", before: "0.5", after: "0.001" },
+    { path: "discriminator_optimizer", before: "none", after: "name sgd" },
+  ]);
+});
+
+test("a remedy of two findings is shown once", () => {
+  const remedy = { name: "r", reason: "why", patch: { a: 1 }, effect: "not measured" };
+  const findings = [
+    { name: "mode collapse", remedies: [remedy] },
+    { name: "stalled", remedies: [{ ...remedy, effect: "healed 2 of 3" }] },
+  ] as unknown as Diagnosis["findings"];
+  assert.deepEqual(
+    chosenRemedies({ findings }).map(({ against }) => against),
+    [["mode collapse", "stalled: healed 2 of 3"]],
+  );
+});
