@@ -11,7 +11,7 @@ import csv
 import json
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ class LogFormat:
     name: str
     write: Write
     games: tuple[Game, ...] = GAMES
+    run: str = ""
+    """Which of several runs in it is the training."""
 
 
 def _total(t: Training) -> NDArray[np.float64]:
@@ -143,6 +145,57 @@ def basicsr(t: Training, folder: Path) -> Path:
             f"[eta: 1 day, 3:00:00, time (data): 0.1 (0.0)] l_g_pix: 5.1234e-02 {losses} "
         )
     return _lines(folder / "train_run.log", lines)
+
+
+# --- as logs come to be ---------------------------------------------------------------------------------------------
+
+LOST_START = 600
+"""Steps of a start that was given up, with losses three times as high."""
+
+
+def begun_anew(t: Training, folder: Path) -> Path:
+    """A DCGAN whose loop was killed and begun anew into the same file."""
+    lost = replace(t, steps=3 * t.steps[:LOST_START])
+    first = dcgan(lost, folder).read_text("utf-8")
+    path = dcgan(t, folder)
+    path.write_text(f"{first}KeyboardInterrupt\n{path.read_text('utf-8')}", encoding="utf-8")
+    return path
+
+
+def with_validation(t: Training, folder: Path) -> Path:
+    """A loop that prints losses on held-out data after each epoch in the words of the training, three times as high."""
+    path = pytorch_gan(t, folder)
+    lines: list[str] = []
+    for i, line in enumerate(path.read_text("utf-8").splitlines()):
+        lines.append(line)
+        if (i + 1) % PER_EPOCH == 0:
+            d, g = 3 * _total(t)[i] / 2, 3 * t.signal("g_loss")[i]
+            lines.append(f"[Validation] [Epoch {i // PER_EPOCH}] [D loss: {d:f}] [G loss: {g:f}]")
+    return _lines(path, lines)
+
+
+def keras_bars(t: Training, folder: Path) -> Path:
+    """Keras' `fit`: a bar for each epoch, at whose end stand its means, four digits."""
+    means = {"d_loss": _means(_total(t) / 2, PER_EPOCH), "g_loss": _means(t.signal("g_loss"), PER_EPOCH)}
+    epochs = len(t.steps) // PER_EPOCH
+    bar = f"{PER_EPOCH}/{PER_EPOCH} [==============================] - 1s 11ms/step"
+    lines: list[str] = []
+    for epoch in range(epochs):
+        losses = " - ".join(f"{name}: {values[epoch]:.4f}" for name, values in means.items())
+        lines += [f"Epoch {epoch + 1}/{epochs}", f"{bar} - {losses}"]
+    return _lines(folder / "fit.txt", lines)
+
+
+def two_runs(t: Training, folder: Path) -> Path:
+    """TensorBoard's CSV of two runs in one folder, a tag a file; the other one has half of the steps."""
+    root = folder / "tags"
+    root.mkdir()
+    tags = {"Loss_D": _total(t), "Loss_G": t.signal("g_loss")}
+    for run, most in (("a", len(t.steps)), ("b", len(t.steps) // 2)):
+        for tag, values in tags.items():
+            rows = [f"{1660001624.0 + i:.5f},{i},{values[i]:.9f}" for i in _every(t, 10) if i < most]
+            _lines(root / f"run-{run}-tag-{tag}.csv", ["Wall time,Step,Value", *rows])
+    return root
 
 
 # --- what is written as data ------------------------------------------------------------------------------------
@@ -312,5 +365,9 @@ LOG_FORMATS: tuple[LogFormat, ...] = (
     LogFormat(name="Lightning metrics.csv", write=lightning),
     LogFormat(name="W&B chart export", write=wandb),
     LogFormat(name="Keras history", write=keras_history, games=("bce", "lsgan", "wgan-gp")),
+    LogFormat(name="DCGAN, begun anew", write=begun_anew, games=("bce", "lsgan")),
+    LogFormat(name="PyTorch-GAN, with validation", write=with_validation, games=("bce", "lsgan")),
+    LogFormat(name="Keras bars", write=keras_bars, games=("bce", "lsgan")),
+    LogFormat(name="TensorBoard CSV, two runs", write=two_runs, games=("bce", "hinge"), run="a"),
 )
 """Each with the objectives that its trainer, or who uses it, trains."""
