@@ -92,6 +92,14 @@ def test_one_negative_row_refutes_a_cross_entropy_and_says_so() -> None:
     assert "g_loss is -0.2, and a cross-entropy is never below 0" in found.why
 
 
+def test_outputs_that_are_rounded_to_1_do_not_refute_a_loss_of_logits() -> None:
+    """Single precision has no number between 1 - 6e-8 and 1: -log of what is left is 17, and the loss may be 30."""
+    found = implications(numbers(d_loss=30.0, g_loss=1e-10, d_x=0.6, d_g_z=1.0, d_loss_is="sum"), 100)
+    assert "bce" in found.left
+    swapped = implications(numbers(d_loss=0.01, g_loss=0.01, d_x=0.01, d_g_z=1.0, d_loss_is="sum"), 100)
+    assert "bce" not in swapped.left or swapped.contradiction
+
+
 def test_a_relativistic_hinge_is_left_beside_a_hinge_and_asked_about() -> None:
     rng = np.random.default_rng(0)
     d_loss = np.where(rng.random(ROWS) < 0.07, rng.uniform(0.01, 0.15, ROWS), 0.0)
