@@ -17,7 +17,7 @@ from api.deps import (
     require_may_change,
 )
 from api.errors import NotRecorded, documented
-from api.http.arrays import FILE, as_npy
+from api.http.arrays import FILE, as_npy, form_body
 from api.http.concurrency import READING_TURNS
 from api.http.etag import REVALIDATE, image_response
 from api.http.multipart import Form, receive_form
@@ -40,26 +40,11 @@ from store.files.local import hash_file
 from store.runs import deletion, records
 from store.scheduling.accounts import EQUAL
 
-FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["real", "fake"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "real": FILE,
-                        "fake": FILE,
-                        "options": {"$ref": "#/components/schemas/ComparisonOptions"},
-                    },
-                },
-                "encoding": {"options": {"contentType": "application/json"}},
-            }
-        },
-    }
-}
+FORM = form_body(
+    {"real": FILE, "fake": FILE, "options": {"$ref": "#/components/schemas/ComparisonOptions"}},
+    required=("real", "fake"),
+    encoding={"options": {"contentType": "application/json"}},
+)
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 

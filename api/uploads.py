@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from api.deletion import delete_files_of_upload
 from api.deps import CallerDep, Reader, Services, ServicesDep, StorageRoom, UploadId, Writer, require_is_of
 from api.errors import documented
-from api.http.arrays import FILE, as_npy
+from api.http.arrays import FILE, as_npy, form_body
 from api.http.concurrency import READING_TURNS
 from api.http.multipart import Form, receive_form
 from api.requests import UploadOptions
@@ -30,44 +30,33 @@ from store.scheduling.owners import Owner
 from store.uploads import UploadedSet
 
 NPY = "application/octet-stream"
-FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "file": FILE,
-                        "name": {"type": "string", "description": "A name for people."},
-                        "image_size": {
-                            "type": "integer",
-                            "minimum": SMALLEST_SIDE,
-                            "maximum": LARGEST_SIDE,
-                            "description": "Keep the centre square of each picture, resized to so many pixels a side; "
-                            "pictures may then have different sizes.",
-                        },
-                        "pairs": {
-                            "type": "boolean",
-                            "default": False,
-                            "description": "The file holds pairs, for the data set `upload-pairs`: two folders whose "
-                            "pictures have the same names, as A/1.png and B/1.png, or an .npz of two arrays.",
-                        },
-                        "convert": {
-                            "type": "string",
-                            "enum": ["grey", "rgb"],
-                            "description": "What the colours of every picture become; without it, all have to be grey "
-                            "or all coloured. Pictures are stored as a viewer shows them: turned as EXIF says, what is "
-                            "transparent on white, 16 bits as 8.",
-                        },
-                    },
-                },
-            }
+FORM = form_body(
+    {
+        "file": FILE,
+        "name": {"type": "string", "description": "A name for people."},
+        "image_size": {
+            "type": "integer",
+            "minimum": SMALLEST_SIDE,
+            "maximum": LARGEST_SIDE,
+            "description": "Keep the centre square of each picture, resized to so many pixels a side; "
+            "pictures may then have different sizes.",
         },
-    }
-}
+        "pairs": {
+            "type": "boolean",
+            "default": False,
+            "description": "The file holds pairs, for the data set `upload-pairs`: two folders whose "
+            "pictures have the same names, as A/1.png and B/1.png, or an .npz of two arrays.",
+        },
+        "convert": {
+            "type": "string",
+            "enum": ["grey", "rgb"],
+            "description": "What the colours of every picture become; without it, all have to be grey "
+            "or all coloured. Pictures are stored as a viewer shows them: turned as EXIF says, what is "
+            "transparent on white, 16 bits as 8.",
+        },
+    },
+    required=("file",),
+)
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 

@@ -1,7 +1,7 @@
 """From a spec to the two networks, by table."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from ganlib.networks.spectral import add_spectral_norm
 from ganlib.networks.unet import Unet
 from ganlib.seeding import Stream, member_seed, torch_generator
 from ganlib.spec.layers import SpectralNorm
+from ganlib.spec.network_plugins import Role
 from ganlib.spec.networks import Discriminator, Generator, PluginDiscriminator, PluginGenerator
 from ganlib.spec.remedies import GeneratorMixture, GeneratorPerClass
 from ganlib.spec.run import RunSpec
@@ -28,6 +29,33 @@ from ganlib.spec.run import RunSpec
 Builder = Callable[[Any, Frame], nn.Module]
 GENERATORS: dict[str, Builder] = {"deconv": Deconv, "mlp": MlpG, "resnet": ResnetG, "unet": Unet}
 DISCRIMINATORS: dict[str, Builder] = {"conv": Conv, "mlp": MlpD, "patch": Patch, "resnet": ResnetD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """One of the two networks: its families, and the streams that its values are drawn from."""
+
+    role: Role
+    families: dict[str, Builder]
+    weights: Stream
+    power: Stream
+    dropout: Stream
+
+
+_GENERATOR = _Kind(
+    role="generator",
+    families=GENERATORS,
+    weights=Stream.GENERATOR_WEIGHTS,
+    power=Stream.GENERATOR_POWER,
+    dropout=Stream.GENERATOR_DROPOUT,
+)
+_DISCRIMINATOR = _Kind(
+    role="discriminator",
+    families=DISCRIMINATORS,
+    weights=Stream.DISCRIMINATOR_WEIGHTS,
+    power=Stream.DISCRIMINATOR_POWER,
+    dropout=Stream.DISCRIMINATOR_DROPOUT,
+)
 
 
 def build_generator(spec: RunSpec, device: torch.device) -> nn.Module:
@@ -59,25 +87,25 @@ def build_discriminator(spec: RunSpec, device: torch.device) -> nn.Module:
 
 def make_generator(part: Generator, frame: Frame, seed: int) -> nn.Module:
     """A generator on the CPU with its first weights, in training mode."""
-    weights = torch_generator(seed, Stream.GENERATOR_WEIGHTS)
-    if isinstance(part, PluginGenerator):
-        return _laid_out(build_plugin("generator", part, frame, weights))
-    network = _drawn(GENERATORS[part.family], part, frame, weights)
-    if isinstance(part.norm, SpectralNorm):
-        add_spectral_norm(network, part.norm.iterations, seed, Stream.GENERATOR_POWER)
-    start_dropouts(network, seed, Stream.GENERATOR_DROPOUT)
-    return network
+    return _make(part, _GENERATOR, frame, seed)
 
 
 def make_discriminator(part: Discriminator, frame: Frame, seed: int) -> nn.Module:
     """A discriminator on the CPU with its first weights, in training mode."""
-    weights = torch_generator(seed, Stream.DISCRIMINATOR_WEIGHTS)
-    if isinstance(part, PluginDiscriminator):
-        return _laid_out(build_plugin("discriminator", part, frame, weights))
-    network = _drawn(DISCRIMINATORS[part.family], part, frame, weights)
+    return _make(part, _DISCRIMINATOR, frame, seed)
+
+
+def _make(part: Generator | Discriminator, kind: _Kind, frame: Frame, seed: int) -> nn.Module:
+    weights = torch_generator(seed, kind.weights)
+    if isinstance(part, PluginGenerator | PluginDiscriminator):
+        return _laid_out(build_plugin(kind.role, part, frame, weights))
+    with torch.device("meta"):  # without values: torch's own initialisation would draw from its global generator
+        network = kind.families[part.family](part, frame)
+    network = _laid_out(network.to_empty(device="cpu"))
+    initialise(network, part.init, weights)
     if isinstance(part.norm, SpectralNorm):
-        add_spectral_norm(network, part.norm.iterations, seed, Stream.DISCRIMINATOR_POWER)
-    start_dropouts(network, seed, Stream.DISCRIMINATOR_DROPOUT)
+        add_spectral_norm(network, part.norm.iterations, seed, kind.power)
+    start_dropouts(network, seed, kind.dropout)
     return network
 
 
@@ -89,15 +117,6 @@ def _members(spec: RunSpec, frame: Frame, count: int) -> list[nn.Module]:
 def _frame(spec: RunSpec, part: Generator | Discriminator, shape: tuple[int, ...]) -> Frame:
     classes = 0 if part.condition == "none" else spec.num_classes
     return Frame(shape=shape, classes=classes, source_channels=spec.input_channels or None)
-
-
-def _drawn(build: Builder, part: Any, frame: Frame, weights: torch.Generator) -> nn.Module:
-    """The network, built without values: torch's own initialisation would draw from its global generator."""
-    with torch.device("meta"):
-        network = build(part, frame)
-    network = _laid_out(network.to_empty(device="cpu"))
-    initialise(network, part.init, weights)
-    return network
 
 
 def _laid_out(network: nn.Module) -> nn.Module:
