@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def delete_files_of_run(services: Services, run_id: str, sha256s: frozenset[str]) -> None:
-    """Those of a run or a comparison; what the store does not delete now is left to retention."""
+    """Deletes those of a run or a comparison; what the store does not delete now is left to retention."""
     grace = services.settings.retention_grace
     with _deleting(services, run_id):
         with reading(services.engine) as session:
@@ -29,7 +29,7 @@ def delete_files_of_run(services: Services, run_id: str, sha256s: frozenset[str]
 
 
 def delete_files_of_upload(services: Services, upload_id: str, sha256s: frozenset[str]) -> None:
-    """Likewise of an upload."""
+    """Deletes those of an upload that no other names; what the store does not delete now is left to retention."""
     with _deleting(services, upload_id):
         with reading(services.engine) as session:
             unnamed = uploads.files_of_nobody(session, sha256s)

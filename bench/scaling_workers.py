@@ -43,7 +43,7 @@ class Times:
         self.of[name].append(1e3 * (time.perf_counter() - started))
 
     def told(self, name: str) -> dict[str, float]:
-        """Its quantiles."""
+        """How often the operation was measured, and quantiles of its milliseconds."""
         found = self.of[name]
         quantiles = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         return {"count": len(found)} | {key: round(float(np.quantile(found, q)), 2) for key, q in quantiles.items()}

@@ -7,6 +7,7 @@ many connections as the process may have files open.
 from asyncio import TimerHandle, Transport
 from typing import cast
 
+from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 REQUEST_S = 10.0  # clients send all headers at once: this is for the network
@@ -22,18 +23,18 @@ class ImpatientProtocol(H11Protocol):
     patience_s = REQUEST_S
     _timer: TimerHandle | None = None
 
+    @override
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """See asyncio.Protocol."""
         super().connection_made(transport)
         self._look()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
         self._stop()
         super().connection_lost(exc)
 
+    @override
     def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol."""
         super().data_received(data)
         self._look()
 

@@ -42,7 +42,7 @@ class Place(Protocol):
 
     @property
     def labels(self) -> Collection[str]:
-        """That runs may ask for."""
+        """The labels that runs may ask for here."""
         ...
 
     def takes(self, needs: ResourceRequests) -> bool:
