@@ -51,6 +51,9 @@ Where one network is ahead, .46 to 1 of the steps of a hinge, alone or of pairs,
 none."""
 FINE_DIGITS = 5e-5
 """Half of the last digit that a loss is printed with: coarser zeros are no exact ones."""
+NEXT_TO_0 = 10.0
+"""Last digits up to which a loss is next to 0. Where it is so as often as it prints 0, zeros are rounded ones: a
+cross-entropy comes down through all of them, and a hinge jumps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +118,10 @@ def _exact_zeros(numbers: Numbers) -> float:
         column = numbers.get(signal)
         if column is None:
             continue
-        fine = (column.high - column.low) / 2 <= FINE_DIGITS
-        zeros.append(share((column.middle == 0) & fine, column.finite))
+        digit = column.high - column.low
+        zero = share((column.middle == 0) & (digit / 2 <= FINE_DIGITS), column.finite)
+        rounded = share((column.middle != 0) & (np.abs(column.middle) <= NEXT_TO_0 * digit), column.finite)
+        zeros.append(zero if zero > rounded else 0.0)
     return max(zeros, default=0.0)
 
 

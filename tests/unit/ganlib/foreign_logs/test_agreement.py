@@ -254,6 +254,16 @@ def test_a_share_that_is_exactly_1_stays_one_however_few_digits_it_prints_with()
     assert history.steps[:, 3:5].tolist() == [[1.0, 0.0]] * ROWS
 
 
+def test_a_cross_entropy_that_comes_down_through_its_last_digits_is_no_hinge() -> None:
+    """Four digits: .0000 in a tenth of the rows, and .0001 to .0010 in more."""
+    rng = np.random.default_rng(0)
+    d_loss = np.exp(rng.normal(np.log(3e-4), 1.4, 2000))
+    found = judged(log(4, d_loss_real=d_loss, d_loss_fake=d_loss, g_loss=-np.log(d_loss) + 1.0))
+    assert (np.round(d_loss, 4) == 0).mean() > 0.05
+    assert found.reading.implied.left == ("bce",)
+    assert names(found) == ["discriminator wins"]
+
+
 def test_exact_zeros_are_no_scores() -> None:
     zeros: dict[str, Any] = {"d_loss_real": np.zeros(ROWS), "d_loss_fake": np.zeros(ROWS), "g_loss": -0.3}
     found = judged(log(6, **zeros))
