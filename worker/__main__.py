@@ -29,7 +29,8 @@ from worker.host.gpu_allocator import NoSuchGpu, make_allocator
 from worker.host.housekeeping import Housekeeping
 from worker.host.preemption import Preemption
 from worker.host.slot import Slot, Slots, make_slots
-from worker.host.supervise import supervise
+from worker.host.spare import Spare
+from worker.host.supervise import TRAINING, supervise
 
 logger = logging.getLogger("worker")
 
@@ -92,14 +93,24 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
     Raises:
         NoSuchGpu: the settings name one that is not there.
     """
-    train = partial(supervise, engine=engine, settings=settings)
+    spare = Spare(TRAINING, is_wanted=settings.spare_training)
+    train = partial(supervise, engine=engine, settings=settings, spare=spare)
     housekeeping = Housekeeping(engine=engine, settings=settings)
     preemption = Preemption(engine=engine, settings=settings, sharing=sharing)
     allocator = make_allocator(name, settings)
     for folder in sweep(engine, settings.home):
         logger.info("deleted what %s left behind", folder)
     count = max(1, settings.slots_per_gpu * allocator.gpus)
-    slots = make_slots(name, count, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator)
+    slots = make_slots(
+        name,
+        count,
+        train,
+        engine=engine,
+        settings=settings,
+        sharing=sharing,
+        allocator=allocator,
+        on_idle=spare.prepare,
+    )
     _take_signals(slots)
     setup_logging.connect(_keep_logging, weak=False)
     warnings.simplefilter("ignore", SecurityWarning)  # on root: its reason is pickle, which is not accepted
@@ -122,6 +133,7 @@ def work(name: str, *, engine: Engine, settings: Settings, sharing: Sharing = EQ
         slots.stop()
         for thread in threads:
             thread.join()
+        spare.stop()
         housekeeping.stop()
         preemption.stop()
         reader.stop()

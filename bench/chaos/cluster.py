@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,7 @@ SETTINGS = {
     "GANCLINIC_CANCEL_GRACE": "3",
     "GANCLINIC_THREADS": "1",
     "GANCLINIC_DEVICE": "cpu",
+    "GANCLINIC_SPARE_TRAINING": "false",  # a worker's trainings are found by their command, which it has too
     "GANCLINIC_TOKEN": TOKEN,
     "OMP_NUM_THREADS": "1",
 }
@@ -64,10 +65,18 @@ class Cluster:
     """The running parts."""
 
     def __init__(
-        self, home: Path, *, max_attempts: int, postgres: PreparedPostgres | None, port: int, broker_port: int | None
+        self,
+        home: Path,
+        *,
+        max_attempts: int,
+        postgres: PreparedPostgres | None,
+        port: int,
+        broker_port: int | None,
+        workers: int,
+        settings: Mapping[str, str],
     ) -> None:
-        """Without `postgres`, a SQLite file; without `broker_port`, the embedded broker."""
-        self._home = home
+        """Without `postgres`, a SQLite file; without `broker_port`, the embedded broker. `settings` add to SETTINGS."""
+        self.home = home
         site, run = home / "site", home / "run"
         install_crash(site)
         run.mkdir(mode=0o700)
@@ -81,6 +90,7 @@ class Cluster:
         database_url = f"sqlite:///{database}" if postgres is None else postgres.server.url("postgres")
         self.witness: Witness = SqliteWitness(str(database)) if postgres is None else PostgresWitness(database_url)
         self.environ = _without_settings(child_environment()) | SETTINGS
+        self.environ |= settings
         self.environ |= {
             "GANCLINIC_HOME": str(home),
             "GANCLINIC_DATABASE_URL": database_url,
@@ -91,7 +101,7 @@ class Cluster:
         }
         self.broker = self._server(lambda: command, "broker")
         self.api = self._server(lambda: [sys.executable, "-m", "api"], "api")
-        self.workers = [Worker(index, self._server) for index in range(1, WORKERS + 1)]
+        self.workers = [Worker(index, self._server) for index in range(1, workers + 1)]
         self.database = None if postgres is None else _postgres_server(postgres, home / "postgres.log")
         self.leaving: list[subprocess.Popen[bytes]] = []
         """Workers that were told to stop."""
@@ -100,12 +110,12 @@ class Cluster:
         )
 
     def _server(self, command: Callable[[], Sequence[str]], name: str) -> Server:
-        return Server(command, log=self._home / f"{name}.log", cwd=CHECKOUT, environ=self.environ)
+        return Server(command, log=self.home / f"{name}.log", cwd=CHECKOUT, environ=self.environ)
 
     @property
     def checkpoints(self) -> Path:
         """A directory for each run."""
-        return self._home / "checkpoints"
+        return self.home / "checkpoints"
 
     @property
     def servers(self) -> list[Server]:
@@ -171,7 +181,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(backend: Backend, max_attempts: int) -> Iterator[Cluster]:
+def cluster(backend: Backend, max_attempts: int, *, workers: int = WORKERS, **settings: str) -> Iterator[Cluster]:
     """A running service: on PostgreSQL and a broker with a port, or on SQLite and the embedded broker."""
     with contextlib.ExitStack() as stack:
         is_server = backend == "postgresql"
@@ -181,6 +191,8 @@ def cluster(backend: Backend, max_attempts: int) -> Iterator[Cluster]:
             postgres=stack.enter_context(prepared_postgres()) if is_server else None,
             port=free_port(),
             broker_port=free_port() if is_server else None,
+            workers=workers,
+            settings=settings,
         )
         stack.callback(made.stop)
         made.start()

@@ -190,6 +190,8 @@ class Settings(BaseSettings):
     """Labels of this worker, as `h100,fast`: it also takes runs that ask for some of them; default: none."""
     stack_members: int = Field(default=1, ge=1, le=64)
     """How many waiting runs of one owner a process trains together at most, where their specs allow it; 1: none."""
+    spare_training: bool = True
+    """Whether an idle worker keeps a training process in reserve, which takes a third of a GiB and saves seconds."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of a training; default: as many as torch takes."""
 

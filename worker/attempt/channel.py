@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import sys
 import threading
 import time
@@ -46,6 +47,10 @@ class Channel:
         events = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         return cls(sys.stdin.fileno(), events)
+
+    def is_awaited(self) -> bool:
+        """Whether the worker has said something, or is gone: a process in reserve hears nothing for a while."""
+        return bool(select.select([self._commands], [], [], 0)[0])
 
     def read_ticket(self) -> Ticket:
         """The first line. From now on commands are heard, and the process ends with its worker."""

@@ -152,13 +152,15 @@ class Recorder:
             cache=Cache(context.settings.cache),
             embed=training.discriminator_features,
         )
-        self._untrained: tuple[EpochEvaluation, ...] = ()
-        """Of epoch 0, to be recorded with epoch 1."""
+        self._evaluate_untrained = partial(self._evaluation_of_untrained, data, device)
+        self._untrained: tuple[EpochEvaluation, ...] | None = () if history.evaluations else None
+        """Of epoch 0, recorded with the first epoch; None: still to be made."""
         with evaluating():
             self._reference = self._refer()
             self._bin_images = _draw_bin_images(self._reference)
-            if not history.evaluations:
-                self._untrained = (evaluate(self._reference, untrained_fakes(spec, device, data), 0),)
+            # What a discriminator sees has to be seen before it learns; all else can wait until steps have been made.
+            if self._untrained is None and spec.evaluation.space == "discriminator":
+                self._untrained = self._evaluate_untrained()
 
     def record(
         self, report: EpochReport, state: TrainingState, seconds: float, *, hands_over: bool = False
@@ -215,10 +217,15 @@ class Recorder:
 
         return look_up(self._engine, look)
 
+    def _evaluation_of_untrained(self, data: DataArrays, device: torch.device) -> tuple[EpochEvaluation, ...]:
+        return (evaluate(self._reference, untrained_fakes(self._spec, device, data), 0),)
+
     def _evaluate(self, report: EpochReport) -> tuple[EpochEvaluation, ...]:
-        if report.fakes is None:
-            return self._untrained
         with evaluating():
+            if self._untrained is None:
+                self._untrained = self._evaluate_untrained()
+            if report.fakes is None:
+                return self._untrained
             if self._spec.evaluation.space == "discriminator":
                 self._reference = self._refer()
                 self._bin_images = _draw_bin_images(self._reference)

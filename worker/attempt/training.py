@@ -46,6 +46,7 @@ from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up
 from worker.attempt.retry import RetryingFiles
 from worker.attempt.stack import train_stack
+from worker.attempt.warm_up import warm_up
 from worker.group_folders import folder_of
 from worker.messages import Failed, Stepped, Ticket, Working
 
@@ -57,6 +58,8 @@ def main() -> int:
     faulthandler.enable()
     faulthandler.register(signal.SIGTERM, chain=True)  # where did it hang? the log tells
     channel = Channel.over_standard_streams()
+    if not channel.is_awaited():
+        warm_up()
     ticket = channel.read_ticket()
     settings = Settings()
     configure_logging(settings.log_format, secrets=settings.secrets, run=ticket.run_id, attempt=ticket.attempt)

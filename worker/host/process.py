@@ -39,25 +39,56 @@ class Heard:
     """Monotonic seconds, taken when the line was read: a worker that was busy meanwhile sees no silence."""
 
 
+def _environment() -> dict[str, str]:
+    # GPUs in the order in which the driver counts them, and the worker
+    return KEEP_MEMORY | child_environment(CUDA_DEVICE_ORDER="PCI_BUS_ID")
+
+
+class Started:
+    """A process that waits for its ticket."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._environment = _environment()
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as stderr:
+            self.stderr = os.fdopen(reading, "rb")
+            try:
+                self.process = Popen(
+                    command,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=stderr,
+                    env=self._environment,
+                    start_new_session=True,  # a group of its own, so that a signal reaches all of it and nothing else
+                    encoding="utf-8",
+                    errors="replace",
+                )
+            except BaseException:
+                self.stderr.close()
+                raise
+
+    def is_as_new(self) -> bool:
+        """Whether it still runs, in the environment that one would have that is started now."""
+        return self.process.poll() is None and self._environment == _environment()
+
+    def discard(self) -> None:
+        """Ends it; for one that was given no ticket."""
+        if self.process.returncode is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.stderr):
+            _opened(pipe).close()
+
+
 class TrainingProcess:
     """A running training process. Leaving the `with` block kills what is left of its group."""
 
-    def __init__(self, command: Sequence[str], ticket: Ticket, log: AttemptLog | SharedLog) -> None:
-        """Starts it; its stderr is added to `log`."""
-        reading, writing = os.pipe()
-        with os.fdopen(writing, "wb") as stderr:
-            self._stderr = os.fdopen(reading, "rb")
-            self._process = Popen(
-                command,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=stderr,
-                # GPUs in the order in which the driver counts them, and the worker
-                env=KEEP_MEMORY | child_environment(CUDA_DEVICE_ORDER="PCI_BUS_ID"),
-                start_new_session=True,  # a group of its own, so that a signal reaches all of it and nothing else
-                encoding="utf-8",
-                errors="replace",
-            )
+    def __init__(
+        self, command: Sequence[str], ticket: Ticket, log: AttemptLog | SharedLog, *, started: Started | None = None
+    ) -> None:
+        """Starts it, unless it is `started` already; its stderr is added to `log`."""
+        started = started or Started(command)
+        self._process, self._stderr = started.process, started.stderr
         self._logger = threading.Thread(target=self._copy, args=[log], name="log", daemon=True)
         self._logger.start()
         self._heard: SimpleQueue[Heard | None] = SimpleQueue()

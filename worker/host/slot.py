@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
@@ -70,14 +71,19 @@ class Slot:
         sharing: Sharing = EQUAL,
         allocator: GpuAllocator | None = None,
         rest: Rest | None = None,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
-        """The slots of a worker share `allocator` and `rest`; without the first no GPUs need looking after."""
+        """The slots of a worker share `allocator` and `rest`; without the first no GPUs need looking after.
+
+        `on_idle` is called whenever nothing is queued that the slot may take, with each look for work.
+        """
         self._allocator = allocator or GpuAllocator(
             worker, {}, read=lambda _: None, without_gpu=settings.device, labels=settings.worker_labels
         )
         self._worker, self._train, self._sharing = worker, train, sharing
         self._engine, self._settings = engine, settings
         self._rest = rest or Rest(worker)  # the host's fault, a full disk, is every slot's
+        self._on_idle = on_idle
         self._calls: SimpleQueue[None] = SimpleQueue()
         self._stopping = self._is_drained = False
         self._obstacle: str | None = None
@@ -104,6 +110,8 @@ class Slot:
                 self.drain()
             except DatabaseUnavailable as error:
                 logger.warning("%s; trying again", error)
+            if not self._stopping:
+                self._on_idle()
             self._wait()
         self._say(workers.end)
 
@@ -228,12 +236,17 @@ def make_slots(
     settings: Settings,
     sharing: Sharing = EQUAL,
     allocator: GpuAllocator | None = None,
+    on_idle: Callable[[], None] = lambda: None,
 ) -> Slots:
     """So many slots of one worker, which share its GPUs and rest together."""
-    rest = Rest(worker)
-    return Slots(
-        [
-            Slot(name, train, engine=engine, settings=settings, sharing=sharing, allocator=allocator, rest=rest)
-            for name in slot_names(worker, count)
-        ]
+    make = partial(
+        Slot,
+        train=train,
+        engine=engine,
+        settings=settings,
+        sharing=sharing,
+        allocator=allocator,
+        rest=Rest(worker),
+        on_idle=on_idle,
     )
+    return Slots([make(name) for name in slot_names(worker, count)])

@@ -30,7 +30,8 @@ from store.runs.leases import RenewResult
 from worker import group_folders
 from worker.host.attempt_log import AttemptLog, SharedLog
 from worker.host.gpu_allocator import GpuShare
-from worker.host.process import TrainingProcess
+from worker.host.process import Started, TrainingProcess
+from worker.host.spare import Spare
 from worker.host.stall_detector import StallDetector, StallLimits
 from worker.messages import Command, Event, Failed, Fellow, HandedBack, Stepped, Ticket, drop_command
 
@@ -88,10 +89,11 @@ def supervise(
     engine: Engine,
     settings: Settings,
     command: Sequence[str] = TRAINING,
+    spare: Spare | None = None,
 ) -> bool:
     """Trains one attempt of the claimed run to whatever end; hands it over once `is_stopping()` is true.
 
-    `share` is what it has to train on; without one, the device of the settings.
+    `share` is what it has to train on; without one, the device of the settings. `spare` may have a process in reserve.
     Whether it failed for want of something that another host may have.
 
     Raises:
@@ -100,7 +102,8 @@ def supervise(
     attributes = {tracing.RUN: claim.run_id, tracing.ATTEMPT: claim.attempt}
     with tracing.span("attempt", attributes, traceparent=claim.traceparent) as span:
         share = share or GpuShare(device=settings.device)
-        watch = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command)
+        started = None if spare is None else spare.take()
+        watch = _train(claim, is_stopping, share, engine=engine, settings=settings, command=command, started=started)
         end = watch.end
         logger.info("ended its process with status %d", end.status)
         group_folders.delete(settings.home, claim.run_id, claim.attempt)
@@ -122,6 +125,7 @@ def _train(
     engine: Engine,
     settings: Settings,
     command: Sequence[str],
+    started: Started | None,
 ) -> "_Watch":
     ticket = Ticket(
         run_id=claim.run_id,
@@ -140,7 +144,7 @@ def _train(
     )
     claims = (claim, *claim.fellows)
     log = SharedLog({c.run_id: AttemptLog(settings.logs, c.run_id, c.attempt, engine=engine) for c in claims})
-    with closing(log), TrainingProcess(command, ticket, log) as process:
+    with closing(log), TrainingProcess(command, ticket, log, started=started) as process:
         watch = _Watch(claims, is_stopping, engine=engine, settings=settings, process=process, log=log)
         watch.until_end()
         return watch
