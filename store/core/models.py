@@ -124,6 +124,10 @@ class Drain(Base):
     since: Mapped[float]
 
 
+LISTED_BY = ("status", "preset", "verdict", "name", "batch_id")
+"""Columns that lists are filtered by, besides the user."""
+
+
 class Run(Base):
     """One training, or one comparison of uploaded samples: its spec, who holds it, and how far it is.
 
@@ -136,6 +140,7 @@ class Run(Base):
         Index("ix_runs_user", "user", "kind", "created_at", "id"),
         Index("ix_runs_team", "team"),
         Index("ix_runs_list", "kind", "created_at", "id"),
+        *(Index(f"ix_runs_list_{column}", "kind", column, "created_at", "id") for column in LISTED_BY),
         Index("ix_runs_batch_id", "batch_id"),
         Index("ix_runs_parent_id", "parent_id"),
         Index("ix_runs_treatment_id", "treatment_id"),

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis, Evidence, Finding, Picture
@@ -129,3 +129,25 @@ def epoch_record(claimed: Claim, epoch: int, **changes: Any) -> EpochRecord:
         "diagnosis": diagnosis(epoch),
     }
     return EpochRecord(**{**values, **changes})
+
+
+def fill_runs(session: Session, run_id: str, number: int, *, first: int = 1, **values: str) -> None:
+    """So many copies of a run, each a second older than the one before; the database itself makes them.
+
+    `first`: the number of the first, where earlier calls have made some. `values`: columns that differ, as SQL.
+    """
+    last = first + number - 1
+    if session.get_bind().dialect.name == "postgresql":
+        id_of, numbers = "lpad(to_hex(n), 16, '0')", f"SELECT n FROM generate_series({first}, {last}) AS numbers(n)"
+    else:
+        id_of = "printf('%016x', n)"
+        counted = f"SELECT {first} AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}"
+        numbers = f"WITH RECURSIVE numbers AS ({counted}) SELECT n FROM numbers"
+    own = {"id": id_of, "created_at": "created_at - n", "idempotency_key": "NULL", "name": "'name ' || n"} | values
+    names = [column.name for column in Run.__table__.columns]
+    columns = ", ".join(f'"{name}"' for name in names)
+    selected = ", ".join(own.get(name, f'"{name}"') for name in names)
+    session.execute(
+        text(f"INSERT INTO runs ({columns}) SELECT {selected} FROM runs, ({numbers}) AS s WHERE id = :id"),
+        {"id": run_id},
+    )
