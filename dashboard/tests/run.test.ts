@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Diagnosis } from "../src/api/types";
+import type { Diagnosis, Series } from "../src/api/types";
 import { kindOf } from "../src/run/bins";
 import { smooth } from "../src/run/chart";
 import { spans } from "../src/run/cursor_bar";
@@ -8,6 +8,7 @@ import { marksOf, places } from "../src/run/curves";
 import { lies } from "../src/run/evaluations";
 import { changes, chosenRemedies, coursesOf } from "../src/run/findings";
 import { newest } from "../src/run/pictures";
+import { isWhole, joined } from "../src/run/records";
 
 type Severity = Diagnosis["severity"];
 
@@ -118,4 +119,26 @@ test("a remedy of two findings is shown once", () => {
     chosenRemedies({ findings }).map(({ against }) => against),
     [["mode collapse", "stalled: healed 2 of 3"]],
   );
+});
+
+test("new steps are put behind the known ones, and thinned ones are read anew", () => {
+  const of = (steps: number[]): Series => {
+    const values = steps.map((step) => step / 10);
+    return {
+      resolution: "step",
+      steps_per_epoch: 2,
+      steps,
+      epochs: steps,
+      columns: { d_loss: { mean: values, min: values, max: values } },
+    };
+  };
+  const whole = joined(of([1, 2]), of([3]));
+  assert.deepEqual(
+    [whole.steps, whole.columns["d_loss"]?.mean],
+    [
+      [1, 2, 3],
+      [0.1, 0.2, 0.3],
+    ],
+  );
+  assert.deepEqual([isWhole(of([1, 2])), isWhole(of([1, 3])), isWhole(of([]))], [true, false, false]);
 });

@@ -144,12 +144,18 @@ def test_a_run_is_watched_from_the_queue_and_cancelled(browser: Browser, house: 
         desk.log_in(TOKEN)
         page = desk.page
         run_id = queue_run(house.clinic.engine, IMAGES, LONG, name="a long one")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(house.url)))
         page.get_by_role("link", name="a long one").click()
         expect(page.locator(".cursor-epoch strong")).to_have_text(re.compile("^[1-9]"))
         seen = cursor_epoch(page)
         expect(page.locator(".cursor-epoch strong")).not_to_have_text(str(seen))  # it follows the run
         assert cursor_epoch(page) > seen
         expect(page.locator(".status-running")).to_be_visible()
+        run = f"/v1/runs/{run_id}"
+        assert asked.count(f"{run}/events") == 1
+        histories = [url.partition("since=")[2] for url in asked if url.startswith(f"{run}/diagnosis/history")]
+        assert max(map(int, histories)) >= 1  # once the page knows an epoch, only later ones come
         page.get_by_role("button", name="Cancel").click()
         page.get_by_role("button", name="Keep it").click()
         assert not house.clinic.run(run_id).cancel_requested

@@ -25,6 +25,7 @@ export type Worker = Schemas["WorkerView"];
 export type Caller = Schemas["CallerView"];
 export type Problem = Schemas["Problem"];
 export type Status = Run["status"];
+export type EventKind = Schemas["EventView"]["kind"];
 export type Verdict = NonNullable<Run["verdict"]>;
 export type Severity = NonNullable<Run["severity"]>;
 export type FindingName = Finding["name"];

@@ -1,7 +1,8 @@
 // One run: what is wrong with it, where that shows, and what to change.
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { get, Refused } from "../api/client";
+import { fill, get, Refused } from "../api/client";
+import { RUN_EVENTS } from "../api/events";
 import { useLive } from "../api/live";
 import type { RunDetail, Waiting } from "../api/types";
 import { askedFor, StatusBadge } from "../parts/badges";
@@ -31,6 +32,7 @@ export function RunPage({ id }: { id: string }): JSX.Element {
     id,
     () => get("/v1/runs/{run_id}", { run_id: id }),
     (run) => (isLive(run.status) ? LIVE_MS : OVER_MS),
+    fill(RUN_EVENTS, { run_id: id }),
   );
   useMemo(() => {
     begin();

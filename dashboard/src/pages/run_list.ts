@@ -1,6 +1,7 @@
 // The runs that match the filters: read page by page, the newest again and again.
 import { type Signal, useSignal } from "@preact/signals";
 import { get } from "../api/client";
+import { ALL_EVENTS } from "../api/events";
 import { useLive } from "../api/live";
 import type { Run, RunQuery } from "../api/types";
 import { isLive, label, worstFirst } from "../verdicts";
@@ -36,6 +37,7 @@ export function useRuns(filters: RunQuery, all: boolean): RunList {
       return page.items;
     },
     (items) => (items.some((run) => isLive(run.status)) ? LIVE_MS : QUIET_MS),
+    ALL_EVENTS,
   );
 
   async function more(): Promise<void> {
