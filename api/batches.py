@@ -15,11 +15,15 @@ from api.runs.resolve import resolve_all
 from api.runs.views import run_view
 from api.submission import SubmissionDep, accepted
 from api.views import utc
-from ganlib.spec.request import BatchRequest
+from ganlib.spec.sweep import BatchRequest
 from ganlib.wire.batches import BatchView
 from ganlib.wire.paths import batch_path
+from ganlib.wire.problems import MAX_FIELD_PROBLEMS
 from store.core.models import Batch
 from store.runs import batches
+
+MOST_OF_A_SWEEP = 20
+"""Problems of a sweep that are told: runs of one sweep have them alike."""
 
 router = APIRouter(prefix="/batches", tags=["batches"])
 
@@ -31,8 +35,9 @@ router = APIRouter(prefix="/batches", tags=["batches"])
     responses=accepted(400, 403, 409, 413, 415, 422, 429, 507),
 )
 def create_batch(request: BatchRequest, session: Writer, submission: SubmissionDep) -> BatchView:
-    """Queue many runs: all of them, or none where one is not valid."""
-    resolved = resolve_all(request.runs, session)
+    """Queue many runs, given one by one or as a sweep: all of them, or none where one is not valid."""
+    requests = request.requests()
+    resolved = resolve_all(requests, session, most_problems=MOST_OF_A_SWEEP if request.sweep else MAX_FIELD_PROBLEMS)
     batch = batches.create_batch(
         session,
         resolved,
@@ -40,7 +45,7 @@ def create_batch(request: BatchRequest, session: Writer, submission: SubmissionD
         owner=submission.caller.owner,
         idempotency_key=submission.idempotency_key,
     )
-    priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(request.runs)}
+    priorities = {f"runs[{index}].priority": run.priority for index, run in enumerate(requests)}
     submission.admit(session, batch.runs, priorities=priorities)
     submission.announce(batch_path(batch.id))
     return _view(batch)

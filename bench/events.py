@@ -38,7 +38,8 @@ NUMBER = re.compile(rb"^id: (\d+)\r?\nevent:", re.MULTILINE)
 
 
 @contextlib.contextmanager
-def _database(kind: str, home: Path) -> Iterator[str]:
+def database(kind: str, home: Path) -> Iterator[str]:
+    """URL of an empty database, `sqlite` or `postgresql`."""
     if kind == "sqlite":
         yield f"sqlite:///{home / 'ganclinic.db'}"
         return
@@ -48,7 +49,7 @@ def _database(kind: str, home: Path) -> Iterator[str]:
 
 def measure(kind: str) -> list[dict[str, Any]]:
     """Milliseconds from commit to client, by the number of clients."""
-    with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
         engine = make_engine(url)
         upgrade(engine)
         clinic = Clinic(home=Path(folder), engine=engine, database_url=url)
@@ -65,7 +66,7 @@ def _measure(client: httpx.Client, engine: Engine, pid: int, clients: int) -> di
     is_heard = threading.Event()
     writer = threading.Thread(target=_write, args=(engine, run_id, committed, is_heard))
     writer.start()
-    spent, started = _cpu_s(pid), time.perf_counter()
+    spent, started = cpu_s(pid), time.perf_counter()
     heard = asyncio.run(_listen(client, clients, is_heard))
     writer.join()
     seconds = time.perf_counter() - started
@@ -78,11 +79,12 @@ def _measure(client: httpx.Client, engine: Engine, pid: int, clients: int) -> di
         "p50_ms": round(float(half), 1),
         "p95_ms": round(float(most), 1),
         "max_ms": round(float(last), 1),
-        "api_cores": round((_cpu_s(pid) - spent) / seconds, 2),
+        "api_cores": round((cpu_s(pid) - spent) / seconds, 2),
     }
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has taken so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 

@@ -4,7 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 from pydantic import ValidationError
@@ -13,6 +13,9 @@ from ganclinic.assignments import parse_settings
 from ganclinic.errors import InvalidInput
 from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.request import RunRequest
+
+if TYPE_CHECKING:
+    from ganlib.spec.sweep import Sweep
 
 READERS: dict[str, Callable[[str], Any]] = {
     ".toml": tomllib.loads,
@@ -26,6 +29,11 @@ PRESET_NOTES = frozenset({"title", "reports", "deviations"})
 
 SPEC_FIELDS = "it needs the fields of a spec, or `preset` and `set`"
 BATCH_FIELDS = 'it needs a list `runs`, as in {"runs": [{"preset": "digit8-stable"}]}, in TOML one [[runs]] for each'
+
+
+SWEEP_FIELDS = (
+    'it needs `base` and `vary`, as in {"base": {"preset": "digit8-stable"}, "vary": {"optimizer.beta1": [0, 0.5]}}'
+)
 
 
 def read_document(file: Path, needs: str = SPEC_FIELDS) -> dict[str, Any]:
@@ -84,6 +92,26 @@ def batch_from(file: Path, priority: int | None = None) -> tuple[str | None, lis
     if priority is not None:
         requests = [request.model_copy(update={"priority": priority}) for request in requests]
     return name, requests
+
+
+def sweep_from(file: Path, priority: int | None = None) -> tuple[str | None, "Sweep"]:
+    """Name and sweep of a file: `base` with `preset` or `spec`, `vary`, and what else a sweep may say.
+
+    A priority that is given here is that of every run.
+
+    Raises:
+        InvalidInput: it cannot be understood.
+    """
+    from ganlib.spec.sweep import Sweep  # with it comes numpy, which other verbs do not wait for
+
+    document = read_document(file, SWEEP_FIELDS)
+    name = document.pop("name", None)
+    if priority is not None and isinstance(document.get("base"), dict):
+        document["base"]["priority"] = priority
+    try:
+        return (None if name is None else str(name)), Sweep.model_validate(document)
+    except ValidationError as error:
+        raise InvalidInput(f"{file}: {in_words(problems_of(error, Sweep, whole=''))}.") from None
 
 
 def batch_from_toml(text: str) -> tuple[str | None, list[RunRequest]]:

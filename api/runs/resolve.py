@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
@@ -57,7 +58,9 @@ def _with_upload(session: Session, document: Document) -> Document:
     return {**document, "dataset": given | known}
 
 
-def resolve_all(requests: Sequence[RunRequest], session: Session) -> list[tuple[RunRequest, RunSpec]]:
+def resolve_all(
+    requests: Sequence[RunRequest], session: Session, *, most_problems: int = MAX_FIELD_PROBLEMS
+) -> list[tuple[RunRequest, RunSpec]]:
     """Each request with its spec, as `resolve` gives it.
 
     Raises:
@@ -70,8 +73,8 @@ def resolve_all(requests: Sequence[RunRequest], session: Session) -> list[tuple[
             resolved.append((request, resolve(request, session)))
         except InvalidRequest as error:
             problems |= {f"runs[{index}].{field}": message for field, message in error.problems.items()}
-            if len(problems) >= MAX_FIELD_PROBLEMS:
+            if len(problems) >= most_problems:
                 break
     if problems:
-        raise InvalidRequest(problems)
+        raise InvalidRequest(dict(islice(problems.items(), most_problems)))
     return resolved

@@ -23,6 +23,7 @@ ServerVerb = Callable[[Output, argparse.Namespace, ConfigSources], int]
 CLIENT_VERBS: dict[str, str] = {
     "run": "new_runs.run",
     "batch": "new_runs.batch",
+    "sweep": "sweeps.sweep",
     "ls": "runs.ls",
     "show": "runs.show",
     "logs": "logs.logs",

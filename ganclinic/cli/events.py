@@ -1,6 +1,7 @@
 """The verb about what changes: events."""
 
 import argparse
+from itertools import islice
 
 from ganclinic.cli.output import Output
 from ganclinic.client import Client
@@ -11,7 +12,7 @@ OK = 0
 
 def events(client: Client, output: Output, options: argparse.Namespace) -> int:
     heard = client.events(options.run, batch=options.batch, kinds=options.kinds or (), after=options.after)
-    for event in heard:
+    for event in islice(heard, options.count):
         line = event.model_dump_json(exclude_none=True) if output.as_json else line_of(event)
         output.results.file.write(f"{line}\n")
         output.results.file.flush()

@@ -21,7 +21,7 @@ RUN_FAILED = 1
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
     made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
     if options.watch:
-        return _watch(output, client.watch_runs([made.id], when_waiting=_hint(output)), single=True)
+        return watch_until_over(output, client.watch_runs([made.id], when_waiting=hint(output)), single=True)
     output.result(made.to_json(), made.id)
     output.note(
         f"Queued. Look at it: ganclinic watch {made.id}   The verdict: ganclinic show {made.id}   "
@@ -34,7 +34,7 @@ def batch(client: Client, output: Output, options: argparse.Namespace) -> int:
     name, requests = batch_from(Path(options.file), options.priority)
     made = client.create_batch(requests, name=options.name or name)
     if options.watch:
-        return _watch(output, (seen.runs for seen in client.watch_batch(made.id, when_waiting=_hint(output))))
+        return watch_until_over(output, (seen.runs for seen in client.watch_batch(made.id, when_waiting=hint(output))))
     output.result(made.to_json(), "\n".join(r.id for r in made.runs))
     output.note(
         f"Queued {len(made.runs)} runs. Look at them: ganclinic ls --batch {made.id}   "
@@ -50,10 +50,10 @@ def watch(client: Client, output: Output, options: argparse.Namespace) -> int:
     if not ids:
         output.result([], "Nothing is queued or running. Make a run: ganclinic run digit8-stable --watch")
         return OK
-    return _watch(output, client.watch_runs(ids, when_waiting=_hint(output)))
+    return watch_until_over(output, client.watch_runs(ids, when_waiting=hint(output)))
 
 
-def _watch(output: Output, states: Iterator[Sequence[RunView]], *, single: bool = False) -> int:
+def watch_until_over(output: Output, states: Iterator[Sequence[RunView]], *, single: bool = False) -> int:
     """Shows the runs until they are over, then what became of them."""
     runs: Sequence[RunView] = ()
     try:
@@ -72,7 +72,7 @@ def _watch(output: Output, states: Iterator[Sequence[RunView]], *, single: bool 
     return OK if all(r.status == "succeeded" for r in runs) else RUN_FAILED
 
 
-def _hint(output: Output) -> Callable[[Sequence[RunView]], None]:
+def hint(output: Output) -> Callable[[Sequence[RunView]], None]:
     """Says where to learn why runs do not begin."""
     return lambda queued: output.note(f"Still queued; what it waits for: ganclinic why {queued[0].id}")
 

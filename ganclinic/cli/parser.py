@@ -137,6 +137,12 @@ def _add_makers(verbs: Verbs) -> None:
     batch.add_argument("--name", help="a name for people")
     _add_priority(batch, "of all its runs; higher is claimed first (default: each run's own, or 0)")
     batch.add_argument("--watch", action="store_true", help="show their progress until they are over")
+    sweep = _add(verbs, "sweep", "queue a run for each combination of values, all of them or none")
+    sweep.add_argument("file", metavar="FILE", help="a .toml, .yaml or .json file with `base` and `vary`")
+    sweep.add_argument("--name", help="a name for people")
+    _add_priority(sweep, "of all its runs; higher is claimed first (default: the base's, or 0)")
+    sweep.add_argument("--dry-run", action="store_true", help="list the specs, and queue nothing")
+    sweep.add_argument("--watch", action="store_true", help="show their progress until they are over")
     cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
     cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
     cancel.add_argument("--batch", help="a batch's id: all its runs")
@@ -173,6 +179,7 @@ def _add_lookers(verbs: Verbs) -> None:
     events.add_argument(
         "--kind", dest="kinds", action="append", choices=EVENT_KINDS, help="only these; may be given again"
     )
+    events.add_argument("--count", type=_count, metavar="N", help="end after so many")
     events.add_argument(
         "--after", type=_not_negative, metavar="ID", help="only those after this event; 0: from the first on"
     )

@@ -13,6 +13,7 @@ from ganlib.wire.paths import BATCHES, RUNS, batch_path, run_path
 if TYPE_CHECKING:  # models and specs are imported when they are used: most of them cost a command its start
     from ganclinic.views import BatchView, RunDetails, RunView
     from ganlib.spec.request import RunRequest
+    from ganlib.spec.sweep import Sweep
 
 
 class RunVerbs(Connection):
@@ -37,6 +38,15 @@ class RunVerbs(Connection):
         """
         runs = [request.model_dump(mode="json", exclude_unset=True) for request in requests]
         body = {"runs": runs} if name is None else {"name": name, "runs": runs}
+        return self._answers.create(views.BatchView, BATCHES, body, idempotency_key)
+
+    def sweep(self, sweep: Sweep, *, name: str | None = None, idempotency_key: str | None = None) -> BatchView:
+        """Queues up to 1,000 runs that differ in what the sweep varies, all or none.
+
+        Raises:
+            InvalidSpec: with the first fields that are wrong, as `runs[3].optimizer.learning_rate`.
+        """
+        body = {"sweep": sweep.model_dump(mode="json", exclude_unset=True), **({} if name is None else {"name": name})}
         return self._answers.create(views.BatchView, BATCHES, body, idempotency_key)
 
     def list_runs(

@@ -86,15 +86,6 @@ class RunRequest(BaseModel):
         return spec
 
 
-class BatchRequest(BaseModel):
-    """Many runs to make: all of them, or none where one is not valid."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Name | None = Field(default=None, description="A name for people.")
-    runs: list[RunRequest] = Field(min_length=1, max_length=MAX_BATCH)
-
-
 class ComparisonOptions(Comparison):
     """How two uploaded sets of samples are compared."""
 

@@ -1,4 +1,4 @@
-"""Every example of docs/api.md, run against a service that has a run."""
+"""Every example of docs/api.md and docs/sweeps.md, run against a service."""
 
 import os
 import re
@@ -55,3 +55,17 @@ def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path
     ]
     assert told.splitlines() == ["status queued", "status running", "finding seen mode collapse"]
     assert sqlite_service.client.get(f"/v1/runs/{run_id}").json()["cancel_requested"]
+
+
+def test_sweeps_are_made_as_their_note_says(sqlite_service: Service, tmp_path: Path) -> None:
+    (file,) = examples("sweeps.md", "toml")
+    (tmp_path / "rates.toml").write_text(file)
+    commands, *_ = examples("sweeps.md", "sh")
+    with served(sqlite_service) as url:
+        listed = run(["bash", "-ec", commands], url, tmp_path)
+        (program,) = examples("sweeps.md", "python")
+        told = run([sys.executable, "-c", program], url, tmp_path)
+    assert listed.splitlines()[0] == "latent_dim 1, learning_rate 0.0001, seed 0"
+    assert listed.splitlines()[11] == "latent_dim 2, learning_rate 0.01, seed 1"
+    assert told.startswith("3 runs, the first: learning_rate ")
+    assert sqlite_service.count_runs() == 15

@@ -138,6 +138,13 @@ def shown(*options: str) -> str:
     return out.getvalue()
 
 
+def test_the_verb_ends_after_as_many_as_were_asked_for():
+    service, out = Streams(event(1, epoch=1) + event(2, epoch=2)), StringIO()
+    output = Output(results=Console(file=out), notes=Console(file=StringIO()), as_json=False)
+    assert events(service.client(), output, make_parser().parse_args(["events", "--count", "2"])) == 0
+    assert len(out.getvalue().splitlines()) == 2
+
+
 def test_the_verb_writes_a_line_for_each_event():
     assert [line.split(" ", 2)[2] for line in shown().splitlines()] == ["epoch 1", "epoch 2"]
     assert [json.loads(line)["epoch"] for line in shown("--json", "--kind", "epoch").splitlines()] == [1, 2]
