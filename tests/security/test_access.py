@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from api.http.auth import OPEN_PATHS
 from api.openapi import openapi_document
-from store.core.db import transaction
+from store.core.db import reading, transaction
+from store.core.models import EventRow
 from store.runs import endings
 from store.scheduling.accounts import hash_token
 from tests.support import treatment
@@ -44,6 +45,9 @@ EVERYBODYS: list[Route] = [
 ]
 """Changes that are the sender's own, or are anybody's to make (docs/scheduling.md)."""
 READS = [route for route in GUARDED if route[0] == "GET" and route[1] != "/metrics"]
+QUERIES = {"/v1/glances": "?run={run_id}"}
+FOLLOWED = ("/stream", "/events")
+"""The ends of paths that are answered for ever: the text of the log, and the events that are stored."""
 OWNERS = [r for r in GUARDED if r not in (*ADMINISTRATORS, *EVERYBODYS, *READS, ("GET", "/metrics"))]
 """What is left changes something that belongs to somebody: a new route is held to this without being named here."""
 BODIES: dict[str, Any] = {"extend": {"epochs": 1}, "treatments": {}}
@@ -150,8 +154,12 @@ def test_everybody_sees_every_run_and_no_token_of_anybody(house: House) -> None:
     tokens = [TOKEN, METRICS_TOKEN, *map(token_of, TEAMS)]
     hidden = [*tokens, *(hash_token(token.encode()) for token in tokens)]
     for method, path in READS:
-        if path.endswith("/stream"):
-            continue  # the same text as the log, for ever
-        answer = house.client(token_of("dan")).request(method, house.path(path))
+        if path.endswith(FOLLOWED):
+            continue
+        answer = house.client(token_of("dan")).request(method, house.path(path + QUERIES.get(path, "")))
         assert answer.status_code in {200, 404}, (path, answer.text)  # 404: what this run has not recorded
         assert not [secret for secret in hidden if secret.encode() in answer.content], path
+    with reading(house.service.engine) as session:
+        events = [str(row) for row in session.execute(select(EventRow.__table__))]
+    assert events  # what is followed
+    assert not [secret for secret in hidden if any(secret in event for event in events)]
