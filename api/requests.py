@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganlib.data.archives import Convert
+from ganlib.data.picture_files import Convert
 from ganlib.findings import Verdict
 from ganlib.spec.data import ImageSide
 from ganlib.spec.limits import MAX_EPOCH

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self, cast
 
-from ganlib.data.archives import Convert
+from ganlib.data.picture_files import Convert
 from ganlib.data.samples import Limits
 
 MIB = 1024**2

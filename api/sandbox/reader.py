@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 import api
 import ganlib
 from api.sandbox.messages import MIB, NAME_BYTES, Answer, Rations, Task
-from ganlib.data.archives import Convert, DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
+from ganlib.data.archives import DifferentSizes, InvalidUpload, Limits, ReadSamples, read_samples
 from ganlib.data.array_files import MAGIC
+from ganlib.data.picture_files import Convert
 from store.core.settings import needed_by_python
 
 CHILD: tuple[str, ...] = (sys.executable, "-m", "api.sandbox.child")

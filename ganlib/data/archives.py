@@ -8,7 +8,6 @@ are read, and names lead nowhere, as no entry is ever written under its own.
 
 import errno
 import gzip
-import io
 import math
 import os
 import posixpath
@@ -23,14 +22,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from ganlib.data.array_files import MAGIC, read_npy, read_npz
 from ganlib.data.pairs import Picture, arrays_in_pairs, in_colours, pictures_in_pairs
+from ganlib.data.picture_files import FORMATS, Convert, NoPicture, decode
 from ganlib.data.resize import cut
 from ganlib.data.samples import InvalidUpload, Limits, ReadSamples, as_samples, blocks, save_npy
 
@@ -42,14 +41,6 @@ OF_TORCH = (
     "numpy.save('samples.npy', tensor.numpy())"
 )
 PICKLE = b"\x80"
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-MODES = ("1", "L", "LA", "RGB", "RGBA", "P", "PA", "CMYK", "I", "I;16", "I;16L", "I;16B", "I;16N")
-"""What a picture's pixels may be."""
-GREY_MODES = ("1", "L", "LA")
-BACKGROUND = (255, 255, 255, 255)  # white, which shows through what is transparent: most viewers and pages are so
-Convert = Literal["grey", "rgb"]
-CONVERTED: dict[Convert, str] = {"grey": "L", "rgb": "RGB"}
-LEVELS_OF_16_BITS = 257  # 65,535 / 255
 ENTRY_BYTES = 128 * 1024**2  # one picture, packed: it is read into memory
 BROKEN = (
     zipfile.BadZipFile,
@@ -198,56 +189,17 @@ def _words(shape: tuple[int, ...]) -> str:
 
 
 def _decode(name: str, content: bytes, wanted: _Wanted) -> NDArray[np.uint8]:
-    """A picture's pixels [channels, height, width], as a viewer shows them."""
+    """A picture's pixels [channels, height, width]; what is wrong with it is told together with its name."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            problem = _problem(image, wanted.limits)
-            if problem is None:
-                shown = _flat(_upright(image))
-                shown = shown if wanted.convert is None else shown.convert(CONVERTED[wanted.convert])
-                return np.asarray(shown).reshape(shown.height, shown.width, -1).transpose(2, 0, 1)
-    except Exception as error:  # noqa: BLE001  decoders stumble over damaged pictures in every way there is
-        problem = _why_no_picture(content, error)
+        return decode(content, wanted.limits, wanted.convert)
+    except NoPicture as error:
+        is_nested = any(begins(content) for begins in SIGNS.values())
+        problem = (
+            "is itself an archive or an array; put the pictures right into one archive" if is_nested else str(error)
+        )
+    except InvalidUpload as error:
+        problem = str(error)
     raise InvalidUpload(f"{name!r:.100} {problem}")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # what is damaged in the pixels is no matter of EXIF
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001  viewers ignore EXIF that is damaged
-        return image
-
-
-def _flat(image: Image.Image) -> Image.Image:
-    """Grey or RGB, 8 bits a channel, without transparency."""
-    if image.mode.startswith("I"):
-        levels = np.asarray(image).clip(0, 65_535).astype(np.float32)
-        return Image.fromarray(np.rint(levels / LEVELS_OF_16_BITS).astype(np.uint8))
-    kept = "L" if image.mode in GREY_MODES else "RGB"
-    if not image.has_transparency_data:
-        return image.convert(kept)
-    shown = Image.new("RGBA", image.size, BACKGROUND)
-    shown.alpha_composite(image.convert("RGBA"))
-    return shown.convert(kept)
-
-
-def _problem(image: Image.Image, limits: Limits) -> str | None:
-    if image.width * image.height > limits.pixels:
-        return f"has {image.width} x {image.height} pixels; allowed: {limits.pixels:,} in all"
-    if image.mode not in MODES:
-        return f"has pixels of the kind {image.mode}; save it with 8 or 16 bits a channel, grey or RGB"
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # in which cameras add a preview
-        return "is animated; save single pictures"
-    return None
-
-
-def _why_no_picture(content: bytes, error: Exception) -> str:
-    if any(begins(content) for begins in SIGNS.values()):
-        return "is itself an archive or an array; put the pictures right into one archive"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return f"is no picture ({', '.join(FORMATS)}); leave it out"
-    return f"is a damaged picture ({str(error)[:100] or type(error).__name__}); leave it out"
 
 
 def _classes(names: list[str]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
