@@ -32,6 +32,7 @@ export function useRuns(filters: RunQuery, all: boolean): RunList {
     async () => {
       const page = await get("/v1/runs", {}, { ...filters, limit: PAGE });
       if (older.value?.key !== key) older.value = { key, runs: [], cursor: page.next_cursor, reading: false };
+      older.value.runs = await asTheyAre(older.value.runs);
       runs.value = merge(page.items, older.value.runs);
       complete.value = older.value.cursor === null;
       return page.items;
@@ -57,6 +58,17 @@ export function useRuns(filters: RunQuery, all: boolean): RunList {
 
   if (all && runs.value !== null && !complete.value) void more();
   return { runs, complete, problem: live.problem, refresh: live.refresh, more: () => void more() };
+}
+
+const MOST_OLDER = 20;
+
+/** The same runs, of which those that are not over are asked for again. */
+async function asTheyAre(runs: Run[]): Promise<Run[]> {
+  const live = runs.filter((run) => isLive(run.status)).slice(0, MOST_OLDER);
+  if (live.length === 0) return runs;
+  const seen = await Promise.all(live.map((run) => get("/v1/runs/{run_id}", { run_id: run.id }).catch(() => run)));
+  const now = new Map<string, Run>(seen.map((run) => [run.id, run]));
+  return runs.map((run) => now.get(run.id) ?? run);
 }
 
 /** The newest as they are now, then the older ones; a run that has come between is there once. */

@@ -325,10 +325,12 @@ function drawMarks(plot: uPlot, { marks, bands }: ChartProps): void {
     ctx.moveTo(at, bbox.top);
     ctx.lineTo(at, bbox.top + bbox.height);
     ctx.stroke();
-    const row = ends.findIndex((end) => end < at);
+    const { width } = ctx.measureText(mark.label);
+    const from = Math.min(at - ratio, bbox.left + bbox.width - width); // a late one ends where the chart does
+    const row = ends.findIndex((end) => end < from);
     if (row < 0) continue;
-    ctx.fillText(mark.label, at - ratio, bbox.top - (4 + 13 * row) * ratio);
-    ends[row] = at + ctx.measureText(mark.label).width + 8 * ratio;
+    ctx.fillText(mark.label, from, bbox.top - (4 + 13 * row) * ratio);
+    ends[row] = from + width + 8 * ratio;
   }
   ctx.restore();
 }
