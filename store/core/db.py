@@ -2,8 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+from typing_extensions import override
 
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew, DatabaseUnavailable
 from store.core.turns import NoTurn, Turns
@@ -164,13 +165,27 @@ def transaction(engine: Engine, *, durable: bool = True) -> Iterator[Session]:
     Raises:
         DatabaseUnavailable: the database does not answer, or not in time.
     """
-    with _translated(), engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
-        with session.begin():
-            if not durable and engine.dialect.name == "postgresql":
-                session.execute(NOT_DURABLE)
-            yield session
-        if session.info.get(HAS_NEWS):
-            _tell(connection)
+    with _translated(), ExitStack() as held:
+        connect = cache(lambda: held.enter_context(engine.connect()))
+        with _LateSession(connect) as session:
+            with session.begin():
+                if not durable and engine.dialect.name == "postgresql":
+                    session.execute(NOT_DURABLE)
+                yield session
+            if session.info.get(HAS_NEWS):
+                _tell(connect())
+
+
+class _LateSession(Session):
+    """Takes its one connection when it first needs it: a request that is refused before costs the database nothing."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        super().__init__(expire_on_commit=False)
+        self._connect = connect
+
+    @override
+    def get_bind(self, *_: Any, **__: Any) -> Connection:
+        return self._connect()
 
 
 def _tell(connection: Connection) -> None:
