@@ -19,6 +19,8 @@ class Asides:
 
     def __init__(self) -> None:
         self.count = 0
+        self.names = set[str]()
+        """Of all lines that were left out."""
         self._under: set[str] | None = None
         """Names that came since a heading; None where there is none."""
 
@@ -39,7 +41,9 @@ class Asides:
                 says_so = True
             else:  # a count, or the same names again: the training goes on
                 self._under = None
-        self.count += says_so
+        if says_so:
+            self.count += 1
+            self.names |= names
         return says_so
 
 

@@ -79,11 +79,15 @@ def read_printed(source: str, text: str) -> Sheet:
 
     Lines of a validation or a test are left out where there are others; they may be all that there is.
     """
-    found = _read(source, text, with_asides=False)
-    return found if any(map(is_value, found.columns)) else _read(source, text, with_asides=True)
+    found, asides = _read(source, text, with_asides=False)
+    known = {name for name in (*found.columns, *asides) if _is_known(name) and is_value(name)}
+    if known <= asides - found.columns.keys() and asides:
+        found, _ = _read(source, text, with_asides=True)
+    return found
 
 
-def _read(source: str, text: str, *, with_asides: bool) -> Sheet:
+def _read(source: str, text: str, *, with_asides: bool) -> tuple[Sheet, set[str]]:
+    """The rows, and the names in lines of a validation or a test that are none of them."""
     builder, counts = SheetBuilder(source), _Counts()
     patterns: list[_Pattern] = []
     totals: dict[str, int] = {}
@@ -101,7 +105,7 @@ def _read(source: str, text: str, *, with_asides: bool) -> Sheet:
                 builder.part(pattern.names).add(number, found)
                 totals |= pattern.totals
     columns, places = builder.columns()
-    return Sheet(
+    sheet = Sheet(
         source=source,
         columns=columns,
         lines=places,
@@ -111,6 +115,7 @@ def _read(source: str, text: str, *, with_asides: bool) -> Sheet:
         printed=True,
         totals=totals,
     )
+    return sheet, counts.asides.names
 
 
 def _all_rows(pattern: _Pattern, lines: Sequence[str]) -> list[tuple[str, ...]] | None:
