@@ -16,6 +16,8 @@ from ganlib.foreign_logs.implied.numbers import Interval, Numbers, median
 from ganlib.foreign_logs.implied.objectives import CANDIDATES, Objective, Possibility, left, possibilities
 from ganlib.foreign_logs.implied.scales import negated, rescaled
 
+NOTICED = 0.1
+"""Of its first level: by how much a loss has moved before that is said, as `words.NOTICED` has it."""
 UNKNOWN = 0.2
 """Width of the bounds on an accuracy from which they say little: healthy discriminators tell .5 to .8."""
 
@@ -194,8 +196,9 @@ def _moved(total: Interval) -> str:
     if len(known) < 2:
         return ""
     first, last = float(np.median(known[:tenth])), float(np.median(known[-tenth:]))
-    how = "rose" if last > first * 1.1 else "fell" if last < first * 0.9 else "stayed"
-    return f"its loss on reals and fakes together {how} from {first:.3g} to {last:.3g}"
+    if abs(last - first) <= NOTICED * abs(first):
+        return f"its loss on reals and fakes together stayed near {first:.3g} (in the end {last:.3g})"
+    return f"its loss on reals and fakes together {'rose' if last > first else 'fell'} from {first:.3g} to {last:.3g}"
 
 
 def _percent(share: float) -> str:

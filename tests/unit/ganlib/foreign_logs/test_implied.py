@@ -373,6 +373,23 @@ def test_the_answer_says_how_the_discriminator_stands_and_what_would_decide() ->
     assert "d_acc_real" in would_decide(implications(numbers(d_loss=0.6, g_loss=0.9), 100), by_objective=False)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        (1.0, 1.5, "rose from 1 to 1.5"),
+        (1.0, 0.5, "fell from 1 to 0.5"),
+        (1.0, 1.05, "stayed near 1 (in the end 1.05)"),
+        (-1.0, -1.05, "stayed near -1 (in the end -1.05)"),
+        (-1.0, -1.5, "fell from -1 to -1.5"),
+        (-2670.0, -1380.0, "rose from -2.67e+03 to -1.38e+03"),
+    ],
+)
+def test_how_a_loss_has_moved_is_true_of_losses_of_either_sign(first: float, last: float, words: str) -> None:
+    d_loss = np.where(np.arange(ROWS) < ROWS // 2, first, last)
+    log = Numbers(columns={"d_loss": Interval.printed(d_loss)}, d_loss="sum")
+    assert f"its loss on reals and fakes together {words}" in standing_words(implications(log, 100))
+
+
 def test_rows_that_are_no_numbers_do_not_hide_the_others() -> None:
     values = np.where(np.arange(ROWS) > 150, np.nan, -2.0)
     found = implications(with_values(numbers(g_loss=3.0), d_loss=values, g_loss=values), 100)
