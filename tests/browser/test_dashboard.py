@@ -79,6 +79,15 @@ def test_a_sick_run_is_plain_and_its_epochs_are_walked_by_keys_alone(browser: Br
             assert cursor_epoch(page) == epoch, key
             assert picture_path(page) == f"/v1/runs/{house.sick}/samples/{epoch}"
             expect(page.locator("#bins")).to_contain_text(f"Epoch {epoch}:")
+        page.locator(".beside select").select_option("epoch 2")
+        wipe = page.get_by_role("slider", name="Left of here epoch 2, right of here epoch 8")
+        wipe.focus()
+        page.keyboard.press("End")
+        expect(wipe).to_have_value("100")
+        assert cursor_epoch(page) == 8  # its keys are its own
+        desk.picture("run-wipe", full=False)
+        page.locator(".beside select").select_option("no other epoch")
+        page.get_by_role("heading", name="Samples").click()
         page.keyboard.press("Shift+ArrowLeft")
         assert cursor_epoch(page) == 1
         page.keyboard.press("Space")

@@ -41,6 +41,7 @@ export function CursorBar({ run, diagnoses }: { run: RunDetail; diagnoses: Diagn
       <div class="track">
         <Strip diagnoses={diagnoses} total={Math.max(last, 1)} />
         <input
+          class="cursor-range"
           type="range"
           min={Math.min(1, last)}
           max={Math.max(last, 1)}
@@ -110,7 +111,7 @@ function useKeys(): void {
   useEffect(() => {
     const listen = (event: KeyboardEvent): void => {
       const at = event.target instanceof HTMLElement ? event.target : document.body;
-      const typing = at.closest("input:not([type=range]), select, textarea, dialog, [contenteditable], pre") !== null;
+      const typing = at.closest("input:not(.cursor-range), select, textarea, dialog, [contenteditable], pre") !== null;
       const pressing = event.key === " " && at.closest("button, a, summary") !== null;
       if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
       if (press(event.key, event.shiftKey)) event.preventDefault();

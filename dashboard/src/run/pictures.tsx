@@ -1,5 +1,5 @@
 // The samples of the cursor's epoch, beside real ones.
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import type { RunDetail, Sample } from "../api/types";
@@ -9,6 +9,8 @@ const AHEAD = 20;
 
 export function Pictures({ run, samples }: { run: RunDetail; samples: Sample[] }): JSX.Element {
   const realsMissing = useSignal(false);
+  /** The epoch that the samples are wiped over; null shows one alone. */
+  const other = useSignal<number | null>(null);
   const shown = useMemo(() => newest(samples, epoch.value), [samples, epoch.value]);
   usePrefetched(samples, shown);
   const count = (run.spec["samples"] as { count: number }).count;
@@ -20,9 +22,12 @@ export function Pictures({ run, samples }: { run: RunDetail; samples: Sample[] }
           {shown === null ? (
             <div class="no-picture" />
           ) : (
-            <img src={address(shown)} alt={`${count} samples of the generator after epoch ${shown.epoch}`} />
+            <Fakes samples={samples} shown={shown} count={count} other={other.value} />
           )}
-          <figcaption>{shown === null ? "Fakes: none yet" : <>Fakes, epoch {shown.epoch}</>}</figcaption>
+          <figcaption>
+            {shown === null ? "Fakes: none yet" : <>Fakes, epoch {shown.epoch}</>}
+            {samples.length > 1 && <Beside samples={samples} other={other} />}
+          </figcaption>
         </figure>
         {!realsMissing.value && (
           <figure>
@@ -38,6 +43,55 @@ export function Pictures({ run, samples }: { run: RunDetail; samples: Sample[] }
         )}
       </div>
     </section>
+  );
+}
+
+/** The epoch's fakes; with another epoch's beneath them, and a handle that wipes between the two. */
+function Fakes(props: { samples: Sample[]; shown: Sample; count: number; other: number | null }): JSX.Element {
+  const { samples, shown, count } = props;
+  const share = useSignal(50);
+  const before = props.other === null ? null : newest(samples, props.other);
+  const image = <img src={address(shown)} alt={`${count} samples of the generator after epoch ${shown.epoch}`} />;
+  if (before === null) return image;
+  return (
+    <div class="wipe">
+      <img src={address(before)} alt={`The same after epoch ${before.epoch}`} />
+      <div class="wipe-top" style={{ clipPath: `inset(0 0 0 ${share.value}%)` }}>
+        {image}
+      </div>
+      <span class="wipe-line" style={{ left: `${share.value}%` }} aria-hidden="true" />
+      <input
+        type="range"
+        min="0"
+        max="100"
+        value={share.value}
+        aria-label={`Left of here epoch ${before.epoch}, right of here epoch ${shown.epoch}`}
+        onInput={(event) => {
+          share.value = event.currentTarget.valueAsNumber;
+        }}
+      />
+    </div>
+  );
+}
+
+function Beside({ samples, other }: { samples: Sample[]; other: Signal<number | null> }): JSX.Element {
+  return (
+    <label class="beside">
+      against{" "}
+      <select
+        value={other.value ?? ""}
+        onChange={({ currentTarget: { value } }) => {
+          other.value = value === "" ? null : Number(value);
+        }}
+      >
+        <option value="">no other epoch</option>
+        {samples.map(({ epoch }) => (
+          <option key={epoch} value={epoch}>
+            epoch {epoch}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 
