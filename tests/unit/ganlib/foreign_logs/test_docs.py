@@ -17,6 +17,13 @@ def test_every_format_has_a_command() -> None:
     assert [form.name for form in FORMATS if form.name not in rows] == []
 
 
+def test_what_each_trainer_minimises_by_default_is_that_of_its_format() -> None:
+    table = TEXT.partition("## What a trainer minimises")[2].partition("\n## ")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines() if row.startswith("| ")][1:]
+    named = {trainer: default for trainers, default in rows for trainer in trainers.split("; ")}
+    assert {form.name: " or ".join(form.objectives) for form in FORMATS if form.objectives} == named
+
+
 def test_every_signal_is_named() -> None:
     assert set(KNOWN_SIGNALS) <= set(re.findall(r"`(\w+)`", TEXT))
 
