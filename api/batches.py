@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query, Response
 
 from api.deps import (
     JsonBody,
@@ -11,7 +11,9 @@ from api.deps import (
     Writer,
 )
 from api.errors import documented
+from api.requests import ResultQuery
 from api.runs.resolve import resolve_all
+from api.runs.results import as_csv, result_row, sorted_rows
 from api.runs.views import run_view
 from api.submission import SubmissionDep, accepted
 from api.views import utc
@@ -19,9 +21,11 @@ from ganlib.spec.sweep import BatchRequest
 from ganlib.wire.batches import BatchView
 from ganlib.wire.paths import batch_path
 from ganlib.wire.problems import MAX_FIELD_PROBLEMS
+from ganlib.wire.results import BatchResults
 from store.core.models import Batch
-from store.runs import batches
+from store.runs import batches, results
 
+CSV = "text/csv"
 MOST_OF_A_SWEEP = 20
 """Problems of a sweep that are told: runs of one sweep have them alike."""
 
@@ -57,6 +61,31 @@ def get_batch(
 ) -> BatchView:
     """Look at a batch, with its runs as they are now."""
     return _view(batches.get_batch(session, batch_id))
+
+
+@router.get(
+    "/{batch_id}/results",
+    response_model=BatchResults,
+    responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}, **documented(404, 422)},
+)
+def get_batch_results(
+    batch_id: Annotated[str, Path(description="Id of the batch, 16 hex digits.")],
+    session: Reader,
+    query: Annotated[ResultQuery, Query()],
+) -> BatchResults | Response:
+    """Read what came of a batch's runs, as far as they are: in what they differ, their last figures, their verdicts."""
+    batch = batches.get_batch(session, batch_id)
+    varied, found = results.results_of(session, batch.runs)
+    figures = results.figure_names(found)
+    rows = [result_row(each) for each in found if query.verdict in (None, each.run.verdict)]
+    if query.sort is not None:
+        rows = sorted_rows(rows, query.sort)
+    if query.format == "csv":
+        headers = {"Content-Disposition": f'attachment; filename="{batch.id}.csv"', "X-Content-Type-Options": "nosniff"}
+        return Response(as_csv(varied, figures, rows), media_type=f"{CSV}; charset=utf-8", headers=headers)
+    return BatchResults(
+        batch_id=batch.id, name=batch.name, varied=tuple(varied), figures=tuple(figures), items=tuple(rows)
+    )
 
 
 def _view(batch: Batch) -> BatchView:

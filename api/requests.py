@@ -17,6 +17,7 @@ from store.core.pages import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000
 MAX_POINTS = 5000
+MOST_COMPARED = 20
 MAX_EVENT = 2**62
 
 
@@ -125,6 +126,23 @@ class EventQuery(Parameters):
     after: int | None = Field(default=None, ge=0, le=MAX_EVENT)
     """Only those whose id is higher; a header `Last-Event-ID` goes before. By default a run's and a batch's from the
     first on, and of all runs those to come."""
+
+
+class ResultQuery(Parameters):
+    """Which results to read, and how."""
+
+    format: Literal["json", "csv"] = "json"
+    verdict: Verdict | None = None
+    sort: str | None = Field(default=None, pattern="^-?[a-z][a-z0-9_]*$", max_length=100)
+    """A figure, e.g. `ndb_over_k`, or `seconds`, `epochs_done`, `first_epoch_seen`; with a `-` before it, the highest
+    first. Runs that have none come last. By default the order of the request."""
+
+
+class CompareQuery(Parameters):
+    """Which runs to compare."""
+
+    runs: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=MOST_COMPARED)
+    """Their ids: `?runs=…&runs=…`."""
 
 
 class HistoryQuery(SinceQuery, RulesetQuery):

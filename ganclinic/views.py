@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ganlib.wire.epochs import ColumnView as SeriesColumn
     from ganlib.wire.epochs import SeriesView as Series
     from ganlib.wire.events import EventView
+    from ganlib.wire.results import BatchResults, ComparedRuns
     from ganlib.wire.runs import AttemptView, RunView
     from ganlib.wire.runs import RunDetail as RunDetails
     from ganlib.wire.treatments import MemberView, TreatmentView
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptView",
+    "BatchResults",
     "BatchView",
+    "ComparedRuns",
     "ComparisonView",
     "EventView",
     "LabelView",
@@ -44,7 +47,9 @@ __all__ = [
 
 _HOMES = {
     "AttemptView": ("ganlib.wire.runs", "AttemptView"),
+    "BatchResults": ("ganlib.wire.results", "BatchResults"),
     "BatchView": ("ganlib.wire.batches", "BatchView"),
+    "ComparedRuns": ("ganlib.wire.results", "ComparedRuns"),
     "ComparisonView": ("ganlib.wire.comparisons", "ComparisonDetail"),
     "EventView": ("ganlib.wire.events", "EventView"),
     "LabelView": ("ganlib.wire.annotations", "LabelView"),

@@ -24,6 +24,7 @@ CLIENT_VERBS: dict[str, str] = {
     "run": "new_runs.run",
     "batch": "new_runs.batch",
     "sweep": "sweeps.sweep",
+    "results": "results.results",
     "ls": "runs.ls",
     "show": "runs.show",
     "logs": "logs.logs",

@@ -169,6 +169,13 @@ def _add_lookers(verbs: Verbs) -> None:
     logs.add_argument("--attempt", type=_count, metavar="N", help="which attempt (default: the last)")
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="how many lines, the last (default: 100)")
     logs.add_argument("--follow", action="store_true", help="and go on as it logs more, until the run is over")
+    results = _add(verbs, "results", "show what came of a batch's runs, side by side")
+    results.add_argument("batch", metavar="BATCH", help="id of a batch")
+    results.add_argument(
+        "--sort", metavar="FIGURE", help="ndb_over_k, seconds, …; to have the highest first: --sort=-seconds"
+    )
+    results.add_argument("--verdict", choices=VERDICTS, help="only these")
+    results.add_argument("--csv", action="store_true", help="write a line for each run, with every figure")
     watch = _add(verbs, "watch", "show the progress of runs until they are over")
     watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
     watch.add_argument("--batch", help="a batch's id: all its runs")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from ganclinic import views
 from ganclinic.connection import Connection
 from ganclinic.polling import WhenWaiting
-from ganlib.wire.paths import BATCHES, RUNS, batch_path, run_path
+from ganlib.wire.paths import BATCHES, COMPARE, RUNS, batch_path, run_path
 
 if TYPE_CHECKING:  # models and specs are imported when they are used: most of them cost a command its start
-    from ganclinic.views import BatchView, RunDetails, RunView
+    from ganclinic.views import BatchResults, BatchView, ComparedRuns, RunDetails, RunView
+    from ganlib.findings import Verdict
     from ganlib.spec.request import RunRequest
     from ganlib.spec.sweep import Sweep
 
@@ -70,6 +71,23 @@ class RunVerbs(Connection):
     def get_batch(self, batch_id: str) -> BatchView:
         """A batch with its runs."""
         return self._answers.view(views.BatchView, batch_path(batch_id))
+
+    def results(self, batch_id: str, *, sort: str | None = None, verdict: Verdict | None = None) -> BatchResults:
+        """What came of a batch's runs so far: the fields that differ, last figures with their nulls, verdicts.
+
+        `sort`: a figure, as `ndb_over_k`, or `seconds`; with a `-` before it, the highest first.
+        """
+        query = {"sort": sort, "verdict": verdict}
+        return self._answers.view(views.BatchResults, f"{batch_path(batch_id)}/results", query)
+
+    def results_csv(self, batch_id: str, *, sort: str | None = None, verdict: Verdict | None = None) -> str:
+        """The same as a table: a line for each run."""
+        query = {"sort": sort, "verdict": verdict, "format": "csv"}
+        return self._transport.get(f"{batch_path(batch_id)}/results", query).text
+
+    def compare_runs(self, run_ids: Sequence[str]) -> ComparedRuns:
+        """Up to 20 runs side by side: in what their specs differ, losses and figures over the same epochs, verdicts."""
+        return self._answers.view(views.ComparedRuns, COMPARE, {"runs": list(run_ids)})
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:
         """The run each time it has changed, until it is over. Outages of up to a minute are waited out."""

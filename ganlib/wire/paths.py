@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 BATCHES = "/v1/batches"
+COMPARE = "/v1/compare"
 COMPARISONS = "/v1/evaluations"
 DRAIN = "/v1/drain"
 EVENTS = "/v1/events"

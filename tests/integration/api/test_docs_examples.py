@@ -1,5 +1,6 @@
 """Every example of docs/api.md and docs/sweeps.md, run against a service."""
 
+import json
 import os
 import re
 import subprocess
@@ -60,12 +61,16 @@ def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path
 def test_sweeps_are_made_as_their_note_says(sqlite_service: Service, tmp_path: Path) -> None:
     (file,) = examples("sweeps.md", "toml")
     (tmp_path / "rates.toml").write_text(file)
-    commands, *_ = examples("sweeps.md", "sh")
+    commands, looks = examples("sweeps.md", "sh")
     with served(sqlite_service) as url:
-        listed = run(["bash", "-ec", commands], url, tmp_path)
+        listed = run(["bash", "-ec", f'{commands}\necho "$BATCH" > batch'], url, tmp_path)
+        table = run(["bash", "-ec", looks], url, tmp_path, BATCH=(tmp_path / "batch").read_text().strip())
         (program,) = examples("sweeps.md", "python")
         told = run([sys.executable, "-c", program], url, tmp_path)
     assert listed.splitlines()[0] == "latent_dim 1, learning_rate 0.0001, seed 0"
     assert listed.splitlines()[11] == "latent_dim 2, learning_rate 0.01, seed 1"
+    assert table.split()[:4] == ["run", "seed", "latent_dim", "learning_rate"]
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 13
+    assert len(json.loads((tmp_path / "results.json").read_text())["items"]) == 12
     assert told.startswith("3 runs, the first: learning_rate ")
     assert sqlite_service.count_runs() == 15
