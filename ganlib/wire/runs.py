@@ -126,6 +126,8 @@ class AttemptView(View):
     versions: dict[str, Any] | None
     precision: str | None = None
     """What the networks multiplied in, `float32` or `bf16`; null before the training began."""
+    stack_size: int | None = None
+    """Runs that its process trained together, as one stack, when it began; null where it trained this one alone."""
     resumed_from_epoch: int | None
     identical: bool | None
     """Whether a resume gives the numbers of an undisturbed run; null where nothing was resumed."""

@@ -20,6 +20,7 @@ ReasonKind = Literal[
     "share",
     "older",
     "busy",
+    "together",
 ]
 Scope = Literal["user", "team"]
 Limit = Literal["running", "queued", "device_hours", "storage_bytes"]
@@ -60,7 +61,8 @@ class WaitingView(View):
     ahead: int | None
     """Runs that would be claimed before it; null where it is not queued, held back by a quota, or too far behind."""
     reasons: tuple[ReasonView, ...]
-    """Empty where it does not wait, or a worker is about to claim it."""
+    """Empty where it does not wait, or a worker is about to claim it. Of a running run, only whether it is trained
+    together with others."""
     starts_in_s: SpreadView | None
     """From now, if nobody submits meanwhile; null: unknown."""
     takes_s: SpreadView | None

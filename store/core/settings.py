@@ -188,8 +188,9 @@ class Settings(BaseSettings):
     """How many processes a run that asks for several GPUs may have where this worker has none."""
     worker_labels: Annotated[WorkerTags, NoDecode, BeforeValidator(_from_list)] = ()
     """Labels of this worker, as `h100,fast`: it also takes runs that ask for some of them; default: none."""
-    stack_members: int = Field(default=1, ge=1, le=64)
-    """How many waiting runs of one owner a process trains together at most, where their specs allow it; 1: none."""
+    stack_members: int | None = Field(default=None, ge=1, le=64)
+    """How many waiting runs of one owner a process trains together at most, where their specs allow it; 1: each alone.
+    Default: 16 on the CPU, and 1 where this worker has GPUs, on which it was not measured."""
     spare_training: bool = True
     """Whether an idle worker keeps a training process in reserve, which takes a third of a GiB and saves seconds."""
     threads: int | None = Field(default=None, ge=1)

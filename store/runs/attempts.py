@@ -11,6 +11,10 @@ TIME_LIMIT = "TimeLimit"
 """The error of a run that was trained for as long as its spec allows."""
 
 
+LEASE_EXPIRED = "stopped renewing its lease"
+"""How the error ends of an attempt that was lost together with its worker."""
+
+
 def since_extended(run_id: str) -> tuple[ColumnElement[bool], ...]:
     """The run's attempts since it was last extended, or all.
 

@@ -81,7 +81,7 @@ def claim(
         if isinstance(spec, ComparisonSpec):
             return _claim_on(run, spec)
         taken = stacks.take_fellows(session, run, spec, worker=worker, lease=lease, sharing=sharing, most=most_members)
-        if not taken and not stacks.is_begun_by_a_stack(session, run):
+        if not stacks.is_stacked(session, run, spec, most_members):
             return _claim_on(run, spec)
         attempt.stack_size = 1 + len(taken)
         for other, _ in taken:

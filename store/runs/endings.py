@@ -10,7 +10,7 @@ from store.core.db import now
 from store.core.errors import LeaseLost
 from store.core.models import Attempt, Run
 from store.runs import events
-from store.runs.attempts import TIME_LIMIT, describe_time_limit, seconds_left, since_extended
+from store.runs.attempts import LEASE_EXPIRED, TIME_LIMIT, describe_time_limit, seconds_left, since_extended
 from store.runs.follow_ups import follow_up
 from store.runs.leases import NO_LEASE, held, require_held, update_held, update_run
 from store.scheduling import owners, preemption
@@ -207,7 +207,7 @@ def requeue_expired(session: Session, max_attempts: int) -> list[str]:
             session,
             (*held(run_id, token), *expired),
             run_id,
-            error=f"worker {worker} stopped renewing its lease",
+            error=f"worker {worker} {LEASE_EXPIRED}",
             error_kind="LeaseExpired",
             max_attempts=max_attempts,
         )

@@ -2,9 +2,10 @@
 
 Who is claimed first is decided as ever (see `fair_share`). With it come further runs of its owner that have its
 priority and its `stack_key`, oldest first: each is claimed by itself, with a lease and a token of its own, and counts
-for quotas. What a stack has begun goes on as a stack, if need be of one, so that the numbers are the same bit by bit;
-what a run alone has begun goes on alone. A run whose last attempt was lost is trained without others: whichever of
-them ended the process, the others are rid of it.
+for quotas. Where none waits beside it such a run is a stack of one: its numbers are the same, bit by bit, whatever
+waits. What a stack has begun goes on as a stack, also with a worker that trains each run alone; what was begun as a
+run alone goes on so. A run whose last attempt was lost is trained without others: whichever of
+them ended the process, the others are rid of it. Where the worker was lost with the attempt it was none of them.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from ganlib.spec.checks.stacking import member_bytes, stack_key
 from ganlib.spec.run import RunSpec
 from store.core.models import Attempt, Epoch, Run
+from store.runs.attempts import LEASE_EXPIRED
 from store.runs.leases import take
 from store.scheduling import quotas
 from store.scheduling.accounts import Sharing
@@ -31,9 +33,11 @@ CONTEXT_BYTES = 768 * 1024**2
 """Of a GPU's memory, what the driver takes for a process."""
 
 
-def is_begun_by_a_stack(session: Session, run: Run) -> bool:
-    """Whether the run's last epoch was made in a stack."""
-    return run.epochs_done > 0 and _form(session, run) is not None
+def is_stacked(session: Session, run: Run, spec: RunSpec, most: int) -> bool:
+    """Whether the run, which was just claimed, is trained as a stack, be it of one."""
+    if stack_key(spec) is None:
+        return False
+    return most > 1 if run.epochs_done == 0 else _form(session, run) is not None
 
 
 def take_fellows(
@@ -91,11 +95,10 @@ def _waiting_beside(session: Session, run: Run, key: str) -> Iterator[tuple[Run,
 
 
 def _may_be_joined(session: Session, run: Run, last: int) -> bool:
-    """Whether its last attempt, of that number, was not lost, and its epochs so far were made in a stack."""
-    if last > 0:
-        attempt = session.get(Attempt, (run.id, last))
-        if attempt is not None and attempt.outcome == "lost":
-            return False
+    """Whether its last attempt, of that number, did not end its process, and its epochs so far were made in a stack."""
+    attempt = session.get(Attempt, (run.id, last)) if last > 0 else None
+    if attempt is not None and attempt.outcome == "lost" and not str(attempt.error).endswith(LEASE_EXPIRED):
+        return False
     return run.epochs_done == 0 or _form(session, run) is not None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import quantiles
 from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ganlib.wire.statuses import FINAL_STATUSES
@@ -137,6 +137,8 @@ def why_waiting(session: Session, run: Run, sharing: Sharing) -> Waiting:
     )
     if run.status == "paused":
         return replace(about, reasons=(Reason(kind="paused", text="it is paused, and goes on once it is resumed"),))
+    if run.status == "running":
+        return replace(about, reasons=tuple(_together(session, run)))
     if run.status != "queued":
         return about
     known, needs = workers.list_workers(session), requests_of(run.spec)
@@ -201,6 +203,19 @@ def _giving_way(session: Session, run: Run) -> list[Reason]:
     if other is not None:
         found.append(Reason(kind="gives way", text=f"run {other} gives way to it at the end of its epoch"))
     return found
+
+
+def _together(session: Session, run: Run) -> list[Reason]:
+    """With how many others a running run is trained now: those that its slot holds, too."""
+    attempt = session.get(Attempt, (run.id, run.attempt))
+    if attempt is None or attempt.stack_size is None:
+        return []
+    held = select(func.count()).where(Run.status == "running", Run.lease_worker == run.lease_worker, Run.id != run.id)
+    others = session.scalars(held).one()
+    if others == 0:
+        return []
+    text = f"it trains together with {others} other{'s' if others > 1 else ''}, in one process and as one stack"
+    return [Reason(kind="together", text=text)]
 
 
 def _nobody(session: Session, known: Sequence[Worker], able: Sequence[Worker], needs: ResourceRequests) -> list[Reason]:

@@ -58,6 +58,7 @@ IMPATIENT = {
     "GANCLINIC_POLL_INTERVAL": "0.2",
     "GANCLINIC_CANCEL_GRACE": "3",
     "GANCLINIC_THREADS": "1",
+    "GANCLINIC_STACK_MEMBERS": "1",
     "GANCLINIC_DEVICE": "cpu",
     "GANCLINIC_SPARE_TRAINING": "false",  # of many workers: each takes seconds of CPU time
     "GANCLINIC_BROKER_URL": "redis+socket:///nowhere/broker.sock",  # the poll alone finds work

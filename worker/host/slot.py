@@ -26,6 +26,8 @@ Train = Callable[[Claim, Callable[[], bool], GpuShare], bool]
 
 Whether it failed for want of something that another host may have.
 """
+STACK_MEMBERS = 16
+"""Twice as many are a sixth faster (docs/performance.md), and each of them waits for all."""
 REST_S = 60.0  # other hosts look for work every 15 s at most
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Slot:
         self._on_idle = on_idle
         self._calls: SimpleQueue[None] = SimpleQueue()
         self._stopping = self._is_drained = False
+        self._most_members = settings.stack_members or (1 if self._allocator.gpus else STACK_MEMBERS)
         self._obstacle: str | None = None
 
     def wake(self) -> None:
@@ -169,7 +172,7 @@ class Slot:
                     self._settings.lease_duration,
                     self._sharing,
                     offer,
-                    most_members=self._settings.stack_members,
+                    most_members=self._most_members,
                 )
             share = None if claim is None else self._allocator.take(offer)
         if claim is None and offer.obstacle != self._obstacle:

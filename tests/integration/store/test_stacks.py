@@ -13,10 +13,10 @@ from store.core.db import now, transaction
 from store.core.models import Attempt, OwnerRow, Run
 from store.runs import claims, endings, lifecycle, recording, stacks
 from store.runs.claims import Claim
-from store.scheduling import fair_share, quotas
+from store.scheduling import explain, fair_share, quotas
 from store.scheduling.accounts import EQUAL, Quota, Sharing
 from store.scheduling.owners import Owner
-from tests.support.store import LEASE, SPEC, epoch_record
+from tests.support.store import LEASE, SPEC, epoch_record, expire_lease
 
 ADA, BOB = Owner(user="ada", team="vision"), Owner(user="bob")
 
@@ -64,12 +64,28 @@ def test_no_more_are_claimed_than_are_allowed(engine: Engine) -> None:
         assert not claim(session, most_members=1).is_stacked
 
 
-def test_one_that_waits_by_itself_is_trained_as_a_run_alone(engine: Engine) -> None:
+def test_one_that_waits_by_itself_is_a_stack_of_one(engine: Engine) -> None:
     with transaction(engine) as session:
         queue(session, 1)
         claimed = claim(session)
+        assert claimed.is_stacked
+        assert lifecycle.attempts(session, claimed.run_id)[0].stack_size == 1
+
+
+def test_where_each_run_is_trained_alone_there_are_no_stacks(engine: Engine) -> None:
+    with transaction(engine) as session:
+        queue(session, 1)
+        claimed = claim(session, most_members=1)
         assert not claimed.is_stacked
         assert lifecycle.attempts(session, claimed.run_id)[0].stack_size is None
+
+
+def test_what_cannot_be_stacked_is_trained_as_a_run_alone(engine: Engine) -> None:
+    with transaction(engine) as session:
+        queue(session, 2, generator__norm={"kind": "batch"})
+        claimed = claim(session)
+        assert not claimed.is_stacked
+        assert not claimed.fellows
 
 
 @pytest.mark.parametrize(
@@ -162,7 +178,6 @@ def test_what_a_stack_has_begun_goes_on_as_a_stack_with_those_that_have_come_as_
         assert ids_of(again) == [first, second]
         alone = claim(session)
         assert ids_of(alone) == [behind]
-        assert not alone.is_stacked  # it has nothing to go on with
         for each in (again, *again.fellows):
             endings.hand_over(session, each.run_id, each.token)
         assert claim(session, most_members=1).is_stacked
@@ -171,7 +186,7 @@ def test_what_a_stack_has_begun_goes_on_as_a_stack_with_those_that_have_come_as_
 def test_what_a_run_alone_has_begun_goes_on_alone(engine: Engine) -> None:
     with transaction(engine) as session:
         [first] = queue(session, 1)
-        claimed = claim(session)
+        claimed = claim(session, most_members=1)
         recording.record_epoch(session, epoch_record(claimed, 1))
         endings.hand_over(session, first, claimed.token)
         [other] = queue(session, 1)
@@ -190,6 +205,37 @@ def test_whose_attempt_was_lost_is_trained_without_others(engine: Engine) -> Non
         again = [claim(session) for _ in expected]
         assert [ids_of(each) for each in again] == [[run_id] for run_id in expected]
         assert all(each.is_stacked for each in again)
+
+
+def test_those_that_were_lost_with_their_worker_go_on_together(engine: Engine) -> None:
+    with transaction(engine) as session:
+        expected = queue(session, 2)
+        claimed = claim(session)
+        for each in (claimed, *claimed.fellows):
+            recording.record_epoch(session, epoch_record(each, 1))
+            expire_lease(session, each.run_id)
+    with transaction(engine) as session:
+        assert sorted(endings.requeue_expired(session, max_attempts=3)) == sorted(expected)
+        assert ids_of(claim(session)) == expected
+
+
+def test_whoever_asks_why_learns_with_how_many_others_a_run_is_trained(engine: Engine) -> None:
+    with transaction(engine) as session:
+        queue(session, 3)
+        claimed = claim(session)
+        queue(session, 1, owner=BOB)
+        alone = claim(session, worker="worker-2")
+
+        def why(held: Claim) -> list[tuple[str, str]]:
+            waiting = explain.why_waiting(session, lifecycle.get(session, held.run_id), EQUAL)
+            return [(reason.kind, reason.text) for reason in waiting.reasons]
+
+        words = "it trains together with 2 others, in one process and as one stack"
+        assert why(claimed) == why(claimed.fellows[1]) == [("together", words)]
+        assert why(alone) == []
+        for fellow in claimed.fellows:
+            endings.finish(session, fellow.run_id, fellow.token, "cancelled")
+        assert why(claimed) == []
 
 
 def test_claimers_at_once_never_get_the_same_runs(engine: Engine) -> None:

@@ -15,8 +15,10 @@ from store.core.settings import Settings
 from store.runs import endings, lifecycle
 from store.runs.claims import Claim
 from store.scheduling import workers
+from store.scheduling.requirements import GB
 from tests.support.store import claim_run, create_run, expire_lease
-from worker.host.gpu_allocator import GpuShare
+from worker.gpus import GpuUse
+from worker.host.gpu_allocator import GpuAllocator, GpuShare
 from worker.host.slot import Rest, Slot, make_slots
 
 FOREVER = timedelta(hours=1)
@@ -28,20 +30,27 @@ class Trainer:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.trained: list[str] = []
+        self.stacks: list[int] = []
+        """Runs that were trained together, each time."""
         self.may_finish = threading.Event()
         self.may_finish.set()
 
     def train(self, claim: Claim, is_stopping: Callable[[], bool], share: GpuShare) -> bool:
         while not self.may_finish.is_set() and not is_stopping():
             time.sleep(0.01)
+        together = (claim, *claim.fellows)
         with transaction(self.engine) as session:
-            endings.finish(session, claim.run_id, claim.token, "succeeded")
-        self.trained.append(claim.run_id)
+            for each in together:
+                endings.finish(session, each.run_id, each.token, "succeeded")
+        self.stacks.append(len(together))
+        self.trained += [each.run_id for each in together]
         return False
 
 
 def make_slot(trainer: Trainer, engine: Engine, poll_interval: timedelta = FOREVER, name: str = "worker-1") -> Slot:
-    settings = Settings().model_copy(update={"poll_interval": poll_interval})  # longer ones than a worker may have
+    settings = Settings(stack_members=1).model_copy(
+        update={"poll_interval": poll_interval}
+    )  # longer ones than a worker may have
     return Slot(name, trainer.train, engine=engine, settings=settings)
 
 
@@ -76,6 +85,22 @@ def test_a_slot_trains_everything_that_is_queued_when_it_starts(engine: Engine, 
     ids = [create(engine) for _ in range(3)]
     with running(make_slot(trainer, engine)):
         wait_until(lambda: trainer.trained == ids)
+
+
+@pytest.mark.parametrize(
+    ("members", "gpus", "stacks"),
+    [(None, 0, [3]), (2, 0, [2, 1]), (1, 0, [1, 1, 1]), (None, 1, [1, 1, 1]), (3, 1, [3])],
+)
+def test_runs_are_trained_together_where_the_settings_say_so(
+    engine: Engine, trainer: Trainer, members: int | None, gpus: int, stacks: list[int]
+) -> None:
+    for _ in range(3):
+        create(engine)
+    use = GpuUse(memory_total=80 * GB, memory_used=0, processes=())
+    allocator = GpuAllocator("worker-1", {number: f"cuda:{number}" for number in range(gpus)}, read=lambda _: use)
+    settings = Settings(stack_members=members)
+    Slot("worker-1", trainer.train, engine=engine, settings=settings, allocator=allocator).drain()
+    assert trainer.stacks == stacks
 
 
 def test_the_bell_wakes_the_slot(engine: Engine, trainer: Trainer) -> None:

@@ -45,7 +45,9 @@ class Scene:
     def by_itself(self, seed: int, **settings: Any) -> dict[str, Any]:
         """The numbers of such a run, trained as a stack of one."""
         run_id = self.create(seed, **settings)
-        self.train(self.claim(1).model_copy(update={"is_stacked": True}))
+        ticket = self.claim()
+        assert (ticket.run_id, ticket.is_stacked, ticket.fellows) == (run_id, True, ())
+        self.train(ticket)
         return self.clinic.numbers(run_id)
 
     def outcomes(self, run_id: str) -> list[str]:
@@ -221,7 +223,7 @@ def test_a_run_whose_checkpoint_is_gone_is_handed_back_and_the_others_go_on(scen
 
 def test_a_stack_begun_by_runs_alone_would_not_be_identical_and_is_none(scene: Scene) -> None:
     run_id = scene.create(1)
-    ticket = scene.claim()
+    ticket = scene.claim(1)
     assert not ticket.is_stacked
     with pytest.raises(Stopped):
         scene.train(ticket, at_step=10)

@@ -131,17 +131,21 @@ def test_each_member_computes_what_the_training_alone_does(variant):
                 np.testing.assert_allclose(getattr(state, part)[name], value, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize(("count", "threads"), [(2, 1), (5, 1), (32, 1), (5, 2), (32, 2)])
+WIDE = {"generator__width": 64, "discriminator__width": 64, "training__batch_size": 128}
+WIDER = {"generator__width": 256, "discriminator__width": 256, "training__batch_size": 96, "optimizer__clip_norm": 0.1}
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "count", "threads"),
     [
-        {},
-        {"generator__width": 64, "discriminator__width": 64, "training__batch_size": 128},
-        {"optimizer__clip_norm": 1},
+        *(pytest.param({}, count, 1, id=f"small {count}") for count in (2, 5, 32)),
+        pytest.param(WIDE, 5, 2, id="wide 5 on two threads"),
+        pytest.param(WIDE, 32, 2, id="wide 32 on two threads"),
+        pytest.param(WIDER, 2, 2, id="wider 2 on two threads"),
+        pytest.param({"optimizer__clip_norm": 0.1}, 5, 1, id="clipped 5"),
     ],
-    ids=["small", "wide", "clipped"],
 )
-def test_a_members_numbers_do_not_depend_on_those_beside_it(count, threads, changes):
+def test_a_members_numbers_do_not_depend_on_those_beside_it(changes, count, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
