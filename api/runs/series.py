@@ -67,4 +67,9 @@ def _column(points: Buckets, index: int) -> ColumnView:
 
 
 def _finite(values: NDArray[np.float32]) -> tuple[float | None, ...]:
-    return tuple(value if np.isfinite(value) else None for value in values.tolist())
+    finite = np.isfinite(values)
+    if finite.all():
+        return tuple(values.tolist())
+    return tuple(
+        value if is_finite else None for value, is_finite in zip(values.tolist(), finite.tolist(), strict=True)
+    )
