@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ganlib.data.picture_files import Convert
 from ganlib.findings import Verdict
@@ -41,6 +41,12 @@ class RunQuery(Parameters):
     name: Filter | None = None
     user: Filter | None = None
     """Who submitted it."""
+    team: Filter | None = None
+    """Whose team."""
+    made_after: AwareDatetime | None = None
+    """Only runs made after this time (RFC 3339, with its offset)."""
+    made_before: AwareDatetime | None = None
+    """Only runs made before it."""
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
     cursor: Filter | None = None
     """`next_cursor` of the page before."""

@@ -64,6 +64,9 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
         batch_id=query.batch,
         name=query.name,
         user=query.user,
+        team=query.team,
+        made_after=None if query.made_after is None else query.made_after.timestamp(),
+        made_before=None if query.made_before is None else query.made_before.timestamp(),
         limit=query.limit,
         cursor=query.cursor,
     )

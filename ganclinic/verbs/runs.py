@@ -11,6 +11,9 @@ from ganclinic.polling import WhenWaiting
 from ganlib.wire.paths import BATCHES, COMPARE, RUNS, batch_path, run_path
 
 if TYPE_CHECKING:  # models and specs are imported when they are used: most of them cost a command its start
+    from datetime import datetime
+
+    from ganclinic.transport import Query
     from ganclinic.views import BatchResults, BatchView, ComparedRuns, RunDetails, RunView
     from ganlib.findings import Verdict
     from ganlib.spec.request import RunRequest
@@ -59,9 +62,20 @@ class RunVerbs(Connection):
         batch: str | None = None,
         name: str | None = None,
         user: str | None = None,
+        team: str | None = None,
+        made_after: datetime | None = None,
+        made_before: datetime | None = None,
     ) -> Iterator[RunView]:
-        """Runs that match all filters, newest first; further pages are fetched as they are reached."""
-        query = {"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name, "user": user}
+        """Runs that match all filters, newest first; further pages are fetched as they are reached.
+
+        Times have to have a time zone.
+        """
+        query: Query = {
+            **{"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name},
+            **{"user": user, "team": team},
+            "made_after": None if made_after is None else made_after.isoformat(),
+            "made_before": None if made_before is None else made_before.isoformat(),
+        }
         return self._answers.pages(views.RunView, RUNS, query)
 
     def get_run(self, run_id: str) -> RunDetails:

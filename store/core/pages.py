@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
 from store.core.errors import InvalidCursor
@@ -27,13 +27,17 @@ class Page(Generic[Item]):
     """Where the next page starts; None on the last."""
 
 
-def page_of(session: Session, of: type[Item], *, limit: int, cursor: str | None, **columns: str) -> Page[Item]:
-    """Of all of these whose columns have these values; `limit`: at most so many, and 200 whatever it says.
+def page_of(
+    session: Session, of: type[Item], *guards: ColumnElement[bool], limit: int, cursor: str | None, **columns: str
+) -> Page[Item]:
+    """Of all of these that pass the guards and whose columns have these values.
+
+    `limit`: at most so many, and 200 whatever it says.
 
     Raises:
         InvalidCursor: the cursor was not made by this function.
     """
-    query = select(of).filter_by(**columns)
+    query = select(of).filter_by(**columns).where(*guards)
     if cursor is not None:
         query = query.where(tuple_(of.created_at, of.id) < tuple_(*decode_cursor(cursor)))
     limit = max(1, min(limit, MAX_PAGE))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TypedDict, Unpack
 
 from pydantic import BaseModel
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec.hashing import spec_hash
@@ -160,18 +160,32 @@ class RunFilters(TypedDict, total=False):
     batch_id: str | None
     name: str | None
     user: str | None
+    team: str | None
 
 
 def list_runs(
-    session: Session, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[RunFilters]
+    session: Session,
+    *,
+    limit: int = 50,
+    cursor: str | None = None,
+    made_after: float | None = None,
+    made_before: float | None = None,
+    **filters: Unpack[RunFilters],
 ) -> Page[Run]:
     """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
+
+    `made_after`, `made_before`: only those made then, in seconds since 1970.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
     given = {column: str(value) for column, value in filters.items() if value is not None}
-    return page_of(session, Run, limit=limit, cursor=cursor, kind="training", **given)
+    guards: list[ColumnElement[bool]] = []  # the list's own index has runs by that time
+    if made_after is not None:
+        guards.append(Run.created_at > made_after)
+    if made_before is not None:
+        guards.append(Run.created_at < made_before)
+    return page_of(session, Run, *guards, limit=limit, cursor=cursor, kind="training", **given)
 
 
 def cancel(session: Session, run_id: str) -> Run:

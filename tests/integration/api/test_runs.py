@@ -8,11 +8,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ganclinic.client import Client
 from ganlib.spec.preset import preset_names
 from ganlib.spec.request import MAX_BATCH
 from store.core.db import reading, transaction
 from store.core.models import Batch, Run
 from tests.support.api import TOKEN, Service, count_runs, record
+from tests.support.serving import served
+from tests.support.sharing import ADA, submit
 from tests.support.store import SPEC
 
 TINY = {"spec": SPEC}
@@ -337,3 +340,26 @@ def test_an_unknown_run_is_not_found(sqlite_service: Service, path: str) -> None
 
 def test_an_unknown_run_cannot_be_cancelled(sqlite_service: Service) -> None:
     assert sqlite_service.client.post("/v1/runs/0123456789abcdef/cancel").status_code == 404
+
+
+def test_runs_are_listed_by_team_and_by_when_they_were_made(service: Service) -> None:
+    with transaction(service.engine) as session:
+        first, second, third = submit(session, ADA, 3)
+        session.execute(update(Run).where(Run.id == first).values(created_at=1000.0))
+        session.execute(update(Run).where(Run.id == second).values(created_at=2000.0))
+        session.execute(update(Run).where(Run.id == third).values(created_at=3000.0, team="other"))
+
+    def listed(**query: str) -> list[str]:
+        answer = service.client.get("/v1/runs", params=query)
+        assert answer.status_code == 200, answer.text
+        return [run["id"] for run in answer.json()["items"]]
+
+    assert listed(team="other") == [third]
+    assert listed(made_after="1970-01-01T00:20:00Z") == [third, second]  # 1,200 s
+    assert listed(made_before="1970-01-01T01:33:20+01:00") == [first]  # 2,000 s, which is not before
+    assert listed(made_after="1970-01-01T00:16:40Z", made_before="1970-01-01T00:50:00Z") == [second]
+    for wrong in ("yesterday", "1970-01-01T00:00:00"):
+        assert service.client.get("/v1/runs", params={"made_after": wrong}).status_code == 422
+    with served(service) as url, Client(url, TOKEN) as client:
+        since = datetime(1970, 1, 1, 0, 20, tzinfo=UTC)
+        assert [run.id for run in client.list_runs(made_after=since, team="other")] == [third]
