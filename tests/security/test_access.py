@@ -45,7 +45,7 @@ EVERYBODYS: list[Route] = [
 ]
 """Changes that are the sender's own, or are anybody's to make (docs/scheduling.md)."""
 READS = [route for route in GUARDED if route[0] == "GET" and route[1] != "/metrics"]
-QUERIES = {"/v1/glances": "?run={run_id}"}
+QUERIES = {"/v1/glances": "?run={run_id}", "/v1/compare": "?runs={run_id}"}
 FOLLOWED = ("/stream", "/events")
 """The ends of paths that are answered for ever: the text of the log, and the events that are stored."""
 OWNERS = [r for r in GUARDED if r not in (*ADMINISTRATORS, *EVERYBODYS, *READS, ("GET", "/metrics"))]
