@@ -12,7 +12,7 @@ from ganlib.evaluation import reference as module
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures import table
 from ganlib.evaluation.measures.modes import mode_counter
-from ganlib.evaluation.measures.table import SUBSET_MEASURES, Context
+from ganlib.evaluation.measures.table import FIGURES_VERSION, SUBSET_MEASURES, Context, SampleSet, measure_subset
 from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import MixtureDataset
@@ -156,6 +156,29 @@ def test_what_another_device_has_computed_does_not_reach_the_cpu_through_the_cac
         found.append(kept())
     assert found[1] == found[0]
     assert {name.partition("-")[0] for name in found[2] - found[0]} == {"draws", "unseen"}
+
+
+def test_nulls_of_an_older_version_are_made_anew(ring, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FIGURES_VERSION", 1)
+    older = reference_of(ring, cache=Cache(tmp_path))
+    for path in tmp_path.glob("draws-*.npz"):
+        with np.load(path) as stored:
+            few = {name: stored[name] for name in stored.files if not name.startswith("clipped")}
+        np.savez(path, **few)
+    monkeypatch.undo()
+    assert older.draws.keys() == reference_of(ring, cache=Cache(tmp_path)).draws.keys()
+
+
+def test_figures_change_with_their_version():
+    """Raise `FIGURES_VERSION` with them, and write both here."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (60, 1, 16, 16)).astype(np.float32)
+    cheap = Comparison(measures=("prdc", "repetition", "vendi", "frechet", "kernel"))
+    one, other = (SampleSet(samples=half, features=half.reshape(30, -1)) for half in (images[:30], images[30:]))
+    prdc = ["precision", "recall", "density", "coverage", "clipped_density", "clipped_coverage"]
+    repetition = ["fake_distance", "near_duplicates", "support_size", "spread"]
+    figures = [*prdc, *repetition, "vendi", "frechet", "kernel"]
+    assert (FIGURES_VERSION, list(measure_subset(one, other, Context(options=cheap)))) == (2, figures)
 
 
 def test_an_evaluation_is_bit_identical_when_made_again_or_from_the_cache(ring, reference, tmp_path):
