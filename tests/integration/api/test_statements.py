@@ -10,14 +10,14 @@ from sqlalchemy import Engine, event, update
 
 from store import uploads
 from store.core.db import transaction
-from store.core.models import Attempt, Run
+from store.core.models import Artifact, Attempt, Run
 from store.files.artifacts import Artifacts
-from store.files.backends import uploaded_files
+from store.files.backends import open_artifacts, uploaded_files
 from store.runs import batches, logs
 from store.runs.lifecycle import create
 from store.scheduling import workers
 from store.scheduling.owners import Owner
-from tests.support.api import Service, make_service, record, record_comparison
+from tests.support.api import PICTURE, Service, make_service, record, record_comparison
 from tests.support.comparison import create_comparison
 from tests.support.store import request, resolved
 from tests.support.treatment import make_run, treat
@@ -25,13 +25,18 @@ from tests.support.uploads import create_upload
 
 ENDLESS = ("/v1/events", "/v1/runs/{run_id}/events", "/v1/batches/{batch_id}/events")
 """Streams: what their looks cost is shared by all who listen."""
+QUERIES = {"/v1/glances": "?run={run_id}", "/v1/compare": "?runs={run_id}"}
 MOST = {
     "/metrics": 8,
     "/v1/batches/{batch_id}": 2,
+    "/v1/batches/{batch_id}/results": 4,
+    "/v1/caller": 0,
+    "/v1/compare": 5,
     "/v1/datasets": 0,
     "/v1/evaluations": 1,
     "/v1/evaluations/{evaluation_id}": 2,
     "/v1/evaluations/{evaluation_id}/figures/ndb.{format}": 3,
+    "/v1/glances": 4,
     "/v1/health": 2,
     "/v1/health/live": 0,
     "/v1/health/ready": 1,
@@ -52,6 +57,8 @@ MOST = {
     "/v1/runs/{run_id}/log": 3,
     "/v1/runs/{run_id}/log/stream": 5,
     "/v1/runs/{run_id}/ndb": 2,
+    "/v1/runs/{run_id}/ndb/bins.png": 3,
+    "/v1/runs/{run_id}/reals": 2,
     "/v1/runs/{run_id}/samples": 2,
     "/v1/runs/{run_id}/samples/{epoch}": 2,
     "/v1/runs/{run_id}/series": 2,
@@ -74,7 +81,9 @@ def test_no_route_makes_more_statements_with_more_rows(sqlite_engine: Engine, tm
     made: dict[str, int] = {}
     for path in routes(service):
         run_id = ids["queued_id"] if path.endswith("/waiting") else ids["run_id"]
-        url = path.format(**ids | {"run_id": run_id}, epoch=1, format="svg", name="ring8-stable")
+        url = (path + QUERIES.get(path, "")).format(
+            **ids | {"run_id": run_id}, epoch=1, format="svg", name="ring8-stable"
+        )
         with counted(sqlite_engine) as statements:
             answer = service.client.get(url)
         assert answer.status_code == 200, f"{path}: {answer.text}"
@@ -109,7 +118,10 @@ def fill(service: Service, number: int) -> dict[str, str]:
     comparison_id = record_comparison(service)
     run = record(service, number)
     artifacts = Artifacts(uploaded_files(service.settings))
+    reals = open_artifacts(service.settings).put(PICTURE % 0, "image/png")
     with transaction(service.engine) as session:
+        shown = {"sha256": reals.sha256, "media_type": reals.media_type, "size": reals.size}
+        session.add(Artifact(run_id=run.id, kind="reals", epoch=1, **shown))
         logs.append(session, run.id, 1, 0, b"begins\n")
         for index in range(1, number):
             logs.append(session, run.id, 1, 7 * index, b"a line\n")
