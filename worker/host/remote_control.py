@@ -13,7 +13,7 @@ from kombu.pidbox import Mailbox, Node
 
 ANSWERED = frozenset(
     {
-        *("ping", "stats", "clock", "active_queues"),
+        *("ping", "heartbeat", "stats", "clock", "active_queues"),
         *("registered", "active", "reserved", "scheduled", "revoked"),
         *("dump_tasks", "dump_active", "dump_reserved", "dump_schedule", "dump_revoked"),  # as older tools call them
     }
