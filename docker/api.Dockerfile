@@ -1,5 +1,5 @@
 # The pages that the API shows.
-FROM node:24-trixie-slim AS pages
+FROM node:24.19.0-trixie-slim AS pages
 WORKDIR /srv/dashboard
 COPY dashboard/package.json dashboard/package-lock.json dashboard/.npmrc ./
 RUN npm ci
