@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from store.core.db import make_engine, transaction, upgrade
 from store.runs import lifecycle
-from tests.support.browser import chromium
+from tests.support.browser import chromium, require_pages
 from tests.support.processes import free_port
 from tests.support.worker import Clinic, queue_run
 
@@ -40,16 +40,17 @@ class House:
     """Is named as a script, and was cancelled."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """One Chromium for the session."""
+    """A Chromium of the test's own: while there is one, an event loop runs in the thread that other tests need."""
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
-def house(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The service, once a run is trained; its worker goes on."""
+    require_pages()
     home = tmp_path_factory.mktemp("house")
     url = f"sqlite:///{home / 'ganclinic.db'}"
     engine = make_engine(url)

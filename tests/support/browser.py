@@ -30,11 +30,16 @@ PATIENCE_MS = 60_000  # on a busy machine; nothing waits longer than it must
 WIDE, PHONE = (1440, 900), (390, 844)
 
 
+def require_pages() -> None:
+    """Returns where the pages are built; else the test is skipped."""
+    if not (FOLDER / PAGE).is_file() or not AXE.is_file():
+        pytest.skip("tests/browser: the pages are not built; run `make dashboard`")
+
+
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, else Playwright's own; the test is skipped where there is none, or no pages are built."""
-    if not (FOLDER / PAGE).is_file() or not AXE.is_file():
-        pytest.skip("tests/browser: the pages are not built; run `make dashboard`")
+    require_pages()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         found = next((path for name in NAMES if (path := shutil.which(name))), playwright.chromium.executable_path)
