@@ -276,4 +276,4 @@ def test_a_label_that_is_none_ends_the_worker_with_its_name(clinic: Clinic) -> N
     command, log = [sys.executable, "-m", "worker", "--label", "h 100"], clinic.home / "worker.log"
     with running(command, log=log, ready=lambda: True, cwd=CHECKOUT, env=clinic.environment()) as worker:
         assert worker.wait(timeout=20) == 1
-    assert "worker_labels: 'h 100' is no label; allowed: 1 to 32 letters" in log.read_text()
+    assert "worker_labels[0]: 'h 100' is no label; allowed: 1 to 32 letters" in log.read_text()

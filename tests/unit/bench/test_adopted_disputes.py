@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.verdicts import adopt, labels, suite
+from bench.verdicts import adopt, configuration, labels, suite
 from bench.verdicts.adopt import Adopted
 from bench.verdicts.record import path_of
 from bench.verdicts.recording import load
@@ -109,7 +109,8 @@ def test_broken_lines_are_named():
 
 def test_an_adopted_run_is_planned_and_its_labels_have_the_last_word(monkeypatch):
     [run], _ = adopt.adopt([line(finding="stalled", holds=True)])
-    monkeypatch.setattr(suite, "adopted", lambda: [run])
+    for module in (suite, configuration):
+        monkeypatch.setattr(module, "adopted", lambda: [run])
     monkeypatch.setattr(labels, "reviews", lambda: {run.spec_hash: run.review})
     [planned] = [planned for planned in suite.planned() if planned.configuration.adopted]
     assert planned.request.resolve() == SPEC.model_copy(

@@ -318,7 +318,7 @@ def test_the_first_of_several_generators_is_the_one_that_there_would_be_alone():
         ("ring", {"remedies.diff_augment": {}}, "diff_augment", "needs images"),
         ("ring", {"remedies.adaptive_augment": {}}, "adaptive_augment", "needs images"),
         ("digit8-stable", {"remedies.diff_augment.ops": ["cutout", "cutout"]}, "diff_augment.ops", "once"),
-        ("digit8-stable", {"remedies.diff_augment.ops": ["flip"]}, "diff_augment.ops.0", "'translation'"),
+        ("digit8-stable", {"remedies.diff_augment.ops": ["flip"]}, "diff_augment.ops[0]", "'translation'"),
         ("digit8-stable", {"remedies.diff_augment": {}, "remedies.adaptive_augment": {}}, "adaptive_augment", "one of"),
         ("ring", {"remedies.packing.samples": 1}, "packing.samples", "greater than or equal to 2"),
         ("ring", {"remedies.packing.samples": 9}, "packing.samples", "allowed: up to 8"),  # 200 = 12 · 16 + 8
