@@ -47,6 +47,7 @@ def test_a_discriminator_wins_where_it_tells_all_and_beginning_anew_helps():
 
 def test_no_equilibrium_is_what_calming_settles():
     assert causes_of(inside(changes={"calm": looks(0.6)}), poor=True).labels == {NO_EQUILIBRIUM}
+    assert causes_of(inside(changes={"calm": looks(0.6)}, separation=0.6), poor=True).labels == {NO_EQUILIBRIUM}
     assert causes_of(inside(changes={"calm": looks(0.1)}), poor=True).labels == set()
 
 
