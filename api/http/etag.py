@@ -5,6 +5,9 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from store.core.models import Artifact
+from store.files.artifacts import Artifacts
+
 IMMUTABLE = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
 IMAGE_HEADERS: dict[str, Any] = {
@@ -21,6 +24,17 @@ def image_response(
     if has_tag(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(make(), headers=headers, media_type=media_type)
+
+
+def stored_image(request: Request, artifacts: Artifacts, artifact: Artifact, *, cache_control: str) -> Response:
+    """A picture that is stored, or 304 without reading it where the client has it."""
+    return image_response(
+        request,
+        lambda: artifacts.get(artifact.sha256),
+        media_type=artifact.media_type,
+        tag=artifact.sha256,
+        cache_control=cache_control,
+    )
 
 
 def has_tag(request: Request, tag: str) -> bool:

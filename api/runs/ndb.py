@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
-from api.http.etag import REVALIDATE, image_response, image_responses
+from api.http.etag import REVALIDATE, image_responses, stored_image
 from api.requests import EpochQuery
 from ganlib.records import ALPHA, NDB_FIGURES, EpochEvaluation
 from ganlib.wire.epochs import NdbView
@@ -36,13 +36,7 @@ def get_bin_images(
     artifact = find_bin_images(session, run.id, find_ndb(session, run.id, query.epoch))
     if artifact is None:
         raise NotRecorded("images of its bins")
-    return image_response(
-        request,
-        lambda: services.artifacts.get(artifact.sha256),
-        media_type=artifact.media_type,
-        tag=artifact.sha256,
-        cache_control=REVALIDATE,
-    )
+    return stored_image(request, services.artifacts, artifact, cache_control=REVALIDATE)
 
 
 def find_bin_images(session: Session, run_id: str, evaluation: EpochEvaluation) -> Artifact | None:

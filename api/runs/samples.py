@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.deps import EpochPath, FoundRun, Reader, ServicesDep
 from api.errors import NotRecorded, documented
-from api.http.etag import IMMUTABLE, REVALIDATE, image_response, image_responses
+from api.http.etag import IMMUTABLE, REVALIDATE, image_responses, stored_image
 from api.requests import SinceQuery
 from ganlib.wire.epochs import SampleList, SampleView
 from ganlib.wire.paths import run_path
@@ -42,14 +42,9 @@ def get_samples(run: FoundRun, epoch: EpochPath, session: Reader, services: Serv
     artifact = records.artifact(session, run.id, "samples", epoch)
     if artifact is None:
         raise NotRecorded(f"samples of epoch {epoch}")
-    return image_response(
-        request,
-        lambda: services.artifacts.get(artifact.sha256),
-        media_type=artifact.media_type,
-        tag=artifact.sha256,
-        # A run that resumes, or is extended, on a GPU records its last epochs again, with other numbers.
-        cache_control=REVALIDATE if extensions.may_go_on(run) else IMMUTABLE,
-    )
+    # A run that resumes, or is extended, on a GPU records its last epochs again, with other numbers.
+    cache_control = REVALIDATE if extensions.may_go_on(run) else IMMUTABLE
+    return stored_image(request, services.artifacts, artifact, cache_control=cache_control)
 
 
 @router.get("/reals", response_class=Response, responses={**image_responses("image/png"), **documented(404)})
@@ -58,10 +53,4 @@ def get_reals(run: FoundRun, session: Reader, services: ServicesDep, request: Re
     artifact = records.artifact(session, run.id, "reals", 1)
     if artifact is None:
         raise NotRecorded("real samples")
-    return image_response(
-        request,
-        lambda: services.artifacts.get(artifact.sha256),
-        media_type=artifact.media_type,
-        tag=artifact.sha256,
-        cache_control=REVALIDATE,
-    )
+    return stored_image(request, services.artifacts, artifact, cache_control=REVALIDATE)
