@@ -27,7 +27,7 @@ from ganlib.evaluation.measures.memorisation import (
     nearest_distances,
 )
 from ganlib.evaluation.measures.paired import l1, ssim
-from ganlib.evaluation.measures.table import FIGURES_VERSION, Context, SampleSet, measure_subset
+from ganlib.evaluation.measures.table import MEASURES_VERSION, Context, SampleSet, measure_subset
 from ganlib.records import EpochEvaluation, Null
 from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.checks.pairs import SSIM_WINDOW
@@ -311,7 +311,7 @@ class _Fit:
             self.context.options.model_dump_json(),
             self.context.modes is None,
             self.null_splits,
-            FIGURES_VERSION,
+            MEASURES_VERSION,
             *self._elsewhere(),
         )
 

@@ -32,7 +32,7 @@ from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.checks.pairs import SSIM_WINDOW
 from ganlib.spec.evaluation import Comparison, MeasureName
 
-FIGURES_VERSION = 2
+MEASURES_VERSION = 2
 """Raise it when a measure gets a figure, loses one or computes it otherwise: nulls of other figures lie in caches."""
 DIVERSITY_PAIRS = 100  # the standard error of a mean is then a tenth of the spread between pairs
 

@@ -12,7 +12,7 @@ from ganlib.evaluation import reference as module
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures import table
 from ganlib.evaluation.measures.modes import mode_counter
-from ganlib.evaluation.measures.table import FIGURES_VERSION, SUBSET_MEASURES, Context, SampleSet, measure_subset
+from ganlib.evaluation.measures.table import MEASURES_VERSION, SUBSET_MEASURES, Context, SampleSet, measure_subset
 from ganlib.evaluation.reference import InvalidComparison, Reference, compare, evaluate, flat, prepare_reference
 from ganlib.records import EpochEvaluation
 from ganlib.spec.data import MixtureDataset
@@ -159,7 +159,7 @@ def test_what_another_device_has_computed_does_not_reach_the_cpu_through_the_cac
 
 
 def test_nulls_of_an_older_version_are_made_anew(ring, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "FIGURES_VERSION", 1)
+    monkeypatch.setattr(module, "MEASURES_VERSION", 1)
     older = reference_of(ring, cache=Cache(tmp_path))
     for path in tmp_path.glob("draws-*.npz"):
         with np.load(path) as stored:
@@ -170,7 +170,7 @@ def test_nulls_of_an_older_version_are_made_anew(ring, tmp_path, monkeypatch):
 
 
 def test_figures_change_with_their_version():
-    """Raise `FIGURES_VERSION` with them, and write both here."""
+    """Raise `MEASURES_VERSION` with them, and write both here."""
     rng = np.random.default_rng(0)
     images = rng.uniform(-1, 1, (60, 1, 16, 16)).astype(np.float32)
     cheap = Comparison(measures=("prdc", "repetition", "vendi", "frechet", "kernel"))
@@ -178,7 +178,7 @@ def test_figures_change_with_their_version():
     prdc = ["precision", "recall", "density", "coverage", "clipped_density", "clipped_coverage"]
     repetition = ["fake_distance", "near_duplicates", "support_size", "spread"]
     figures = [*prdc, *repetition, "vendi", "frechet", "kernel"]
-    assert (FIGURES_VERSION, list(measure_subset(one, other, Context(options=cheap)))) == (2, figures)
+    assert (MEASURES_VERSION, list(measure_subset(one, other, Context(options=cheap)))) == (2, figures)
 
 
 def test_an_evaluation_is_bit_identical_when_made_again_or_from_the_cache(ring, reference, tmp_path):
