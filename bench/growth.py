@@ -207,7 +207,7 @@ def draw(found: dict[str, Any]) -> None:
     for name, each in found.items():
         sizes, taken = np.array(each["sizes"]), np.array(each["cpu_ms"])
         axes.plot(sizes / sizes[0], taken / taken[0], marker="o", markersize=3, label=f"{name}: {each['exponent']}")
-    axes.set(xscale="log", yscale="log", xlabel="size, in the smallest", ylabel="CPU time, in that of the smallest")
+    axes.set(xscale="log", yscale="log", xlabel="size over the smallest", ylabel="CPU time over that of the smallest")
     figure.legend(loc="outside right upper", fontsize=7, title="exponent", title_fontsize=7)
     figure.savefig(PICTURE)
 
