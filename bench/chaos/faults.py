@@ -36,19 +36,36 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A worker with the run that it trains."""
+class Held:
+    """A run that a worker trains."""
 
-    worker: Worker
-    trainings: list[int]
     run_id: str
     attempt: int
     leased_until: float
+    """Seconds since 1970."""
+    losses: int
+    """Attempts of it that were lost so far."""
 
-    def hit(self, at: float, *, waits_for_lease: bool, ends_attempt: bool = True) -> Hit:
-        """By a fault."""
-        until = self.leased_until if waits_for_lease else at
-        return Hit(run_id=self.run_id, attempt=self.attempt, leased_until=max(at, until), ends_attempt=ends_attempt)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A worker with the runs that it trains: several, where they are trained as one stack."""
+
+    worker: Worker
+    trainings: list[int]
+    runs: Sequence[Held]
+
+    def hits(self, at: float, *, waits_for_lease: bool, ends_attempt: bool = True) -> Sequence[Hit]:
+        """By a fault: none of its runs is spared."""
+        return [
+            Hit(
+                run_id=run.run_id,
+                attempt=run.attempt,
+                leased_until=max(at, run.leased_until) if waits_for_lease else at,
+                ends_attempt=ends_attempt,
+            )
+            for run in self.runs
+        ]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,24 +93,24 @@ class Scene:
             action()
 
     def target(self) -> Target | None:
-        """Any worker that is awake and trains a run that may be hit; None where there is none.
+        """Any worker that is awake and trains runs that may all be hit; None where there is none.
 
         Raises:
             DatabaseDown: the database does not answer.
         """
-        running = {row[0]: row[1:] for row in self.cluster.witness.rows(RUNNING)}
+        running: dict[str, list[Held]] = {}
+        for name, run_id, attempt, leased_until, losses in self.cluster.witness.rows(RUNNING):
+            held = Held(run_id=run_id, attempt=attempt, leased_until=leased_until, losses=losses)
+            running.setdefault(name, []).append(held)
         found: list[Target] = []
         for worker in self.cluster.workers:
-            run_id, attempt, leased_until, losses = running.get(worker.name, ("", 0, 0.0, self.spared_losses))
-            trainings = worker.trainings()
-            is_ours = losses < self.spared_losses and run_id not in self.submissions.crashing
-            if is_ours and trainings and not worker.is_asleep:
-                found.append(
-                    Target(
-                        worker=worker, trainings=trainings, run_id=run_id, attempt=attempt, leased_until=leased_until
-                    )
-                )
+            runs, trainings = running.get(worker.name, []), worker.trainings()
+            if runs and trainings and not worker.is_asleep and all(self._may_be_hit(run) for run in runs):
+                found.append(Target(worker=worker, trainings=trainings, runs=runs))
         return found[self.rng.integers(len(found))] if found else None
+
+    def _may_be_hit(self, run: Held) -> bool:
+        return run.losses < self.spared_losses and run.run_id not in self.submissions.crashing
 
 
 Fault = Callable[[Scene], Sequence[Hit] | None]
@@ -108,7 +125,7 @@ def kill_training(scene: Scene) -> Sequence[Hit] | None:
     if (target := scene.target()) is None:
         return None
     send(signal.SIGKILL, *target.trainings)
-    return [target.hit(time.time(), waits_for_lease=False)]
+    return target.hits(time.time(), waits_for_lease=False)
 
 
 def kill_worker(scene: Scene) -> Sequence[Hit] | None:
@@ -116,7 +133,7 @@ def kill_worker(scene: Scene) -> Sequence[Hit] | None:
     if (target := scene.target()) is None:
         return None
     target.worker.server.kill()
-    return [target.hit(time.time(), waits_for_lease=True)]
+    return target.hits(time.time(), waits_for_lease=True)
 
 
 def stop_worker(scene: Scene) -> Sequence[Hit] | None:
@@ -134,7 +151,7 @@ def stop_worker(scene: Scene) -> Sequence[Hit] | None:
         worker.is_asleep = False
 
     scene.after(scene.rng.uniform(*ASLEEP_S), wake)
-    return [target.hit(time.time(), waits_for_lease=bool(trainings), ends_attempt=False)]
+    return target.hits(time.time(), waits_for_lease=bool(trainings), ends_attempt=False)
 
 
 def deploy_worker(scene: Scene) -> Sequence[Hit] | None:
@@ -143,7 +160,7 @@ def deploy_worker(scene: Scene) -> Sequence[Hit] | None:
         return None
     scene.cluster.leaving.append(target.worker.server.terminate())
     target.worker.server.start()
-    return [target.hit(time.time(), waits_for_lease=False)]
+    return target.hits(time.time(), waits_for_lease=False)
 
 
 def kill_api(scene: Scene) -> Sequence[Hit] | None:
