@@ -4,13 +4,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ganlib.data.load import DataArrays, load_test_split, scaled
 from ganlib.evaluation.cache import Cache
 from ganlib.evaluation.measures.modes import mode_counter
 from ganlib.evaluation.measures.table import Context
-from ganlib.evaluation.reference import NULL_SPLITS, Embed, Reference, embedding, prepare_reference
+from ganlib.evaluation.reference import BLOWN_UP, NULL_SPLITS, Embed, Reference, Samples, embedding, prepare_reference
 from ganlib.spec.run import RunSpec
 
 NULL_SPLITS_OF_AN_EPOCH = 5  # of a discriminator, whose null is made anew at every evaluation
@@ -32,6 +34,8 @@ def run_reference(
     if not changes:
         embed = embedding(options.space, device, data_dir)
     assert embed is not None, "the space discriminator comes with its embed"
+    if changes:
+        embed = bounded(embed)
     reference = prepare_reference(
         scaled(data),
         Context(options=options, device=device, modes=counter),
@@ -42,3 +46,13 @@ def run_reference(
         null_splits=NULL_SPLITS_OF_AN_EPOCH if changes else NULL_SPLITS,
     )
     return reference if data.held_out is None else replace(reference, targets=scaled(data.held_out))
+
+
+def bounded(embed: Embed) -> Embed:
+    """As it is, but for features that are not finite or beyond BLOWN_UP: a discriminator's whose weights blew up."""
+
+    def features(samples: Samples) -> NDArray[np.float32]:
+        found = np.nan_to_num(embed(samples), nan=BLOWN_UP, posinf=BLOWN_UP, neginf=-BLOWN_UP)
+        return np.clip(found, -BLOWN_UP, BLOWN_UP)
+
+    return features
