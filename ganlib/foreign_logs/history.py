@@ -27,7 +27,7 @@ from ganlib.foreign_logs.epochs import are_means, rows_per_epoch, updates_per_ro
 from ganlib.foreign_logs.implied.answer import Implied, implications, rules_of, suspect, would_decide
 from ganlib.foreign_logs.implied.excluded import excluded
 from ganlib.foreign_logs.implied.faults import is_at_chance
-from ganlib.foreign_logs.implied.numbers import Interval
+from ganlib.foreign_logs.implied.numbers import Interval, Numbers
 from ganlib.foreign_logs.known import LOSSES, KnownSignals, known_signals, not_finite, numbers_of
 from ganlib.foreign_logs.objectives import OBJECTIVES
 from ganlib.foreign_logs.printed_rules import with_printed_rules
@@ -88,6 +88,12 @@ class Reading:
     numbers refutes: a contradiction, which may be the code's."""
     are_means: bool = False
     """Whether a row is the mean over many updates."""
+
+    def numbers_as(self, way: ReadingAs) -> Numbers:
+        """The numbers as one of the readings takes them, with its meaning of `d_loss` where that is not known."""
+        numbers = self.implied.numbers_under(way.objective)
+        meaning: DLoss | None = "sum" if way.d_loss == "sum" else "mean" if way.d_loss == "mean" else numbers.d_loss
+        return replace(numbers, d_loss=meaning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,10 +289,10 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
         last = found
     if last is None or len(history.steps) % history.steps_per_epoch:
         last = diagnose(replace(history, previous=last))
-    numbers = reading.implied.numbers
+    numbers = reading.numbers_as(reading.read_as)
     last = with_printed_rules(_of_any_scale(_with_a_margin(last, reading), reading), history, numbers)
     others = [
-        (way, with_printed_rules(diagnose(replace(other, evaluations=seen)), other, numbers))
+        (way, with_printed_rules(diagnose(replace(other, evaluations=seen)), other, reading.numbers_as(way)))
         for way, other in reading.others
         if _is_harmed(last)
     ]

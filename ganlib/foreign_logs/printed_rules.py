@@ -26,10 +26,16 @@ REPEATED = Threshold(
 )
 AT_CHANCE = 0.02
 """How near d_loss lies to that of guesses where networks in balance may leave it, whatever its digits."""
+MAY_BE_HALVED = frozenset({"lsgan"})
+"""Objectives whose squares some code halves, and with them what guesses cost."""
 
 
 def with_printed_rules(found: Diagnosis, history: History, numbers: Numbers) -> Diagnosis:
-    """The diagnosis with what these rules add; a finding that is there already is not told twice."""
+    """The diagnosis with what these rules add; a finding that is there already is not told twice.
+
+    `numbers` are those of the reading that made the history: turned as its objective has them, and with its meaning of
+    `d_loss`. Where both meanings are left, each has its own reading (`agreement`).
+    """
     known = {one.name for one in found.findings}
     window = dynamics(history, history.rows_of(WINDOW_UPDATES))
     added = [one for rule in RULES if (one := rule(window, history, numbers)) is not None and one.name not in known]
@@ -56,8 +62,7 @@ def losses_stand_still(window: Dynamics, history: History, numbers: Numbers) -> 
     losses = [loss for signal in (*D_LOSSES, "g_loss") if (loss := recent.get(signal)) is not None]
     if not any((loss.low < loss.high).any() for loss in losses):  # exact values were never printed
         return None
-    chance = 2 * CHANCE_D_LOSS.get(history.objective, 0.0)
-    if abs(median(recent.total) - chance) <= AT_CHANCE * chance:
+    if _is_at_chance(median(recent.total), history.objective):
         return None
     updates = int(rows * history.updates_per_row)
     return replace(
@@ -69,6 +74,13 @@ def losses_stand_still(window: Dynamics, history: History, numbers: Numbers) -> 
         ),
         first_epoch=history.epoch,
     )
+
+
+def _is_at_chance(total: float, objective: str) -> bool:
+    """Whether the losses on reals and fakes together are those of guesses."""
+    chance = 2 * CHANCE_D_LOSS.get(objective, 0.0)
+    levels = (chance, chance / 2) if objective in MAY_BE_HALVED else (chance,)
+    return any(abs(total - level) <= AT_CHANCE * level for level in levels)
 
 
 def pairs_contradict(window: Dynamics, history: History, numbers: Numbers) -> Finding | None:

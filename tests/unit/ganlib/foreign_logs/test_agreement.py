@@ -203,6 +203,40 @@ def test_losses_that_repeat_to_their_last_digit_are_a_finding_of_its_own(
         assert still[0].evidence[0].value == 200
 
 
+@pytest.mark.parametrize(
+    ("objective", "d_loss"),
+    [
+        ("bce", 1.3863),  # chance, if it is a sum
+        ("bce", 0.6931),  # chance, if it is a mean
+        ("hinge", 2.0),
+        ("hinge", 1.0),
+        ("lsgan", 0.5),
+        ("lsgan", 0.25),  # chance of a mean, or of a sum of halved squares
+    ],
+)
+def test_losses_that_stand_at_chance_of_a_mean_or_of_a_sum_are_no_severe_finding(objective: str, d_loss: float) -> None:
+    still = log(4, d_loss=np.full(ROWS, d_loss), g_loss=np.full(ROWS, 0.8123))
+    assert judged(still, objective=objective).diagnosis.findings == ()
+    assert judged(replace(still, objectives=(objective,))).diagnosis.findings == ()
+
+
+def test_losses_that_stand_at_chance_of_a_sum_are_inert_if_they_are_a_mean_and_that_is_said() -> None:
+    still = log(4, d_loss=np.full(ROWS, 1.3863), g_loss=np.full(ROWS, 0.8123))
+    found = judged(still, objective="bce")
+    assert [c.words for c in found.conditional] == [
+        "convergence failure: discriminator inert, if it is bce with a d_loss that is a mean; "
+        "not if it is bce with a d_loss that is a sum"
+    ]
+    assert names(judged(still, objective="bce", d_loss="mean")) == ["discriminator inert"]
+
+
+@pytest.mark.parametrize("d_loss", [0.5, 0.25])
+def test_squares_that_stand_at_chance_may_be_halved(d_loss: float) -> None:
+    part = np.full(ROWS, d_loss / 2)
+    still = log(4, d_loss_real=part, d_loss_fake=part, g_loss=np.full(ROWS, 0.3123))
+    assert judged(still, objective="lsgan").diagnosis.findings == ()
+
+
 def test_losses_that_move_in_their_last_digit_do_not_stand_still() -> None:
     rng = np.random.default_rng(0)
     moves = 1.42 + 1e-4 * rng.integers(0, 2, ROWS)
