@@ -170,13 +170,16 @@ def _nothing_moves(numbers: Numbers) -> CodeFault | None:
 
 
 def is_still(numbers: Numbers) -> bool:
-    """Whether every loss repeats to its last digit, in rows enough and with digits enough to mean it."""
-    losses = [c for signal in (*D_LOSSES, "g_loss") if (c := numbers.get(signal)) is not None]
-    if not losses or len(numbers) < STILL_ROWS:
+    """Whether every loss repeats to its last digit, in rows enough and with digits enough to mean it.
+
+    A loss that is no number in any of the rows does not: it was one elsewhere, or may have been.
+    """
+    losses = [column for signal, column in numbers.columns.items() if signal in (*D_LOSSES, "g_loss")]
+    if not losses or len(numbers) < STILL_ROWS or not all(loss.finite.all() for loss in losses):
         return False
     for loss in losses:
-        digit = float((loss.high - loss.low)[loss.finite].max(initial=0.0))
-        spread = float(np.ptp(loss.middle[loss.finite]))
+        digit = float((loss.high - loss.low).max())
+        spread = float(np.ptp(loss.middle))
         if spread > 1e-9 + 1e-6 * abs(median(loss)) or not digit <= FINE * abs(median(loss)):
             return False
     return True

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ganlib.foreign_logs.implied.accuracies import accuracy_bounds
 from ganlib.foreign_logs.implied.answer import implications, standing_words, would_decide
 from ganlib.foreign_logs.implied.excluded import excluded
-from ganlib.foreign_logs.implied.faults import code_faults
+from ganlib.foreign_logs.implied.faults import code_faults, is_still
 from ganlib.foreign_logs.implied.numbers import Interval, Numbers
 from ganlib.foreign_logs.implied.objectives import left, possibilities
 from ganlib.foreign_logs.implied.relations import least_g_loss
@@ -361,6 +361,16 @@ def test_losses_at_chance_that_hardly_move_are_those_of_a_discriminator_that_lea
 
 def test_zeros_that_repeat_are_rounded_and_not_still() -> None:
     assert code_faults(numbers(4, d_loss=0.0, g_loss=12.3), 100) == ()
+
+
+@pytest.mark.parametrize("missed", [[-1], slice(-150, None), slice(None)], ids=["one", "most", "all"])
+@pytest.mark.parametrize("signal", ["d_loss", "g_loss"])
+def test_a_loss_that_is_no_number_in_a_row_does_not_stand_still(signal: str, missed: Any) -> None:
+    still = numbers(4, d_loss=1.4213, g_loss=0.7321)
+    assert is_still(still)
+    values = still.columns[signal].middle.copy()
+    values[missed] = np.nan
+    assert not is_still(replace(still, columns={**still.columns, signal: Interval.printed(values, 5e-5)}))
 
 
 # --- the answer -------------------------------------------------------------------------------------------------
