@@ -340,7 +340,7 @@ def _with_a_margin(found: Diagnosis, reading: Reading) -> Diagnosis:
     if not is_at_chance(Interval(low=total.low[-last:], high=total.high[-last:])):
         return found
     kept = [finding for finding in found.findings if finding.name != "convergence failure: discriminator inert"]
-    reason = "the discriminator says 1/2 of nearly every sample: its accuracies have no margin, and say nothing"
+    reason = "losses are those of 1/2 for every sample: accuracies that may have no margin show no dead discriminator"
     return without(found, kept, reason) if len(kept) < len(found.findings) else found
 
 

@@ -22,7 +22,7 @@ from ganlib.foreign_logs.implied.relations import LEAST_OF_PAIRS, SMALLEST_LOSS
 STILL_UPDATES = 2 * WINDOW_UPDATES
 REPEATED = Threshold(
     value=STILL_UPDATES,
-    source="two windows: no two batches are the same, and so no losses to the last digit",
+    source="two windows: losses of batches that differ repeat to the last digit by rare chance only",
 )
 AT_CHANCE = 0.02
 """How near d_loss lies to that of guesses where networks in balance may leave it, whatever its digits."""
@@ -69,8 +69,9 @@ def losses_stand_still(window: Dynamics, history: History, numbers: Numbers) -> 
         finding(
             "convergence failure: discriminator inert",
             "severe",
-            f"Every loss repeats to its last digit for {updates} updates: no weight moves, and no batch differs.",
-            of_window(window, "updates in which no loss moves", updates, ">=", REPEATED),
+            f"Every loss is printed alike to its last digit in {rows} rows, of {updates} updates: as where no weight "
+            "moves and batches do not differ, or where the same numbers are printed again.",
+            of_window(window, "updates in which every printed loss repeats", updates, ">=", REPEATED),
         ),
         first_epoch=history.epoch,
     )
@@ -99,8 +100,9 @@ def pairs_contradict(window: Dynamics, history: History, numbers: Numbers) -> Fi
         finding(
             "convergence failure: both losses vanish",
             "severe",
-            f"The discriminator tells every pair, yet the generator's loss is {bare(f'{window.g_loss:.2g}')}, less "
-            "than the same pairs can make it: the two updates see different batch statistics.",
+            f"The discriminator tells nearly every pair, yet the generator's loss is {bare(f'{window.g_loss:.2g}')}, "
+            "less than the same pairs can make it: the two updates do not see the same, as where batch statistics or "
+            "labels differ.",
             of_window(window, "g_loss over the least that d_loss allows", share, "<", IMPOSSIBLE_G_LOSS),
             of_window(window, "d_loss over that of guesses", vanished, "<", VANISHED_SHARE),
         ),

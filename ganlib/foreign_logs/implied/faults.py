@@ -131,9 +131,8 @@ def _labels_swapped(numbers: Numbers) -> CodeFault | None:
         return None
     return CodeFault(
         name="labels swapped",
-        reason=f"d_loss is small though D(x) is {median(real):.2g} and D(G(z)) {median(fake):.2g}: the "
-        f"discriminator is "
-        "taught that reals are 0 and fakes 1",
+        reason=f"d_loss is small though D(x) is {median(real):.2g} and D(G(z)) {median(fake):.2g}, as of a "
+        "discriminator that is taught that reals are 0 and fakes 1",
         check="Compare the targets of the discriminator's update with those of the generator's, which wants the "
         "reals' one.",
     )
@@ -149,10 +148,8 @@ def _shared_batch(numbers: Numbers) -> CodeFault | None:
     return CodeFault(
         name="real and fake share a batch",
         reason=f"d_loss is {median(total):.2g} on both together and g_loss {median(g_loss):.2g}: the same fakes "
-        f"cannot be told "
-        "and pass. Batch normalisation sees reals and fakes together in one update and fakes alone in the other, "
-        "or the "
-        "labels of the two updates disagree",
+        f"cannot be told and pass, as where batch normalisation sees reals and fakes together in one update and fakes "
+        "alone in the other, or where the labels of the two updates disagree",
         check="Pass reals and fakes through the discriminator one after the other; print D(G(z)) before and after "
         "its update.",
     )
@@ -163,7 +160,8 @@ def _nothing_moves(numbers: Numbers) -> CodeFault | None:
         return None
     return CodeFault(
         name="rate of 0",
-        reason=f"every loss repeats to its last digit for {len(numbers)} rows: no weight moves, and no batch differs",
+        reason=f"every loss is printed alike to its last digit in {len(numbers)} rows, as where no weight moves and "
+        "batches do not differ, or where the same numbers are printed again",
         check="Print the optimizers' rates, and a weight before and after a step; look for detach() before the loss, "
         "no_grad() around it, or parameters that the optimizer was not given.",
     )
@@ -201,7 +199,8 @@ def _undecided(numbers: Numbers) -> CodeFault | None:
             return None
     return CodeFault(
         name="nothing is learnt",
-        reason="both losses lie at log 2 a side and do not move: the discriminator says the same of every sample",
+        reason="both losses lie at log 2 a side and hardly move, as of a discriminator that says the same of every "
+        "sample",
         check="Print D's outputs on a batch of reals and of fakes, and the norm of its gradient: where outputs "
         "are all alike, look "
         "at its rate and its last layer; where the gradient is 0, for a detach() too many.",
@@ -222,9 +221,8 @@ def _coin_on_its_edge(numbers: Numbers) -> CodeFault | None:
 
 _EDGE = CodeFault(
     name="accuracy without a margin",
-    reason="the accuracy is that of a coin, and the losses are those of outputs that are nearly all 1/2: a sign "
-    "that is decided by "
-    "the last digits is no dead discriminator",
+    reason="the accuracies call all the same, and the losses are as of outputs that are nearly all 1/2: where a sign "
+    "is decided by the last digits, they show no dead discriminator",
     check="Print D(x) and D(G(z)): where both lie at .5 the accuracies say nothing.",
 )
 

@@ -196,11 +196,12 @@ def test_losses_that_repeat_to_their_last_digit_are_a_finding_of_its_own(
 ) -> None:
     table = log(decimals, d_loss=np.full(updates, d_loss), g_loss=np.full(updates, g_loss))
     found = judged(table, objective="bce", d_loss="sum").diagnosis
-    still = [f for f in found.findings if f.evidence[0].signal == "updates in which no loss moves"]
+    still = [f for f in found.findings if f.evidence[0].signal == "updates in which every printed loss repeats"]
     assert bool(still) == is_found
     if is_found:
         assert (found.verdict, still[0].name) == ("convergence failure", "convergence failure: discriminator inert")
         assert still[0].evidence[0].value == 200
+        assert "as where no weight moves" in still[0].summary
 
 
 @pytest.mark.parametrize(
