@@ -22,17 +22,19 @@ BROKEN = (
     zlib.error,  # an entry that is packed with deflate,
     lzma.LZMAError,  # with LZMA,
     OSError,  # or with bzip2
-    NotImplementedError,  # a method nobody has; a RuntimeError, which means encryption where it stands alone
+    NotImplementedError,  # a method nobody has
     EOFError,  # an entry that ends before its array does
     ValueError,  # an array's header, its text, or objects that would have to be unpickled
     SyntaxError,  # NumPy reads the header as Python does,
     tokenize.TokenError,  # after it has looked for numbers of Python 2,
-    RecursionError,  # as deep as it goes; a RuntimeError, too
+    RecursionError,  # as deep as it goes
     MemoryError,  # a shape that is too large for the machine,
     OverflowError,  # or for an index
 )
 """What NumPy and the standard library raise where an .npz file is damaged: 120,000 files with one to four wrong bytes,
 a third of them in an array's header, raised these and no other."""
+ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13
+"""Flags of an entry: by a password, strongly, with the directory as well (PKWARE's APPNOTE, 4.4.4)."""
 
 
 def read_npz(source: str, data: bytes) -> Sheet:
@@ -43,15 +45,16 @@ def read_npz(source: str, data: bytes) -> Sheet:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        arrays = _arrays(data) if size <= MAX_BYTES else {}
+            entries = archive.infolist()
+        encrypted, size = any(e.flag_bits & ENCRYPTED for e in entries), sum(e.file_size for e in entries)
+        arrays = _arrays(data) if size <= MAX_BYTES and not encrypted else {}
     except BROKEN as error:
         raise InvalidHistory(
             f"{source} holds no arrays that can be read ({str(error)[:100] or type(error).__name__}); "
             "save one number a step with numpy.savez, or write CSV"
         ) from None
-    except RuntimeError:
-        raise InvalidHistory(f"{source} is encrypted; pack it without a password") from None
+    if encrypted:
+        raise InvalidHistory(f"{source} is encrypted; pack it without a password")
     if size > MAX_BYTES:
         raise InvalidHistory(f"{source} unpacks to {size:,} bytes; allowed: {MAX_BYTES:,}. Keep every tenth step")
     return sheet_of_arrays(source, arrays)

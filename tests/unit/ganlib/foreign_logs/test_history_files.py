@@ -189,6 +189,18 @@ def test_an_archive_that_is_encrypted_or_damaged_within_is_refused_with_the_fix(
             read_table(path)
 
 
+@pytest.mark.parametrize("flags", [0x1, 0x41, 0x2001], ids=["a password", "strong", "strong, with its directory"])
+def test_every_way_to_encrypt_an_archive_is_named_as_such(tmp_path: Path, flags: int) -> None:
+    path = tmp_path / "history.npz"
+    np.savez(path, g_loss=np.ones(300), d_loss=np.ones(300))
+    content = bytearray(path.read_bytes())
+    for place in (content.rindex(b"PK\3\4") + 6, content.rindex(b"PK\1\2") + 8):  # of its second entry
+        content[place : place + 2] = flags.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(InvalidHistory, match=r"is encrypted; pack it without a password$"):
+        read_table(path)
+
+
 def test_an_entry_packed_as_nobody_can_is_not_called_encrypted(tmp_path: Path) -> None:
     path = tmp_path / "history.npz"
     np.savez(path, g_loss=np.ones(3))
