@@ -1,7 +1,8 @@
 """Takes from this process what a decoder of pictures has no use for: other files, the network, other programs.
 
 By two means of Linux that need no rights: Landlock closes files, and seccomp closes calls of the kernel. What a kernel
-does not have is left out, and on other systems both are: `docs/operations.md` says what is closed then.
+does not have is left out, and on other systems both are: `docs/operations.md` says what is closed then. What it has and
+does not put up ends the process.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22  # <linux/prctl.h>
+PR_SET_NO_NEW_PRIVS, PR_GET_SECCOMP, PR_SET_SECCOMP = 38, 21, 22  # <linux/prctl.h>
 
 # Landlock: <linux/landlock.h>. The numbers of its calls are the same on every machine.
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -32,13 +33,11 @@ FILTER = 2
 ALLOW = 0x7FFF0000
 REFUSE, UNKNOWN = 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS  # as where the kernel has no such call
 LOAD, EQUAL, AT_LEAST, ANY_OF, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER_AT, MACHINE_AT, FLAGS_AT = 0, 4, 16  # in struct seccomp_data
+NUMBER_AT, MACHINE_AT, ARGUMENTS_AT = 0, 4, 16  # in struct seccomp_data
 ANOTHER_TABLE = 0x4000_0000  # x86-64 has its calls twice: from here on for x32
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-CLONE, CLONE3, CLONE_THREAD = (56, 220), 435, 0x0001_0000
-"""Makes processes and threads, of which only the latter are allowed. The flags of the newer call cannot be looked at:
-where the kernel has none, the C library takes the older one."""
-CALLS = {  # (x86-64, arm64); None where it does not exist
+CLONE_THREAD = 0x0001_0000
+CALLS: dict[str, tuple[int | None, int | None]] = {  # (x86-64, arm64); None where it does not exist
     "socket": (41, 198),
     "socketpair": (53, 199),
     "io_uring_setup": (425, 425),  # does what other calls do, sockets among it
@@ -60,6 +59,39 @@ CALLS = {  # (x86-64, arm64); None where it does not exist
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
+    # Landlock knows none of these on files that may be read.
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "getxattr": (191, 8),
+    "lgetxattr": (192, 9),
+    "fgetxattr": (193, 10),
+    "getxattrat": (464, 464),
+    "listxattr": (194, 11),
+    "llistxattr": (195, 12),
+    "flistxattr": (196, 13),
+    "listxattrat": (465, 465),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    "truncate": (76, 45),
+    "creat": (85, None),
+    "setrlimit": (160, 164),
 }
 
 
@@ -67,11 +99,14 @@ def raise_walls(scratch: Path) -> None:
     """From now on this process reads Python's own files and the libraries, writes into `scratch`, and that is all.
 
     Files that are open already stay so.
+
+    Raises:
+        OSError: the kernel has one of both means, and refused it.
     """
     if sys.platform != "linux":
         return
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # without which both take rights
+    libc = ctypes.CDLL(None, use_errno=True)
+    _must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")  # without which both take rights
     _close_files(libc, scratch)
     _close_calls(libc)
 
@@ -92,12 +127,11 @@ def _close_files(libc: ctypes.CDLL, scratch: Path) -> None:
     scope = ABSTRACT_SOCKETS_AND_SIGNALS if version >= SCOPE_SINCE else 0
     attributes = struct.pack("=QQQ", known, tcp, scope)[: 24 if scope else 16 if tcp else 8]
     ruleset = libc.syscall(CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
-    if ruleset < 0:
-        return
+    _must(ruleset, "Landlock")
     for folder in _libraries():
         _allow(libc, ruleset, folder, LIBRARIES)
     _allow(libc, ruleset, scratch, SCRATCH & known)
-    libc.syscall(RESTRICT_SELF, ruleset, 0)
+    _must(libc.syscall(RESTRICT_SELF, ruleset, 0), "Landlock")
     os.close(ruleset)
 
 
@@ -126,32 +160,70 @@ def _libraries() -> Iterator[Path]:
 
 def _close_calls(libc: ctypes.CDLL) -> None:
     machine = MACHINES.get(platform.machine())
-    if machine is None:
+    if machine is None or libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0:  # the kernel has none
         return
-    column = list(MACHINES).index(platform.machine())
-    numbers = [number for call in CALLS.values() if (number := call[column]) is not None]
-    program = _program(machine, numbers, CLONE[column])
+    program = _program(machine, list(MACHINES).index(platform.machine()))
     code = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: how many instructions, and where they are
     whole = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    libc.prctl(PR_SET_SECCOMP, FILTER, whole, 0, 0)
+    _must(libc.prctl(PR_SET_SECCOMP, FILTER, whole, 0, 0), "seccomp")
 
 
-def _program(machine: int, numbers: list[int], clone: int) -> bytes:
+def _must(status: int, what: str) -> int:
+    """What a call gave that the kernel has said it knows: a wall that does not stand lets no upload in."""
+    if status < 0:
+        raise OSError(ctypes.get_errno(), f"{what} could not be put up: {os.strerror(ctypes.get_errno())}")
+    return status
+
+
+Step = tuple[int, int, int, int]
+"""An instruction of the filter: its code, steps to skip if true, if false, and its operand."""
+
+
+def _program(machine: int, column: int) -> bytes:
     """Refuses these calls, new processes, and all calls of another machine's table; allows the others."""
-    allow, refuse, unknown = (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, UNKNOWN)
-    end = len(numbers) + 2  # of the tests below, after which the answers stand in this order
-    answers = [allow, refuse, unknown]
-    threads = [(LOAD, 0, 0, FLAGS_AT), (ANY_OF, 0, 1, CLONE_THREAD), allow, refuse]
-    tests = [(clone, len(answers)), (CLONE3, 2), *((number, 1) for number in numbers)]
-    steps = [
+    calls = [*((numbers, [ANSWER_REFUSE]) for numbers in CALLS.values()), *CALLS_BY_ARGUMENTS]
+    steps: list[Step] = [
         (LOAD, 0, 0, MACHINE_AT),
         (EQUAL, 1, 0, machine),
-        refuse,
+        ANSWER_REFUSE,
         (LOAD, 0, 0, NUMBER_AT),
-        (AT_LEAST, end + 1, 0, ANOTHER_TABLE),
-        *((EQUAL, end - at - 1 + answer, 0, number) for at, (number, answer) in enumerate(tests)),
-        *answers,
-        *threads,
+        (AT_LEAST, 0, 1, ANOTHER_TABLE),
+        ANSWER_REFUSE,
     ]
-    return b"".join(struct.pack("=HBBI", *step) for step in steps)
+    for numbers, answer in calls:
+        if (number := numbers[column]) is not None:
+            steps += [(EQUAL, 0, len(answer), number), *answer]
+    return b"".join(struct.pack("=HBBI", *step) for step in [*steps, ANSWER_ALLOW])
+
+
+def _low_word_at(argument: int) -> int:
+    """Where the filter finds the low half of an argument, of 8 bytes each; the high half is 4 bytes further."""
+    return ARGUMENTS_AT + 8 * argument
+
+
+ANSWER_ALLOW, ANSWER_REFUSE, ANSWER_UNKNOWN = ((RETURN, 0, 0, answer) for answer in (ALLOW, REFUSE, UNKNOWN))
+THREADS_ONLY: list[Step] = [(LOAD, 0, 0, _low_word_at(0)), (ANY_OF, 0, 1, CLONE_THREAD), ANSWER_ALLOW, ANSWER_REFUSE]
+OWN_LIMITS_TO_READ: list[Step] = [  # pid 0, and no new limit: that is a pointer
+    *((LOAD, 0, 0, _low_word_at(0)), (EQUAL, 0, 5, 0)),
+    *((LOAD, 0, 0, _low_word_at(2)), (EQUAL, 0, 3, 0)),
+    *((LOAD, 0, 0, _low_word_at(2) + 4), (EQUAL, 0, 1, 0)),
+    ANSWER_ALLOW,
+    ANSWER_REFUSE,
+]
+
+
+def _not_emptied(flags: int) -> list[Step]:
+    return [(LOAD, 0, 0, _low_word_at(flags)), (ANY_OF, 0, 1, os.O_TRUNC), ANSWER_REFUSE, ANSWER_ALLOW]
+
+
+CALLS_BY_ARGUMENTS: list[tuple[tuple[int | None, int | None], list[Step]]] = [
+    ((56, 220), THREADS_ONLY),  # clone
+    ((435, 435), [ANSWER_UNKNOWN]),  # clone3, whose flags lie where a filter cannot look: libraries take clone then
+    ((302, 261), OWN_LIMITS_TO_READ),  # prlimit64, by which the C library reads limits, too
+    # Landlock knows files that are emptied as they are opened since its version 3.
+    ((2, None), _not_emptied(1)),  # open
+    ((257, 56), _not_emptied(2)),  # openat
+    ((437, 437), [ANSWER_UNKNOWN]),  # openat2, as clone3
+]
+"""Calls that some arguments make harmless, or of which a filter cannot see the arguments."""

@@ -2,6 +2,7 @@
 one is put in its place that does what a broken one would."""
 
 import contextlib
+import errno
 import io
 import platform
 import signal
@@ -154,7 +155,10 @@ def test_too_much_memory_is_an_error_of_the_upload(opened: Opened, what: str) ->
 
 
 def test_open_files_and_their_size_are_limited(opened: Opened) -> None:
-    for what in ("global kept; kept = [os.dup(0) for _ in range(100)]", "os.truncate(limits.scratch, 1 << 40)"):
+    for what in (
+        "global kept; kept = [os.dup(0) for _ in range(100)]",
+        "os.ftruncate(os.open(limits.scratch, os.O_RDWR), 1 << 40)",
+    ):
         limits = Limits(min_samples=2, scratch=Path("/tmp"))
         with opened(zipped(pictures())) as file, pytest.raises(InvalidUpload, match=r"at '0\.png'"):
             read_apart(file, limits, child=hostile(what.replace("limits.scratch", repr(file.name))))
@@ -186,7 +190,7 @@ def test_the_process_is_told_where_python_finds_its_libraries(opened: Opened, mo
 def told(opened: Opened, tmp_path: Path, tried: list[str]) -> dict[str, str]:
     """What a decoder gets that tries all that; HOME is the service's, SCRATCH a folder in it for what it reads."""
     home, scratch = tmp_path / "home", tmp_path / "home" / "uploads"
-    scratch.mkdir(parents=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     (home / "token").write_text("correct-horse-battery-staple")
     code = f"""
     import pathlib
@@ -216,6 +220,49 @@ REFUSED_BY_CALLS = [
     "__import__('subprocess').run(['/bin/true'])",
     "os.posix_spawn('/bin/true', ['true'], {})",
 ]
+OWN = "SCRATCH + '/own'"
+"""A file of its own, of which Landlock refuses nothing."""
+REFUSED_OF_ANY_FILE = [
+    f"os.chmod({OWN}, 0o777)",
+    f"os.chmod({OWN}, 0o777, follow_symlinks=False)",  # takes another call where there is one
+    f"os.chmod(os.open({OWN}, os.O_RDONLY), 0o777)",
+    f"os.chown({OWN}, os.getuid(), os.getgid())",
+    f"os.lchown({OWN}, os.getuid(), os.getgid())",
+    f"os.chown(os.open({OWN}, os.O_RDONLY), os.getuid(), os.getgid())",
+    f"os.utime({OWN}, (0, 0))",
+    f"os.utime(os.open({OWN}, os.O_RDONLY), (0, 0))",
+    f"os.setxattr({OWN}, 'user.x', b'x')",
+    f"os.setxattr(os.open({OWN}, os.O_RDONLY), 'user.x', b'x')",
+    f"os.getxattr({OWN}, 'user.x')",
+    f"os.listxattr({OWN})",
+    f"os.removexattr({OWN}, 'user.x', follow_symlinks=False)",
+    f"os.truncate({OWN}, 0)",
+    f"os.open({OWN}, os.O_WRONLY | os.O_TRUNC)",
+    f"open({OWN}, 'w')",
+    "os.chmod(HOME / 'token', 0o777)",
+    "os.utime(HOME / 'token', (0, 0))",
+    "os.chown(HOME / 'token', os.getuid(), os.getgid())",
+    "os.setxattr(HOME / 'token', 'user.x', b'x')",
+    "os.listxattr(HOME / 'token')",
+    "__import__('resource').prlimit(os.getppid(), 4, (0, 0))",
+    "__import__('resource').prlimit(os.getppid(), 4)",
+    "__import__('resource').prlimit(0, 7, (1, 1))",
+    "__import__('resource').setrlimit(0, (1, 1))",
+]
+RAW_CALLS = {  # (x86-64, arm64), with arguments; those that Python has no name for, by their numbers
+    "chmod": ((90, None), "path, 0o777"),
+    "fchmodat2": ((452, 452), "-100, path, 0o777, 0"),
+    "utime": ((132, None), "path, 0"),
+    "utimes": ((235, None), "path, 0"),
+    "futimesat": ((261, None), "-100, path, 0"),
+    "creat": ((85, None), "path, 0o600"),
+    "open": ((2, None), "path, os.O_WRONLY | os.O_TRUNC, 0"),
+    "setrlimit": ((160, 164), "7, b'\\1' * 16"),
+    "setxattrat": ((463, 463), "-100, path, 0, b'user.x', b'x' * 16, 16"),
+    "file_setattr": ((469, 469), "-100, path, b'x' * 32, 24, 0"),
+    "another process's limits, with bits beyond its number": ((302, 261), "1 << 40 | os.getppid(), 4, 0, b'1' * 16"),
+    "new limits in the upper half of memory": ((302, 261), "0, 7, ctypes.c_void_p(1 << 32), 0"),
+}
 REFUSED_BY_FILES = [
     "open('/etc/passwd').read(1)",
     "open(f'/proc/{os.getppid()}/environ').read(1)",  # has the service's secrets
@@ -248,6 +295,57 @@ def test_a_decoder_opens_no_file_of_others(opened: Opened, tmp_path: Path) -> No
     got = told(opened, tmp_path, REFUSED_BY_FILES if closed else REFUSED_BY_FILES[:1])
     refused = ("PermissionError(13", "OSError(18")  # the second of a link from elsewhere
     assert [what for what, said in got.items() if said.startswith(refused) != closed] == []
+
+
+def own_file(tmp_path: Path) -> Path:
+    """Where `told` has its scratch."""
+    path = tmp_path / "home" / "uploads" / "own"
+    path.parent.mkdir(parents=True)
+    path.write_text("own")
+    path.chmod(0o600)
+    return path
+
+
+def test_a_decoder_changes_no_file_but_by_writing_and_no_limit(opened: Opened, tmp_path: Path) -> None:
+    closed = sys.platform == "linux" and platform.machine() in walls.MACHINES
+    own = own_file(tmp_path)
+    before = own.stat()
+    got = told(opened, tmp_path, REFUSED_OF_ANY_FILE if closed else [])
+    assert [(what, said) for what, said in got.items() if "PermissionError(13" not in said] == []
+    after = own.stat()
+    assert (after.st_mode, after.st_mtime_ns, after.st_size) == (before.st_mode, before.st_mtime_ns, before.st_size)
+
+
+def test_calls_that_python_has_no_name_for_are_closed_as_well(opened: Opened, tmp_path: Path) -> None:
+    if sys.platform != "linux" or platform.machine() not in walls.MACHINES:
+        pytest.skip("there are no calls to close")
+    column = list(walls.MACHINES).index(platform.machine())
+    path = str(own_file(tmp_path)).encode()
+    asked = {
+        f"(lambda libc, path: (libc.syscall({numbers[column]}, {arguments}), ctypes.get_errno()))"
+        f"(ctypes.CDLL(None, use_errno=True), {path!r})": name
+        for name, (numbers, arguments) in RAW_CALLS.items()
+        if numbers[column] is not None
+    }
+    got = told(opened, tmp_path, list(asked))
+    assert {asked[what]: said for what, said in got.items()} == dict.fromkeys(asked.values(), f"(-1, {errno.EACCES})")
+
+
+def test_a_decoder_may_read_its_own_limits(opened: Opened, tmp_path: Path) -> None:
+    (said,) = told(opened, tmp_path, ["__import__('resource').getrlimit(7)"]).values()
+    assert said.startswith(f"({Rations().files},")
+
+
+@pytest.mark.parametrize("refused", ["walls.RESTRICT_SELF = 9999", "walls.FILTER = 99"])
+def test_where_a_wall_that_the_system_has_is_refused_no_upload_is_read(
+    opened: Opened, caplog: pytest.LogCaptureFixture, refused: str
+) -> None:
+    if walls.landlock_version() < 1 or platform.machine() not in walls.MACHINES:
+        pytest.skip("the kernel has not both")
+    code = f"import sys; from api.sandbox import walls; {refused}; from api.sandbox.child import main; sys.exit(main())"
+    with opened(zipped(pictures())) as file, pytest.raises(reader.ReadingFailed):
+        read_apart(file, LIMITS, child=(sys.executable, "-c", code))
+    assert "could not be put up" in caplog.text
 
 
 def test_a_decoder_ends_no_other_process(opened: Opened, tmp_path: Path) -> None:
