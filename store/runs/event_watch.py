@@ -16,7 +16,10 @@ SQLite has one writer at a time, and gives a position to nobody while another ho
 A writing transaction of whatever kind that stays open holds this up, as it does PostgreSQL's own cleaning.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import or_, text
 from sqlalchemy.orm import Session
@@ -24,20 +27,32 @@ from sqlalchemy.orm import Session
 from store.core.models import EventRow
 from store.runs.events import StoredEvent, from_rows, last_position, selected
 
-MOST = 2000
+MOST = 500
 """Events that are read at once."""
+RANGES = 200
+"""Gaps that one query looks into."""
 OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 NUMBER = text("SELECT pg_current_xact_id()::text::bigint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Positions that were missing where a higher one was there."""
+    """Neighbouring positions that are missing where a higher one is there."""
 
     first: int
     last: int
     number: int
     """Of a transaction. Once it and all before it are over, none of the positions appears any more."""
+
+    def without(self, positions: Sequence[int]) -> "Iterator[Gap]":
+        """What is missing yet where some of its positions have appeared, which rise."""
+        first = self.first
+        for position in positions:
+            if position > first:
+                yield Gap(first=first, last=position - 1, number=self.number)
+            first = position + 1
+        if first <= self.last:
+            yield Gap(first=first, last=self.last, number=self.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +74,7 @@ class EventWatch:
         self._top: int | None = None
         """The highest position that was read."""
         self._gaps: list[Gap] = []
-        self._late: set[int] = set()
-        """Positions in gaps that have appeared."""
+        """What is missing below it, by rising position: what has appeared is in none of them."""
         self._first: Gap | None = None
         """All up to the highest position of the first look."""
 
@@ -70,19 +84,19 @@ class EventWatch:
         if self._top is None and not self._begin(session, oldest):
             return Found(events=[], complete=None, is_all=True)
         assert self._top is not None, "it has begun"
-        above = EventRow.position > self._top
-        within = [EventRow.position.between(gap.first, gap.last) for gap in self._gaps]
-        found = from_rows(session, selected().where(or_(above, *within)).limit(MOST))
-        events = [event for event in found if event.position not in self._late]
-        self._late.update(event.position for event in events if event.position < self._top)
-        for event in events:
-            if event.position > self._top + 1:
-                self._gaps.append(Gap(first=self._top + 1, last=event.position - 1, number=_number(session)))
-            self._top = max(self._top, event.position)
-        if len(found) < MOST:  # else what is missing in a gap may only not have been read yet
-            self._close(oldest)
-        complete = self._gaps[0].first - 1 if self._gaps else self._top
-        return Found(events=events, complete=complete, is_all=len(found) < MOST)
+        late, gaps = _late(session, self._gaps)
+        above = _above(session, self._top, MOST - len(late))
+        is_all = len(late) + len(above) < MOST
+        if missing := _missing(self._top, above):
+            number = _number(session)  # not at every look, for each uses one up
+            gaps += [Gap(first=first, last=last, number=number) for first, last in missing]
+        if is_all:  # else what is missing in a gap may only not have been read yet
+            gaps = [gap for gap in gaps if gap.number >= oldest]
+        # Only now, for a query that failed leaves all of them to the next look.
+        self._gaps = gaps
+        self._top = above[-1].position if above else self._top
+        complete = gaps[0].first - 1 if gaps else self._top
+        return Found(events=[*late, *above], complete=complete, is_all=is_all)
 
     def _begin(self, session: Session, oldest: int) -> bool:
         """Whether all that may still appear lies above the highest position of the first look."""
@@ -93,9 +107,33 @@ class EventWatch:
         self._top = self._first.last
         return True
 
-    def _close(self, oldest: int) -> None:
-        self._gaps = [gap for gap in self._gaps if gap.number >= oldest]
-        self._late = {at for at in self._late if any(gap.first <= at <= gap.last for gap in self._gaps)}
+
+def _late(session: Session, gaps: list[Gap]) -> tuple[list[StoredEvent], list[Gap]]:
+    """The first events that have appeared in gaps, and what is missing yet."""
+    found, left = list[StoredEvent](), list[Gap]()
+    for first in range(0, len(gaps), RANGES):
+        some = gaps[first : first + RANGES]
+        if len(found) == MOST:
+            left += some
+            continue
+        within = or_(*(EventRow.position.between(gap.first, gap.last) for gap in some))
+        appeared = from_rows(session, selected().where(within).limit(MOST - len(found)))
+        positions = [event.position for event in appeared]
+        for gap in some:
+            left += gap.without(positions[bisect_left(positions, gap.first) : bisect_right(positions, gap.last)])
+        found += appeared
+    return found, left
+
+
+def _above(session: Session, top: int, most: int) -> list[StoredEvent]:
+    """The first events above a position."""
+    return from_rows(session, selected().where(EventRow.position > top).limit(most)) if most else []
+
+
+def _missing(top: int, above: list[StoredEvent]) -> list[tuple[int, int]]:
+    """The first and the last of neighbouring positions that are missing below events, which rise from a position."""
+    neighbours = pairwise([top, *(event.position for event in above)])
+    return [(before + 1, position - 1) for before, position in neighbours if position > before + 1]
 
 
 def _oldest(session: Session) -> int:

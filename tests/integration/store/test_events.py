@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from ganlib.diagnosis.verdict import Episode
 from store import treatments
 from store.core.db import reading, transaction
+from store.core.errors import DatabaseUnavailable
 from store.core.models import Run
 from store.core.news import news_of
-from store.runs import batches, endings, events, extensions, lifecycle, pauses, recording
+from store.runs import batches, endings, event_watch, events, extensions, lifecycle, pauses, recording
 from store.runs.deletion import delete_run
 from store.runs.event_watch import EventWatch
 from store.runs.events import StoredEvent
@@ -144,6 +145,13 @@ def look(engine: Engine, watch: EventWatch) -> tuple[list[str], bool]:
     return [event.run_id for event in found.events], found.complete == last
 
 
+def note(session: Session, *run_ids: str) -> None:
+    """Stores an event of each, in an open transaction."""
+    for run_id in run_ids:
+        events.note_status(session, lifecycle.get_locked(session, run_id))
+    session.flush()
+
+
 def begin(engine: Engine, watch: EventWatch) -> None:
     """Looks until the watch knows where it stands."""
     with reading(engine) as session:
@@ -183,6 +191,58 @@ def test_an_event_that_is_committed_after_a_later_one_is_waited_for(postgres_eng
         else:
             slow.rollback()
     assert look(postgres_engine, watch) == ([late] if commits else [], True)
+
+
+def test_many_late_events_do_not_hide_the_newest(postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_watch, "MOST", 3)
+    monkeypatch.setattr(event_watch, "RANGES", 1)
+    with transaction(postgres_engine) as session:
+        ids = [create_run(session).id for _ in range(4)]
+    watch = EventWatch()
+    begin(postgres_engine, watch)
+    with Session(postgres_engine) as open_one, Session(postgres_engine) as slow:
+        note(open_one, ids[0])
+        note(slow, *[ids[1]] * 2)
+        note(open_one, ids[0])
+        note(slow, *[ids[1]] * 2)
+        with transaction(postgres_engine) as session:
+            note(session, ids[2])
+        assert look(postgres_engine, watch) == ([ids[2]], False)
+        slow.commit()
+        assert look(postgres_engine, watch) == ([ids[1]] * 3, False)
+        with transaction(postgres_engine) as session:
+            note(session, ids[3])
+        assert look(postgres_engine, watch) == ([ids[1], ids[3]], False)
+        open_one.commit()
+    assert look(postgres_engine, watch) == ([ids[0]] * 2, True)
+
+
+def test_a_look_that_fails_leaves_everything_to_the_next(
+    postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(postgres_engine) as session:
+        ids = [create_run(session).id for _ in range(2)]
+    watch = EventWatch()
+    begin(postgres_engine, watch)
+    with Session(postgres_engine) as slow:
+        note(slow, ids[0])
+        with transaction(postgres_engine) as session:
+            note(session, ids[1])
+        assert look(postgres_engine, watch) == ([ids[1]], False)
+        slow.commit()
+    with Session(postgres_engine) as rolled_back:
+        note(rolled_back, ids[0])
+    with transaction(postgres_engine) as session:
+        note(session, ids[1])
+
+    def fail(_: Session) -> int:
+        raise DatabaseUnavailable("gone")
+
+    with monkeypatch.context() as patch, reading(postgres_engine) as session:
+        patch.setattr(event_watch, "_number", fail)
+        with pytest.raises(DatabaseUnavailable):
+            watch.look(session)
+    assert look(postgres_engine, watch)[0] == ids
 
 
 def test_a_watch_that_begins_beside_a_writer_waits_for_it(postgres_engine: Engine) -> None:
