@@ -101,21 +101,23 @@ class Subscription:
         self._kept: deque[Outgoing] = deque()
         self._changed = asyncio.Event()
         self.is_lost = False
-        """Whether something was left out, for it was too much, or the run is gone: the client has to come again."""
+        """Whether something was left out, for it was too much: the client has to come again, or read it elsewhere."""
+        self.is_over = False
+        """Whether nothing comes any more, for the run is gone or nobody looks: the client has to come again."""
 
     def offer(self, event: Outgoing) -> None:
         """Keeps it, where it is of a kind that the client wants."""
         if event.kind is not None and event.kind not in self._kinds:
             return
         if len(self._kept) >= MOST_KEPT:
-            self.lose()
+            self.is_lost = True
         elif not self.is_lost:
             self._kept.append(event)
-            self._changed.set()
+        self._changed.set()
 
-    def lose(self) -> None:
-        """Lets the client go."""
-        self.is_lost = True
+    def end(self) -> None:
+        """Lets the client go, wherever it is."""
+        self.is_over = True
         self._changed.set()
 
     def begin_anew(self) -> None:
@@ -125,11 +127,11 @@ class Subscription:
         self.is_lost = False
 
     async def take(self) -> list[Outgoing]:
-        """What is kept, as soon as there is something; it may be nothing where the client is lost."""
+        """What is kept, as soon as there is something; it may be nothing where the client is lost or all is over."""
         await self._changed.wait()
         taken = list(self._kept)
         self._kept.clear()
-        if not self.is_lost:
+        if not self.is_lost and not self.is_over:
             self._changed.clear()
         return taken
 
@@ -178,7 +180,7 @@ class EventHub:
                 self._task = None
 
     async def has_begun(self, longest_s: float) -> bool:
-        """Whether what is new is known, after waiting so long for it."""
+        """Whether what is new is known, or never will be, after waiting so long for it."""
         try:
             async with asyncio.timeout(longest_s):
                 await self._began.wait()
@@ -194,18 +196,18 @@ class EventHub:
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Lets the clients go where the task has ended by itself."""
-        if task.cancelled():
-            return
-        logger.error("stopped handing out events; clients have to come again", exc_info=task.exception())
+        """Lets the clients go where the task has ended though there are some."""
+        if not task.cancelled():
+            logger.error("stopped handing out events; clients have to come again", exc_info=task.exception())
         if self._task is task:
             self._task = None
-            self._lose(list(self._subscriptions))
+            self._let_go(list(self._subscriptions))
+            self._began.set()  # for those that wait for it: it never comes
 
-    def _lose(self, topics: Iterable[Topic]) -> None:
+    def _let_go(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
             for subscription in self._subscriptions.get(topic, ()):
-                subscription.lose()
+                subscription.end()
 
     async def _look_again_and_again(self) -> None:
         watch = EventWatch()
@@ -226,7 +228,7 @@ class EventHub:
                     if looked_at >= gone_at:
                         gone_at = looked_at + GONE_S
                         named = [topic for topic in self._subscriptions if topic.of == "run"]
-                        self._lose(await run_sync(self._gone, named, limiter=WATCH_TURNS.limiter()))
+                        self._let_go(await run_sync(self._gone, named, limiter=WATCH_TURNS.limiter()))
                 except DatabaseUnavailable as error:
                     logger.warning("new events cannot be looked for: %s", error)
                     await asyncio.sleep(RETRY_S)

@@ -107,17 +107,18 @@ async def _follow(hub: EventHub, topic: Topic, after: int | None, kinds: frozens
     """The events behind a position, or those to come, for as long as the client keeps up."""
     async with hub.subscribe(topic, kinds) as subscription:
         yield retry_in(RETRY_S)
-        while not await hub.has_begun(KEEP_ALIVE_S):
+        while not subscription.is_over and not await hub.has_begun(KEEP_ALIVE_S):
             yield STILL_HERE
-        if after is None:
+        if after is None and not subscription.is_over:
             after = hub.complete or 0
             yield f"id: {after}\n\n".encode()  # is remembered as the last one, and is no event
-        follower = _Follower(hub=hub, topic=topic, kinds=kinds, after=after)
-        async for content in follower.missed(subscription):
-            yield content
-        while not subscription.is_lost:
-            if content := follower.new_of(await subscription.take()):
+        if after is not None:
+            follower = _Follower(hub=hub, topic=topic, kinds=kinds, after=after)
+            async for content in follower.missed(subscription):
                 yield content
+            while not subscription.is_lost and not subscription.is_over:
+                if content := follower.new_of(await subscription.take()):
+                    yield content
         yield retry_in(SLOW_RETRY_S)
 
 
@@ -133,7 +134,7 @@ class _Follower:
     async def missed(self, subscription: Subscription) -> AsyncIterator[bytes]:
         """What is stored behind the position, until all that comes later is kept by the subscription."""
         is_all = False
-        while not is_all:
+        while not is_all and not subscription.is_over:
             subscription.begin_anew()  # before the look: what it does not see is kept from here on
             # Of one run all that is there is in order; of several only what is complete.
             up_to = None if self.topic.of == "run" else self.hub.complete

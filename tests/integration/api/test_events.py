@@ -232,6 +232,50 @@ def test_events_go_on_after_the_database_has_cut_every_connection(postgres_engin
     assert client.ids == stored(service, run_id=run_id)
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/runs/{}/events"])
+def test_a_stream_ends_when_nobody_looks_any_more(
+    sqlite_service: Service, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Nobody looked yet when the first client came; the second and third were told all so far."""
+    path = path.format(train(sqlite_service, 1))
+    may_fail = threading.Event()
+    look = EventWatch.look
+
+    def fail(self: EventWatch, session: Session) -> Found:
+        if may_fail.is_set():
+            raise RuntimeError("no more looks")
+        return look(self, session)
+
+    monkeypatch.setattr(EventWatch, "look", fail)
+    with served(sqlite_service) as url:
+        may_fail.set()
+        with Listener(url + path) as early:
+            wait_until(lambda: early.has_ended)
+        assert all(block.id is None for block in early.blocks)  # it has nothing to go on from
+        may_fail.clear()
+        with Listener(url + path, after=0) as client, Listener(url + path) as other:
+            wait_until(lambda: len(client.events) == 4)
+            may_fail.set()
+            wait_until(lambda: client.has_ended and other.has_ended)
+        may_fail.clear()
+        with Listener(url + path, after=client.ids[1]) as again:
+            wait_until(lambda: again.ids == client.ids[2:])
+
+
+def test_a_client_that_reads_what_it_missed_is_let_go_when_nobody_looks_any_more(sqlite_service: Service) -> None:
+    async def end() -> list[bytes]:
+        hub = EventHub(sqlite_service.engine)
+        stream = api_events._follow(hub, EVERYTHING, 0, ALL)
+        begun = await anext(stream)
+        subscription = next(iter(hub._subscriptions[EVERYTHING]))
+        subscription.end()
+        subscription.begin_anew()
+        with anyio.fail_after(5):
+            return [begun] + [content async for content in stream]
+
+    assert anyio.run(end) == [b"retry: 1000\n\n", b"retry: 50\n\n"]
+
+
 def event_of(position: int) -> Outgoing:
     return Outgoing(position=position, kind="status", content=b"")
 
