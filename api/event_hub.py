@@ -36,6 +36,8 @@ MOST_STREAMS = 2000
 """Clients of a process that are sent events at once."""
 MOST_KEPT = 1000
 """Events that are kept for a client which is slower than they come."""
+SLICE = 200
+"""Events that are handed out before clients have the time to take them: fewer than are kept."""
 MOST_INCOMPLETE = 20_000
 """Events that are kept until every one before them is there."""
 LOOK_AGAIN_S = 1.0
@@ -220,7 +222,7 @@ class EventHub:
                         self._offer(topic, ALIVE)
                 try:
                     found = await run_sync(self._look, watch, limiter=WATCH_TURNS.limiter())
-                    self._hand_out(found)
+                    await self._hand_out(found)
                     looked_at = time.monotonic()
                     if looked_at >= progress_at:
                         progress_at = looked_at + PROGRESS_S
@@ -241,24 +243,29 @@ class EventHub:
         with reading(self.engine) as session:
             return watch.look(session)
 
-    def _hand_out(self, found: Found) -> None:
-        for stored in found.events:
+    async def _hand_out(self, found: Found) -> None:
+        for number, stored in enumerate(found.events, 1):
             if stored.of == "training":
                 event = Outgoing.of(stored)
                 self._offer(Topic("run", stored.run_id), event)
                 batch = None if stored.batch_id is None else Topic("batch", stored.batch_id)
                 self._incomplete.append((stored.position, event, batch))
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
         if found.complete is None:
             return
         self._incomplete.sort(key=lambda each: each[0])  # those that came late
         count = bisect_right(self._incomplete, found.complete, key=lambda each: each[0])
-        for _, event, batch in self._incomplete[:count]:
+        complete, self._incomplete = self._incomplete[:count], self._incomplete[count:]
+        if len(self._incomplete) > MOST_INCOMPLETE:
+            raise RuntimeError(f"a transaction has been open while {len(self._incomplete)} events came")
+        for number, (position, event, batch) in enumerate(complete, 1):
             self._offer(EVERYTHING, event)
             if batch is not None:
                 self._offer(batch, event)
-        del self._incomplete[:count]
-        if len(self._incomplete) > MOST_INCOMPLETE:
-            raise RuntimeError(f"a transaction has been open while {len(self._incomplete)} events came")
+            if number % SLICE == 0:
+                self.complete = position  # a client that begins now reads up to here, and is handed what follows
+                await asyncio.sleep(0)
         self.complete = found.complete
         self._began.set()
 

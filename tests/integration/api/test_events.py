@@ -1,5 +1,6 @@
 """Events over HTTP: what a client hears, on both databases, and that it misses and doubles nothing."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
+from typing_extensions import override
 
 from api import event_hub
 from api import events as api_events
-from api.event_hub import EVERYTHING, EventHub, Outgoing
+from api.event_hub import EVERYTHING, EventHub, Outgoing, Topic
 from api.http import event_stream
 from ganclinic.client import Client
 from ganlib.wire.events import EventView
@@ -26,6 +28,7 @@ from store.core.db import reading, transaction
 from store.runs import batches, endings, events, leases, lifecycle, recording
 from store.runs.deletion import delete_run
 from store.runs.event_watch import EventWatch, Found
+from store.runs.events import StoredEvent
 from tests.support.api import TOKEN, Service, make_service
 from tests.support.serving import Listener, served, wait_until
 from tests.support.store import LEASE, claim_run, create_run, diagnosis, epoch_record, request, resolved
@@ -291,6 +294,77 @@ def test_a_client_that_does_not_keep_up_is_let_go_with_bounded_memory(sqlite_ser
             return len(await slow.take()), slow.is_lost, heard
 
     assert anyio.run(overflow) == (event_hub.MOST_KEPT, True, 3 * event_hub.MOST_KEPT)
+
+
+def test_a_client_that_takes_its_events_loses_none_however_many_come_at_once(service: Service, url: str) -> None:
+    many = 2 * event_hub.MOST_KEPT + 500
+    run_id = train(service, 1)
+    with Listener(f"{url}/v1/runs/{run_id}/events") as of_run, Listener(f"{url}/v1/events") as of_all:
+        wait_until(lambda: len(of_run.events) == 4)
+        wait_until(lambda: any(block.id is not None for block in of_all.blocks))
+        with transaction(service.engine) as session:
+            events.note_status(session, *[lifecycle.get_locked(session, run_id)] * many)
+        wait_until(lambda: len(of_run.events) == many + 4 or of_run.has_ended)
+        wait_until(lambda: len(of_all.events) == many or of_all.has_ended)
+    assert of_run.ids == stored(service, run_id=run_id)
+    assert of_all.ids == of_run.ids[4:]
+
+
+class IdleHub(EventHub):
+    """Looks for nothing."""
+
+    @override
+    def _begin(self) -> None:
+        pass
+
+
+def found_at_once(count: int) -> Found:
+    """What a look finds, of a batch, once the transaction is over that all were waiting for."""
+    of = {"run_id": "a" * 16, "batch_id": "b" * 16, "of": "training", "kind": "status", "changed": {}, "at": 0}
+    events = [StoredEvent(position=position, **of) for position in range(1, count + 1)]  # pyright: ignore[reportArgumentType]
+    return Found(events=events, complete=count, is_all=True)
+
+
+@pytest.mark.parametrize("topic", [EVERYTHING, Topic("batch", "b" * 16), Topic("run", "a" * 16)])
+def test_a_client_that_takes_its_events_is_not_let_go_for_what_is_complete_at_once(
+    sqlite_service: Service, topic: Topic
+) -> None:
+    many = 3 * event_hub.MOST_KEPT
+
+    async def take() -> list[int | None]:
+        hub = IdleHub(sqlite_service.engine)
+        taken: list[int | None] = []
+        async with hub.subscribe(topic, ALL) as subscription:
+            handing = asyncio.create_task(hub._hand_out(found_at_once(many)))
+            while len(taken) < many and not subscription.is_lost:
+                taken += [event.position for event in await subscription.take()]
+            await handing
+        return taken
+
+    assert anyio.run(take) == list(range(1, many + 1))
+
+
+def test_who_comes_while_events_are_handed_out_is_not_told_that_more_is_complete_than_was(
+    sqlite_service: Service,
+) -> None:
+    """It reads up to `complete`, and is handed whatever lies above it."""
+
+    many = 2 * event_hub.SLICE + 1
+
+    async def begin() -> tuple[int | None, list[int | None]]:
+        hub = IdleHub(sqlite_service.engine)
+        async with hub.subscribe(EVERYTHING, ALL) as subscription:
+            handing = asyncio.create_task(hub._hand_out(found_at_once(many)))
+            while hub.complete is None:
+                await asyncio.sleep(0)
+            subscription.begin_anew()
+            complete = hub.complete
+            await handing
+            return complete, [event.position for event in await subscription.take()]
+
+    complete, handed = anyio.run(begin)
+    assert complete == event_hub.SLICE
+    assert handed == list(range(event_hub.SLICE + 1, many + 1))
 
 
 def test_a_client_that_is_let_go_is_told_when_to_come_again(
