@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from ganlib.spec.part import Name
 from ganlib.spec.request import MAX_BATCH, RunRequest
@@ -14,6 +14,8 @@ from ganlib.spec.request import MAX_BATCH, RunRequest
 LONGEST_NAME = 200
 MAX_VARIED = 20
 MAX_VALUES = 200
+LARGEST_WHOLE = 2**53
+"""Above it, doubles leave whole numbers out: JSON's readers differ in what they take such a number for."""
 DIGITS = 6
 """Significant ones of a number that is drawn or lies between two others."""
 FieldPath = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=200)]
@@ -41,6 +43,11 @@ class SweepRange(_Part):
         for name in ("low", "high"):
             if self.integer and not getattr(self, name).is_integer():
                 raise ValueError(f"{name}: has to be whole where integer is true, not {getattr(self, name):g}")
+            if self.integer and abs(getattr(self, name)) > LARGEST_WHOLE:
+                raise ValueError(
+                    f"{name}: may be from {-LARGEST_WHOLE} to {LARGEST_WHOLE} where integer is true, not "
+                    f"{getattr(self, name):g}"
+                )
         if self.low >= self.high:
             raise ValueError(f"high: has to be above low, {self.low:g}")
         if self.log and self.low <= 0:
@@ -68,6 +75,17 @@ class SweepRange(_Part):
         return round(value) if self.integer else value
 
 
+def _form(values: Any) -> str:
+    """Whether a range or a list is meant, so that only what is wrong with that is told."""
+    return "range" if isinstance(values, dict | SweepRange) else "list"
+
+
+Values = Annotated[
+    Annotated[list[Any], Field(min_length=1, max_length=MAX_VALUES), Tag("list")] | Annotated[SweepRange, Tag("range")],
+    Discriminator(_form),
+]
+
+
 class Sweep(_Part):
     """One request, and what varies in it: each combination of values, with each seed, is a run."""
 
@@ -75,9 +93,7 @@ class Sweep(_Part):
     """The run that all begin from: a preset or a spec, and what to change in it."""
     kind: Literal["grid", "random"] = "grid"
     """`grid`: every combination; `random`: `count` combinations, drawn."""
-    vary: dict[FieldPath, Annotated[list[Any], Field(min_length=1, max_length=MAX_VALUES)] | SweepRange] = Field(
-        default_factory=dict[str, list[Any] | SweepRange], max_length=MAX_VARIED
-    )
+    vary: dict[FieldPath, Values] = Field(default_factory=dict[str, list[Any] | SweepRange], max_length=MAX_VARIED)
     """Dotted paths of a spec and their values, e.g. `{"optimizer.learning_rate": [1e-4, 2e-4]}`, or a range."""
     count: int | None = Field(default=None, ge=1, le=MAX_BATCH)
     """Combinations of a random sweep."""

@@ -54,6 +54,11 @@ def test_one_run_that_is_not_valid_leaves_none_and_the_first_twenty_are_named(se
         ({"base": {"preset": "nope"}}, "runs[0].preset", "nope"),
         ({"vary": {}}, "sweep.vary", "nothing varies"),
         ({"vary": {RATE: [1]}, "seeds": 5000}, "sweep.seeds", "1000"),
+        (
+            {"kind": "random", "count": 2, "vary": {"seed": {"low": 0, "high": 2**63, "integer": True}}},
+            "sweep.vary.seed.range.high",
+            "may be from -9007199254740992 to 9007199254740992",
+        ),
     ],
 )
 def test_what_gives_no_runs_is_refused_by_field(

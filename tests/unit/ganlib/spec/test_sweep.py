@@ -127,3 +127,43 @@ def test_what_is_no_sweep_is_refused_with_the_reason(parts: dict[str, Any], word
 def test_a_batch_is_given_one_way(parts: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give either 'runs' or 'sweep'"):
         BatchRequest.model_validate(parts)
+
+
+@pytest.mark.parametrize("kind", ["random", "grid"])
+@pytest.mark.parametrize(
+    ("log", "low", "high", "field"),
+    [
+        (True, 1, 2.0**63, "high"),
+        (False, 1, 2.0**63, "high"),
+        (False, 1, 1e300, "high"),
+        (False, -(2.0**54), 1, "low"),
+    ],
+)
+def test_whole_numbers_that_a_double_cannot_tell_apart_are_refused_by_field(
+    kind: str, log: bool, low: float, high: float, field: str
+) -> None:
+    number = {"count": 3} if kind == "random" else {}
+    points = {} if kind == "random" else {"points": 3}
+    values = {"low": low, "high": high, "integer": True, "log": log, **points}
+    found = problem(kind=kind, vary={"seed": values}, **number)
+    assert list(found) == [f"vary.seed.range.{field}"]
+    assert "from -9007199254740992 to 9007199254740992" in found[f"vary.seed.range.{field}"]
+
+
+@given(
+    st.sampled_from(["random", "grid"]), st.booleans(), st.floats(-(2.0**53), 2.0**53), st.floats(-(2.0**53), 2.0**53)
+)
+def test_every_range_of_whole_numbers_that_is_taken_gives_some_within_it(
+    kind: str, log: bool, low: float, high: float
+) -> None:
+    low, high = float(round(low)), float(round(high))
+    values = {"low": low, "high": high, "integer": True, "log": log}
+    parts = {"kind": "random", "count": 5} if kind == "random" else {}
+    try:
+        found = sweep(vary={"seed": values if kind == "random" else {**values, "points": 5}}, **parts)
+    except ValidationError:
+        assert low >= high or (log and low <= 0)
+        return
+    drawn = [request.set["seed"] for request in found.requests()]
+    assert drawn
+    assert all(isinstance(value, int) and low <= value <= high for value in drawn)
