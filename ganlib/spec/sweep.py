@@ -1,6 +1,7 @@
 """Batches: many requests at once, given one by one, or as a sweep: one request and what varies in it."""
 
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, cast
@@ -14,6 +15,8 @@ from ganlib.spec.request import MAX_BATCH, RunRequest
 LONGEST_NAME = 200
 MAX_VARIED = 20
 MAX_VALUES = 200
+MOST_MEBIBYTES = 32
+"""Of all specs of a sweep together, as JSON: a thousand times what its request holds would not fit into memory."""
 LARGEST_WHOLE = 2**53
 """Above it, doubles leave whole numbers out: JSON's readers differ in what they take such a number for."""
 DIGITS = 6
@@ -143,6 +146,25 @@ class Sweep(_Part):
             raise ValueError(f"vary: gives {self.size:,} runs; allowed: at most {MAX_BATCH:,} in one sweep")
         return self
 
+    @model_validator(mode="after")
+    def _is_not_larger_than_memory(self) -> Self:
+        mebibytes = self._bytes() / 2**20
+        if mebibytes > MOST_MEBIBYTES:
+            raise ValueError(
+                f"base: gives {mebibytes:,.0f} MiB of specs, {self.size:,} times what 'base' holds and a value "
+                f"each of 'vary'; allowed: {MOST_MEBIBYTES} MiB in one sweep"
+            )
+        return self
+
+    def _bytes(self) -> float:
+        """Of all requests, as JSON, at most."""
+        each = float(_json_size(self.base.spec) + _json_size(self.base.set))
+        for values in self.vary.values():
+            if isinstance(values, list):
+                sizes = [_json_size(value) for value in values]
+                each += sum(sizes) / len(sizes) if self.count is None else max(sizes)
+        return each * self.size
+
     @property
     def seed_list(self) -> list[int | None]:
         """The seeds of each combination; None: that of the base."""
@@ -202,6 +224,10 @@ class BatchRequest(BaseModel):
     def requests(self) -> list[RunRequest]:
         """The runs to make, in their order."""
         return self.sweep.requests() if self.sweep is not None else self.runs or []
+
+
+def _json_size(value: Any) -> int:
+    return len(json.dumps(value, default=str))
 
 
 def _word(value: Any) -> str:

@@ -167,3 +167,26 @@ def test_every_range_of_whole_numbers_that_is_taken_gives_some_within_it(
     drawn = [request.set["seed"] for request in found.requests()]
     assert drawn
     assert all(isinstance(value, int) and low <= value <= high for value in drawn)
+
+
+MEBIBYTE = "x" * 2**20
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"base": {"spec": {"data": MEBIBYTE}}, "seeds": 40},
+        {"base": {**BASE, "set": {"data": MEBIBYTE}}, "seeds": 40},
+        {"vary": {"data": [MEBIBYTE] * 2}, "seeds": 40},
+        {"vary": {"data": [MEBIBYTE, 1]}, "kind": "random", "count": 40},
+    ],
+)
+def test_a_sweep_that_would_not_fit_into_memory_is_refused_by_field(parts: dict[str, Any]) -> None:
+    (found,) = problem(**parts).items()
+    assert found[0] == "base"
+    assert "allowed: 32 MiB in one sweep" in found[1]
+
+
+def test_a_sweep_of_all_that_is_allowed_is_taken() -> None:
+    assert sweep(base={"spec": {"data": MEBIBYTE}}, seeds=31).size == 31
+    assert sweep(vary={"data": [MEBIBYTE, 1]}, seeds=31).size == 62
