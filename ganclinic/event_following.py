@@ -36,7 +36,7 @@ class EventFollower:
                 with self.transport.events(self.path, self.query, after=after) as events:
                     deadline = None
                     for event in events:
-                        after = event.id or after
+                        after = after if event.id is None else event.id
                         if event.kind:
                             yield self._view(event.data)
             except (ServiceUnreachable, ServiceFailed) as error:

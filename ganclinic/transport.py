@@ -60,8 +60,8 @@ class Event:
 
     kind: str
     """Empty: it only says where the stream is."""
-    id: int
-    """The last that came; 0 before the first."""
+    id: int | None
+    """The last that came; None before the first."""
     data: str
     """Lines."""
 
@@ -169,7 +169,8 @@ class Transport:
 
 def read_events(lines: Iterable[str]) -> Iterator[Event]:
     """Server-sent events from their lines; one that is cut off at the end is none."""
-    kind, number, told, data = "message", 0, 0, list[str]()
+    kind, data = "message", list[str]()
+    number = told = None
     for line in lines:
         if not line:
             if data:

@@ -78,6 +78,19 @@ def test_where_all_runs_begin_is_remembered_before_the_first_event():
     assert service.asked == [("/v1/events", [], None), ("/v1/events", [], "41")]
 
 
+def test_where_all_runs_begin_may_be_before_the_first_event_ever():
+    service = Streams("id: 0\n\n", event(None, "progress", step=1), event(1))
+    heard = islice(service.client().events(kinds=["progress", "epoch"]), 2)
+    assert [e.id for e in heard] == [None, 1]
+    assert [after for _, _, after in service.asked] == [None, "0", "0"]
+
+
+def test_a_service_that_restored_an_older_database_is_followed_from_where_it_is():
+    service = Streams("id: 0\n\n" + event(1), event(2))
+    assert [e.id for e in islice(service.client().events(after=41), 2)] == [1, 2]
+    assert [after for _, _, after in service.asked] == ["41", "1"]
+
+
 def test_a_run_that_is_deleted_ends_the_iteration():
     service = Streams(event(1))
     heard = service.client().events(RUN, after=0)
@@ -96,8 +109,10 @@ def test_what_is_no_event_is_told_as_such(data: str):
 
 
 def test_an_id_alone_says_where_the_stream_is():
-    lines = ["id: 5", "", ": comment", "", "id: 6", "data: x", "", "data: y", ""]
+    lines = ["data: w", "", "id: 0", "", "id: 5", "", ": comment", "", "id: 6", "data: x", "", "data: y", ""]
     assert list(read_events(lines)) == [
+        Event(kind="message", id=None, data="w"),
+        Event(kind="", id=0, data=""),
         Event(kind="", id=5, data=""),
         Event(kind="message", id=6, data="x"),
         Event(kind="message", id=6, data="y"),
