@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from ganlib.wire.statuses import FINAL_STATUSES
@@ -43,7 +43,8 @@ def glances(session: Session, run_ids: Sequence[str]) -> list[Glance]:
     ids = list(dict.fromkeys(run_ids))
     runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(ids), Run.kind == "training"))}
     epochs = _epochs(session, ids)
-    samples = {row.run_id: row for row in session.scalars(_newest(Artifact, ids).where(Artifact.kind == "samples"))}
+    pictures = _newest(Artifact, ids, Artifact.kind == "samples")
+    samples = {row.run_id: row for row in session.scalars(pictures)}
     evaluations = {row.run_id: row for row in session.scalars(_newest(EvaluationRow, ids))}
     return [
         Glance(
@@ -82,7 +83,7 @@ def _epoch_seconds(epochs: Sequence[Epoch]) -> float | None:
     return median(newest) if newest else None
 
 
-def _newest(rows: type[Row], ids: Sequence[str]) -> Select[Row]:
-    """Of each run the rows of the last epoch that has any."""
-    last = select(rows.run_id, func.max(rows.epoch)).where(rows.run_id.in_(ids)).group_by(rows.run_id)
-    return select(rows).where(tuple_(rows.run_id, rows.epoch).in_(last))
+def _newest(rows: type[Row], ids: Sequence[str], *which: ColumnElement[bool]) -> Select[Row]:
+    """Of each run the rows of the last epoch that has any such."""
+    last = select(rows.run_id, func.max(rows.epoch)).where(rows.run_id.in_(ids), *which).group_by(rows.run_id)
+    return select(rows).where(tuple_(rows.run_id, rows.epoch).in_(last), *which)

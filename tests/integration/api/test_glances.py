@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from store.core.db import transaction
+from store.files.backends import open_artifacts
+from store.runs import recording
 from store.runs.endings import finish
 from store.runs.glances import POINTS
-from tests.support.api import Service, record
-from tests.support.store import create_run, step_block
+from tests.support.api import STRIP, Service, record
+from tests.support.store import create_run, epoch_record, step_block
 
 
 def look(service: Service, *run_ids: str) -> list[dict[str, Any]]:
@@ -29,6 +31,15 @@ def test_a_glance_has_losses_the_newest_picture_and_the_newest_ndb(service: Serv
     assert glance["ndb"]["epoch"] == 3
     assert glance["ndb"]["ndb_over_k"] == 0.5
     assert glance["ndb"]["null"] == {"mean": 0.05, "q05": 0.0, "q95": 0.5, "excess": 0.45}
+
+
+def test_the_newest_samples_are_shown_where_a_later_epoch_has_another_picture(service: Service) -> None:
+    run = record(service, 2)
+    with transaction(service.engine) as session:
+        strip = open_artifacts(service.settings).put(STRIP, "image/png")
+        recording.record_epoch(session, epoch_record(run.claim, 3, artifacts={"bins": strip}))
+    (glance,) = look(service, run.id)
+    assert glance["samples"]["epoch"] == 2
 
 
 def test_a_run_that_has_recorded_nothing_has_an_empty_glance(service: Service) -> None:
