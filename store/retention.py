@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, delete, exists, select, update
+from sqlalchemy.orm import Session, aliased
 
 from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.db import make_engine, now, require_migrated, transaction
@@ -124,16 +124,19 @@ def _logs_of_no_run(session: Session, folder: Path, before: float) -> list[Path]
 
 
 def _expire_pictures(session: Session, days: float | None) -> int:
-    """Forgets the pictures of old epochs of runs that are over, but for each run's last; how many."""
+    """Forgets the pictures of old epochs of runs that are over, but for each run's last of a kind; how many."""
     if days is None:
         return 0
-    last = select(func.max(Artifact.epoch)).where(Artifact.run_id == Epoch.run_id).correlate(Epoch).scalar_subquery()
+    newer = aliased(Artifact)
+    has_newer = exists().where(
+        newer.run_id == Artifact.run_id, newer.kind == Artifact.kind, newer.epoch > Artifact.epoch
+    )
     is_over = Epoch.run_id.in_(select(Run.id).where(Run.status.in_(FINAL_STATUSES)))
-    old = select(Epoch.run_id, Epoch.epoch).where(is_over, Epoch.recorded_at < now() - days * DAY_S, Epoch.epoch < last)
-    found = old.subquery()
+    found = select(Epoch.run_id, Epoch.epoch).where(is_over, Epoch.recorded_at < now() - days * DAY_S).subquery()
     expired = delete(Artifact).where(
         Artifact.kind != "reals",  # of the first epoch, beside which the last one's are seen
         select(found.c.run_id).where(found.c.run_id == Artifact.run_id, found.c.epoch == Artifact.epoch).exists(),
+        has_newer,
     )
     return len(session.execute(expired.returning(Artifact.epoch)).all())
 

@@ -263,6 +263,19 @@ def test_pictures_of_runs_that_are_over_expire_but_for_their_last(engine: Engine
     assert len(list(open_artifacts(settings).entries())) == 7
 
 
+def test_the_last_samples_stay_where_a_later_epoch_has_another_picture(engine: Engine, settings: Settings) -> None:
+    with transaction(engine) as session:
+        claimed = record(session, settings)
+        bins = open_artifacts(settings).put(b"bins", "image/png")
+        recording.record_epoch(session, epoch_record(claimed, 4, artifacts={"bins": bins}))
+        endings.finish(session, claimed.run_id, claimed.token, "succeeded")
+        session.execute(update(Epoch).where(Epoch.run_id == claimed.run_id).values(recorded_at=LONG_AGO))
+    assert collect(engine, changed(settings, retention_samples_days=30.0)).pictures == 2
+    assert pictures(engine, claimed.run_id) == [3]
+    with reading(engine) as session:
+        assert [picture.epoch for picture in records.artifacts(session, claimed.run_id, "bins")] == [4]
+
+
 def test_checkpoints_of_runs_that_are_over_expire(engine: Engine, settings: Settings) -> None:
     old, new = finish(engine, settings, days_ago=31), finish(engine, settings, days_ago=29)
     needed = finish(engine, settings, days_ago=31)
