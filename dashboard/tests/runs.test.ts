@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fill, withQuery } from "../src/api/client";
 import type { Run } from "../src/api/types";
-import { arrange, merge } from "../src/pages/run_list";
+import { arrange, type KnownRuns, knownRuns, needsAll } from "../src/pages/run_list";
 import { progress, tone } from "../src/verdicts";
 
 function run(id: string, changes: Partial<Run> = {}): Run {
@@ -29,6 +29,11 @@ test("a mild finding goes with a healthy verdict, and undetermined is not health
   assert.equal(tone("mode collapse", "severe"), "severe");
 });
 
+test("every order but by age, and every search, is over all runs", () => {
+  const asked = [needsAll("newest", " "), needsAll("oldest", ""), needsAll("worst", ""), needsAll("newest", "a")];
+  assert.deepEqual(asked, [false, true, true, true]);
+});
+
 test("a search looks into names, presets, ids and remedies", () => {
   const runs = [
     run("a1", { name: "Eights" }),
@@ -42,16 +47,67 @@ test("a search looks into names, presets, ids and remedies", () => {
   );
 });
 
-test("a run that is on two pages is listed once, as it is now", () => {
-  const merged = merge([run("b", { status: "running" }), run("c")], [run("a"), run("b")]);
+/** A service that lists these runs, newest first, in pages as long as they are asked for. */
+function service(runs: Run[], matches: (run: Run) => boolean = () => true): KnownRuns {
+  return knownRuns({
+    page: async (limit, cursor) => {
+      const first = cursor === null ? 0 : runs.findIndex((one) => one.id === cursor) + 1;
+      const items = runs.slice(first, first + limit);
+      return { items, next_cursor: first + limit < runs.length ? (items.at(-1)?.id ?? null) : null };
+    },
+    one: async (id) => runs.find((one) => one.id === id) ?? null,
+    matches,
+  });
+}
+
+function many(count: number): Run[] {
+  return Array.from({ length: count }, (_, index) => run(`r${count - index}`));
+}
+
+function ids({ runs }: KnownRuns): string[] {
+  return (runs.value ?? []).map(({ id }) => id);
+}
+
+test("runs that new ones push off the first page stay in the list", async () => {
+  const there = many(150);
+  const list = service(there);
+  await list.renew();
+  await list.more();
+  assert.equal(ids(list).length, 150);
+  there.unshift(...Array.from({ length: 130 }, (_, index) => run(`new${130 - index}`)));
+  await list.renew();
   assert.deepEqual(
-    merged.map(({ id, status }) => [id, status]),
-    [
-      ["b", "running"],
-      ["c", "succeeded"],
-      ["a", "succeeded"],
-    ],
+    ids(list),
+    there.map(({ id }) => id),
   );
+});
+
+test("a run that is deleted leaves the list, on whatever page it was", async () => {
+  const there = many(150);
+  const waits = run("r10", { status: "queued" });
+  there[140] = waits;
+  const list = service(there);
+  await list.renew();
+  await list.more();
+  there.splice(140, 1);
+  there.splice(5, 1);
+  await list.renew();
+  assert.deepEqual(
+    ids(list),
+    there.map(({ id }) => id),
+  );
+});
+
+test("a run that the filter lets through no more leaves the list", async () => {
+  const there = many(150).map((one) => ({ ...one, status: "running" }) as Run);
+  const list = service(there, ({ status }) => status === "running");
+  await list.renew();
+  await list.more();
+  const over = there.findIndex(({ id }) => id === "r20");
+  there[over] = { ...(there[over] as Run), status: "succeeded" };
+  for (let look = 0; look < 3; look++) await list.renew(); // twenty of the older ones are looked at each time
+  assert.equal(ids(list).includes("r20"), false);
+  assert.equal(ids(list).length, 149);
 });
 
 test("progress counts steps, and never passes the end", () => {

@@ -148,6 +148,22 @@ def test_filters_and_order_are_kept_in_the_address(browser: Browser, house: Hous
         expect(page.locator(".run-row")).to_have_count(2)
 
 
+def test_oldest_first_and_a_search_are_over_all_runs(browser: Browser, empty: Clinic) -> None:
+    for number in range(330):
+        queue_run(empty.engine, IMAGES, {}, name=f"number {number}")
+    port = free_port()
+    with empty.api(port), seat(browser, f"http://127.0.0.1:{port}") as desk:
+        page = desk.open(make_link(empty.home))
+        expect(page.locator(".run-name").first).to_have_text("number 329")
+        page.get_by_label("Order").select_option("oldest")
+        expect(page.locator(".run-name").first).to_have_text("number 0")
+        expect(page.locator(".summary")).to_contain_text("330 runs")
+        page.get_by_label("Order").select_option("newest")
+        page.get_by_label("Search").fill("number 7")
+        expect(page.locator(".run-name")).to_have_text([f"number {n}" for n in (*range(79, 69, -1), 7)])
+        desk.require_clean()
+
+
 def test_a_run_is_watched_from_the_queue_and_cancelled(browser: Browser, house: House) -> None:
     with seat(browser, house.url) as desk:
         desk.log_in(TOKEN)

@@ -13,7 +13,7 @@ import { ago, plural } from "../words";
 import { Filters, filtersOf, isFiltered } from "./filters";
 import { useGlances } from "./glances";
 import { Queue } from "./queue";
-import { arrange, useRuns } from "./run_list";
+import { arrange, needsAll, useRuns } from "./run_list";
 
 export const ROW_PX = 76;
 const BESIDE = 6; // rows drawn above and below what is seen
@@ -21,8 +21,13 @@ const BESIDE = 6; // rows drawn above and below what is seen
 export function RunsPage(): JSX.Element {
   const { query } = address.value;
   const filters = filtersOf(query);
-  const list = useRuns(filters, query["sort"] === "worst");
-  const runs = arrange(list.runs.value, query["sort"] ?? "newest", query["search"] ?? "");
+  const sort = query["sort"] ?? "newest";
+  const search = query["search"] ?? "";
+  const all = needsAll(sort, search);
+  const list = useRuns(filters, all);
+  const read = list.runs.value;
+  const partial = all && read !== null && !list.complete.value;
+  const runs = arrange(read, sort, search);
   const { problem } = list;
   return (
     <main id="main" class="runs" tabIndex={-1}>
@@ -31,15 +36,16 @@ export function RunsPage(): JSX.Element {
         <Queue />
       </div>
       <Filters query={query} />
-      {list.runs.value === null && problem.value === null && <Loading what="the runs" />}
-      {list.runs.value === null && problem.value !== null && (
+      {read === null && problem.value === null && <Loading what="the runs" />}
+      {read === null && problem.value !== null && (
         <Failure what="The runs" problem={problem.value} again={() => void list.refresh()} />
       )}
-      {list.runs.value !== null && runs.length === 0 && <NoRuns filtered={isFiltered(query)} />}
-      {runs.length > 0 && (
+      {partial && <Loading what={`every run, ${read.length.toLocaleString("en")} so far`} />}
+      {read !== null && !partial && runs.length === 0 && <NoRuns filtered={isFiltered(query)} />}
+      {!partial && runs.length > 0 && (
         <>
           <Summary runs={runs} complete={list.complete.value} />
-          <Table runs={runs} complete={list.complete.value} more={list.more} />
+          <Table runs={runs} complete={list.complete.value} more={() => void list.more()} />
         </>
       )}
     </main>
