@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Diagnosis, Series } from "../src/api/types";
+import { scaleY } from "../src/parts/sparkline";
 import { kindOf } from "../src/run/bins";
-import { smooth } from "../src/run/chart";
+import { hasNegative, smooth } from "../src/run/chart";
 import { spans } from "../src/run/cursor_bar";
 import { marksOf, places } from "../src/run/curves";
 import { lies } from "../src/run/evaluations";
@@ -67,6 +68,16 @@ test("a smooth line begins at the first value, follows the level and has the sam
   assert.equal(line[300], null);
   assert.ok(Math.abs((line[301] ?? 0) - 5) < 1e-9);
   assert.ok(Math.abs((line.at(-1) ?? 0) - 5) < 1e-9);
+});
+
+test("losses below 0 are drawn at their own height, not at the foot of a log axis", () => {
+  const line = (...values: (number | null)[]) => ({ values, low: values });
+  assert.equal(hasNegative([line(1, null, 0.5), line(2, -0.1)]), true);
+  assert.equal(hasNegative([line(1, null, 0)]), false);
+  const y = scaleY([-4, -2, 0, null]);
+  const [deep, middle, top] = [-4, -2, 0].map((value) => y?.(value) ?? 0) as [number, number, number];
+  assert.ok(deep > middle && middle > top);
+  assert.ok(Math.abs(deep - middle - (middle - top)) < 1e-9);
 });
 
 test("a bin is left out, filled too little or too much, or as the data", () => {

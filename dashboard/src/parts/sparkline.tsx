@@ -7,7 +7,7 @@ const MARGIN = 2;
 
 type Values = readonly (number | null)[];
 
-/** Losses over epochs on a log axis: the discriminator's solid, the generator's dashed, a dot at the newest. */
+/** Losses over epochs, on a log axis where none is below 0: the discriminator's solid, the generator's dashed, a dot at the newest. */
 export function Sparkline({ epochs, d, g }: { epochs: readonly number[]; d: Values; g: Values }): JSX.Element {
   const x = scaleX(epochs);
   const y = scaleY([...d, ...g]);
@@ -15,7 +15,7 @@ export function Sparkline({ epochs, d, g }: { epochs: readonly number[]; d: Valu
     const diverged = epochs.length > 0;
     return <span class="muted">{diverged ? "not finite" : "–"}</span>;
   }
-  const said = `Discriminator's loss ${number(d.at(-1))} nats, generator's ${number(g.at(-1))} nats in epoch ${epochs.at(-1)}`;
+  const said = `Discriminator's loss ${number(d.at(-1))}, generator's ${number(g.at(-1))} in epoch ${epochs.at(-1)}`;
   return (
     <svg
       class="sparkline"
@@ -41,12 +41,17 @@ function scaleX(epochs: readonly number[]): Scale {
   return (epoch) => MARGIN + ((epoch - 1) / span) * (WIDTH - 2 * MARGIN - 2);
 }
 
-function scaleY(values: Values): Scale | null {
-  const finite = values.filter((value): value is number => value !== null && value > 0);
+export function scaleY(values: Values): Scale | null {
+  const finite = values.filter((value): value is number => value !== null);
   if (finite.length === 0) return null;
-  const low = Math.log(Math.min(0.3, ...finite));
-  const high = Math.log(Math.max(3, ...finite)); // healthy losses of a cross-entropy lie between: quiet lines look quiet
-  return (value) => HEIGHT - MARGIN - ((Math.log(Math.max(value, 1e-9)) - low) / (high - low)) * (HEIGHT - 2 * MARGIN);
+  const linear = finite.some((value) => value < 0); // as of a Wasserstein or a hinge loss
+  const on = (value: number): number => (linear ? value : Math.log(Math.max(value, 1e-9)));
+  // Healthy losses of a cross-entropy lie between .3 and 3: quiet lines look quiet.
+  const usual = linear ? [] : [0.3, 3];
+  const shown = finite.filter((value) => linear || value > 0);
+  const low = on(Math.min(...usual, ...shown));
+  const high = on(Math.max(...usual, ...shown));
+  return (value) => HEIGHT - MARGIN - ((on(value) - low) / (high - low || 1)) * (HEIGHT - 2 * MARGIN);
 }
 
 /** A line that breaks where a value is missing or not finite. */

@@ -149,6 +149,11 @@ export function smooth(values: readonly (number | null)[]): (number | null)[] {
   return made;
 }
 
+/** Whether a log axis has no place for some value. */
+export function hasNegative(lines: readonly Pick<Line, "values" | "low">[]): boolean {
+  return lines.some(({ values, low }) => [...values, ...low].some((value) => value !== null && value < 0));
+}
+
 function onAxis(log: boolean, values: readonly (number | null)[]): (number | null)[] {
   return log ? values.map((value) => (value === null ? null : Math.max(value, SMALLEST))) : [...values];
 }

@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../api/client";
 import type { Diagnosis, RunDetail, Series } from "../api/types";
 import { tone } from "../verdicts";
-import { type Band, Chart, type Line, type Mark } from "./chart";
+import { type Band, Chart, hasNegative, type Line, type Mark } from "./chart";
 import { zoom } from "./zoom";
 
 const REAL_DASH: number[] = [];
@@ -30,6 +30,7 @@ export function Curves({
   const marks = useMemo(() => marksOf(diagnoses), [diagnoses]);
   const lines = useMemo(() => linesOf(shown), [shown]);
   if (series.steps.length === 0) return null;
+  const negative = hasNegative(lines.losses);
   const isBce = (run.spec["objective"] as { name?: string }).name === "bce";
   const common = { x, marks, epochs: run.epochs_done };
   return (
@@ -47,9 +48,9 @@ export function Curves({
         <Chart
           {...common}
           title="Losses"
-          unit="nats, log axis"
+          unit={negative ? "linear axis, as some are below 0" : `${isBce ? "nats, " : ""}log axis`}
           lines={lines.losses}
-          log
+          log={!negative}
           bands={isBce ? [HEALTHY_G, { ...HEALTHY_D, label: "" }] : []}
         />
         <Chart
