@@ -1,22 +1,10 @@
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { refine } from "../address";
-import type { RunQuery, Status, Verdict } from "../api/types";
+import type { RunQuery } from "../api/types";
+import { STATUSES, VERDICTS } from "../names";
 import { capital } from "../words";
 
-const STATUSES: readonly Status[] = ["queued", "running", "paused", "succeeded", "failed", "cancelled", "halted"];
-const VERDICTS: readonly Verdict[] = [
-  "healthy",
-  "divergence",
-  "convergence failure",
-  "exploding gradients",
-  "vanishing gradients",
-  "mode collapse",
-  "memorisation",
-  "oscillation",
-  "deceptive loss",
-  "stalled",
-  "undetermined",
-];
 const SORTS = { newest: "Newest first", worst: "Worst first", oldest: "Oldest first" };
 const FILTERS = ["status", "verdict", "user", "preset", "batch"] as const;
 
@@ -50,15 +38,7 @@ export function Filters({ query }: { query: Query }): JSX.Element {
       </label>
       <Choice name="verdict" title="Verdict" options={VERDICTS} value={query["verdict"]} />
       <Choice name="status" title="Status" options={STATUSES} value={query["status"]} />
-      <label>
-        <span class="sr">Owner</span>
-        <input
-          class="short"
-          placeholder="Owner"
-          value={query["user"] ?? ""}
-          onChange={(event) => refine({ user: event.currentTarget.value.trim() })}
-        />
-      </label>
+      <Owner user={query["user"] ?? ""} />
       <label>
         <span class="sr">Order</span>
         <select
@@ -84,6 +64,28 @@ export function Filters({ query }: { query: Query }): JSX.Element {
         </button>
       )}
     </search>
+  );
+}
+
+/** Asks for an owner once the name is whole; what is typed until then stays, whatever the list does meanwhile. */
+function Owner({ user }: { user: string }): JSX.Element {
+  const typed = useSignal<string | null>(null);
+  return (
+    <label>
+      <span class="sr">Owner</span>
+      <input
+        class="short"
+        placeholder="Owner"
+        value={typed.value ?? user}
+        onInput={(event) => {
+          typed.value = event.currentTarget.value;
+        }}
+        onChange={(event) => {
+          typed.value = null;
+          refine({ user: event.currentTarget.value.trim() });
+        }}
+      />
+    </label>
   );
 }
 

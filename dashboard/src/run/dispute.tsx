@@ -4,24 +4,8 @@ import type { JSX } from "preact";
 import { get, post } from "../api/client";
 import { useLive } from "../api/live";
 import type { Diagnosis, Label, RunDetail } from "../api/types";
+import { LABEL_FINDINGS } from "../names";
 import { capital, moment } from "../words";
-
-const FINDINGS = [
-  "healthy",
-  "divergence",
-  "convergence failure: both losses vanish",
-  "convergence failure: discriminator wins",
-  "convergence failure: discriminator inert",
-  "exploding gradients",
-  "vanishing gradients",
-  "convergence failure: no equilibrium",
-  "mode collapse",
-  "memorisation",
-  "oscillation",
-  "deceptive loss",
-  "stalled",
-  "slow convergence",
-] as const satisfies readonly Label["finding"][];
 
 export function Dispute(props: {
   run: RunDetail;
@@ -37,6 +21,8 @@ export function Dispute(props: {
     () => get("/v1/caller"),
     () => null,
   ).value.value;
+  /** What was chosen stays chosen, whatever the run does meanwhile. */
+  const chosen = useSignal<string | null>(null);
   const first = diagnosis.findings[0]?.name ?? "healthy";
 
   async function submit(event: SubmitEvent): Promise<void> {
@@ -58,6 +44,7 @@ export function Dispute(props: {
       );
       said.value = "Kept, beside the verdict of now.";
       form.reset();
+      chosen.value = null;
       done();
     } catch (error) {
       problem.value = (error as Error).message;
@@ -82,9 +69,15 @@ export function Dispute(props: {
         <form class="form-grid" onSubmit={(event) => void submit(event)}>
           <label>
             Finding
-            <select name="finding">
-              {FINDINGS.map((name) => (
-                <option key={name} value={name} selected={name === first}>
+            <select
+              name="finding"
+              value={chosen.value ?? first}
+              onChange={(event) => {
+                chosen.value = event.currentTarget.value;
+              }}
+            >
+              {LABEL_FINDINGS.map((name) => (
+                <option key={name} value={name}>
                   {capital(name)}
                 </option>
               ))}
@@ -101,7 +94,7 @@ export function Dispute(props: {
           </fieldset>
           <label>
             Your name
-            <input name="author" required maxLength={100} value={caller?.user ?? ""} />
+            <input name="author" required maxLength={100} defaultValue={caller?.user ?? ""} />
           </label>
           <label>
             Why
