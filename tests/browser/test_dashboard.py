@@ -6,6 +6,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ganclinic.links import make_link
+from store.core.db import transaction
+from store.runs import lifecycle
 from tests.browser.conftest import HOSTILE, IMAGES, LONG, TOKEN, House
 from tests.support.browser import PHONE, WIDE, Scheme, Seat, seat
 from tests.support.processes import free_port
@@ -204,6 +206,37 @@ def test_a_verdict_is_disputed(browser: Browser, house: House) -> None:
         page.get_by_role("button", name="Keep it").click()
         expect(page.locator(".labels")).to_contain_text("mode collapse is not there — “<b>look</b> at them”")
         desk.require_clean()
+
+
+def test_what_is_typed_stays_while_the_run_and_the_list_go_on(browser: Browser, house: House) -> None:
+    with seat(browser, house.url) as desk:
+        desk.log_in(TOKEN)
+        run_id = queue_run(house.clinic.engine, IMAGES, LONG, name="goes on")
+        page = desk.page
+        row = page.get_by_role("row", name="goes on")
+        owner = page.get_by_label("Owner", exact=True)
+        owner.press_sequentially("some")
+        told = row.locator(".progress-text")
+        expect(told).to_have_text(re.compile("^Epoch [1-9]"))
+        seen = told.inner_text()
+        expect(told).not_to_have_text(seen)
+        expect(owner).to_have_value("some")
+        owner.fill("")
+        page.get_by_role("link", name="goes on").click()
+        page.get_by_text("Say what you see").click()
+        finding = page.locator("select[name=finding]")
+        finding.select_option("memorisation")
+        page.get_by_label("Your name").fill("somebody else")
+        page.get_by_label("Why").fill("half a sent")
+        for _ in range(3):
+            seen = page.locator(".cursor-epoch strong").inner_text()
+            expect(page.locator(".cursor-epoch strong")).not_to_have_text(seen)
+        expect(finding).to_have_value("memorisation")
+        expect(page.get_by_label("Your name")).to_have_value("somebody else")
+        expect(page.get_by_label("Why")).to_have_value("half a sent")
+        with transaction(house.clinic.engine) as session:
+            lifecycle.cancel(session, run_id)
+        assert house.clinic.wait_for_end(run_id).status == "cancelled"
 
 
 def test_a_service_without_runs_says_how_to_make_one_and_its_silence_is_told(browser: Browser, empty: Clinic) -> None:

@@ -81,7 +81,7 @@ export function Actions({ run, done }: { run: RunDetail; done: () => void }): JS
           <h2 id="extend-title">Extend this run</h2>
           <label>
             Further epochs, from its last checkpoint
-            <input name="epochs" type="number" min="1" max="100000" value={run.epochs_total} required />
+            <input name="epochs" type="number" min="1" max="100000" defaultValue={run.epochs_total} required />
           </label>
           <div class="choices">
             <button type="button" onClick={() => extend.current?.close()}>
