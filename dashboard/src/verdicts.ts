@@ -1,5 +1,5 @@
 // What severities look like, and which runs are worst. Each has a shape and a word besides its colour.
-import type { Run, Severity, Status } from "./api/types";
+import type { Attempt, Run, Severity, Status } from "./api/types";
 
 export type Tone = "severe" | "moderate" | "mild" | "healthy" | "unknown";
 
@@ -33,4 +33,12 @@ export function progress(run: Run): number {
   const total = run.steps_per_epoch * run.epochs_total;
   const done = Math.max(run.step, run.epochs_done * run.steps_per_epoch);
   return total === 0 ? 0 : Math.min(1, done / total);
+}
+
+/** Seconds in which some attempt was under way; what a run waits or is paused for does not count. */
+export function trainedFor(attempts: readonly Pick<Attempt, "started_at" | "ended_at">[], now: number): number {
+  const spans = attempts.map(
+    ({ started_at, ended_at }) => (ended_at === null ? now : Date.parse(ended_at)) - Date.parse(started_at),
+  );
+  return spans.reduce((sum, span) => sum + Math.max(0, span), 0) / 1000;
 }

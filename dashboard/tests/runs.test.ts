@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fill, withQuery } from "../src/api/client";
 import type { Run } from "../src/api/types";
 import { arrange, type KnownRuns, knownRuns, needsAll } from "../src/pages/run_list";
-import { progress, tone } from "../src/verdicts";
+import { progress, tone, trainedFor } from "../src/verdicts";
 
 function run(id: string, changes: Partial<Run> = {}): Run {
   const made = { id, name: null, preset: null, remedy: null, verdict: null, severity: null, status: "succeeded" };
@@ -122,4 +122,14 @@ test("what stands in an address is escaped", () => {
     withQuery("/v1/runs", { status: null, user: "", name: "a&b", run: ["1", "2"] }),
     "/v1/runs?name=a%26b&run=1&run=2",
   );
+});
+
+test("the time between attempts is not trained", () => {
+  const at = (minute: number): string => new Date(60_000 * minute).toISOString();
+  const attempts = [
+    { started_at: at(0), ended_at: at(10) },
+    { started_at: at(600), ended_at: null },
+  ];
+  assert.equal(trainedFor(attempts, 60_000 * 605), 15 * 60);
+  assert.equal(trainedFor([], 0), 0);
 });

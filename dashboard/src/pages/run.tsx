@@ -21,7 +21,7 @@ import { Pictures } from "../run/pictures";
 import { useRecords } from "../run/records";
 import { VerdictPanel } from "../run/verdict";
 import { zoom } from "../run/zoom";
-import { isLive, label } from "../verdicts";
+import { isLive, label, trainedFor } from "../verdicts";
 import { ago, capital, duration } from "../words";
 
 const LIVE_MS = 1500;
@@ -121,8 +121,6 @@ function Run({ run, refresh }: { run: RunDetail; refresh: () => void }): JSX.Ele
 }
 
 function Head({ run, done }: { run: RunDetail; done: () => void }): JSX.Element {
-  const begun = run.started_at === null ? null : Date.parse(run.started_at);
-  const until = run.finished_at === null ? Date.now() : Date.parse(run.finished_at);
   return (
     <div class="run-head">
       <div class="run-title">
@@ -130,7 +128,7 @@ function Head({ run, done }: { run: RunDetail; done: () => void }): JSX.Element 
         <p class="muted">
           {run.name !== null && run.preset !== null && `${run.preset} · `}
           <code>{run.id}</code> · {run.user}, {ago(run.created_at, Date.now())}
-          {begun !== null && ` · trained for ${duration((until - begun) / 1000)}`}
+          {run.attempts.length > 0 && ` · trained for ${duration(trainedFor(run.attempts, Date.now()))}`}
         </p>
       </div>
       <div class="run-progress">
