@@ -9,7 +9,7 @@ import { marksOf, places } from "../src/run/curves";
 import { lies } from "../src/run/evaluations";
 import { changes, chosenRemedies, coursesOf } from "../src/run/findings";
 import { newest } from "../src/run/pictures";
-import { isWhole, joined } from "../src/run/records";
+import { beginningOf, isWhole, joined } from "../src/run/records";
 
 type Severity = Diagnosis["severity"];
 
@@ -152,4 +152,13 @@ test("new steps are put behind the known ones, and thinned ones are read anew", 
     ],
   );
   assert.deepEqual([isWhole(of([1, 2])), isWhole(of([1, 3])), isWhole(of([]))], [true, false, false]);
+});
+
+test("all is read anew once an attempt has forgotten the epochs that it makes again", () => {
+  const first = { device: "cpu" };
+  const [before, claimed, begun] = [[first], [first, { device: null }], [first, { device: "cpu" }]].map((attempts) =>
+    beginningOf({ attempt: attempts.length, attempts }),
+  );
+  assert.notEqual(claimed, before);
+  assert.notEqual(begun, claimed);
 });

@@ -2,7 +2,7 @@
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../api/client";
-import type { Diagnosis, Evaluation, Label, Member, RunDetail, Sample, Series } from "../api/types";
+import type { Attempt, Diagnosis, Evaluation, Label, Member, RunDetail, Sample, Series } from "../api/types";
 
 export interface Records {
   /** After each epoch, in order. */
@@ -19,7 +19,7 @@ const POINTS = 1000;
 /** So many times as long as an answer took is waited before the next is asked for. */
 const REST = 5;
 
-/** What has come since; all of it where `known` is null. */
+/** What has come since `known`, which is null where all is to be read. */
 async function load(id: string, known: Records | null): Promise<Records> {
   const run = { run_id: id };
   const since = (items: { epoch: number }[] | undefined): { since: number } => ({ since: items?.at(-1)?.epoch ?? -1 });
@@ -40,6 +40,20 @@ async function load(id: string, known: Records | null): Promise<Records> {
     labels: labels.items,
     family: family.items,
   };
+}
+
+/**
+ * Names the beginning of the attempt. It says its device once it has forgotten the epochs behind the one where it goes
+ * on, which it makes again: what was read before that may differ from what is there now.
+ */
+export function beginningOf({
+  attempt,
+  attempts,
+}: {
+  attempt: number;
+  attempts: readonly Pick<Attempt, "device">[];
+}): string {
+  return `${attempt} ${attempts.at(-1)?.device ?? "has not begun"}`;
 }
 
 /** Whether each point is one step, and there is room for more: new ones are then put behind. */
@@ -71,7 +85,7 @@ export interface Recorded {
 export function useRecords(run: RunDetail): Recorded {
   const recorded = useMemo(() => keep(run.id), [run.id]);
   // A resumed run makes epochs again, and one that is over may be judged anew: all is read then.
-  useEffect(() => recorded.reload(), [recorded, run.status, run.attempt]);
+  useEffect(() => recorded.reload(), [recorded, run.status, beginningOf(run)]);
   useEffect(() => recorded.refresh(), [recorded, run.epochs_done]);
   useEffect(() => recorded.end, [recorded]);
   return recorded;
