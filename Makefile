@@ -39,7 +39,10 @@ serve: $(VENV)/installed try-dashboard ## run the service until Ctrl-C
 dashboard: $(PAGES) ## build the pages that the service shows at /: needs the npm registry, and no Node.js
 
 try-dashboard: $(VENV)/installed
-	@$(MAKE) --no-print-directory dashboard || echo "the pages could not be built: the service runs without them"
+	@$(MAKE) --no-print-directory dashboard || { echo; echo "The pages could not be built, for what npm says above; most often the npm registry cannot be reached."; \
+	if [ -f $(PAGES) ]; then echo "The service shows those that were built before."; \
+	else echo "The service runs without them: its commands and its API need none."; fi; \
+	echo "Once the registry answers: make dashboard"; }
 
 chromium: ## install Debian's Chromium, for tests/browser
 	command -v chromium > /dev/null || { apt-get update && apt-get install --yes chromium; }

@@ -50,6 +50,20 @@ def test_every_benchmark_is_listed_in_its_folder() -> None:
     assert named <= listed
 
 
+@pytest.mark.parametrize("built", [True, False])
+def test_without_the_npm_registry_make_goes_on_and_says_what_the_service_shows(tmp_path: Path, *, built: bool) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("bin/python", "installed", *(["index.html"] if built else [])):
+        (tmp_path / name).touch()
+    page, modules = tmp_path / "index.html", tmp_path / "modules"
+    ran = run("make", "try-dashboard", f"VENV={tmp_path}", f"PAGES={page}", f"MODULES={modules}", "NPM=false")
+    assert ran.returncode == 0
+    shown = "The service shows those that were built before." if built else "The service runs without them"
+    assert shown in ran.stdout
+    assert "the npm registry cannot be reached" in ran.stdout
+    assert ran.stdout.endswith("Once the registry answers: make dashboard\n")
+
+
 def test_the_make_targets_that_the_readme_names_exist() -> None:
     listed = set(re.findall(r"^make (\S+)", run("make").stdout, re.MULTILINE))
     named = set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", README, re.MULTILINE))
