@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from ganlib.diagnosis.signals import CHANCE_D_LOSS
 from ganlib.foreign_logs.column_names import D_ACC, LOGIT_FAKE, LOGIT_REAL
 from ganlib.foreign_logs.implied import relations
 from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, median, share
@@ -136,6 +137,20 @@ def _no_sign_of_hinge(numbers: Numbers) -> str:
     return "g_loss is never below 0 and d_loss never exactly 0, as happens with a hinge"
 
 
+def _stays_at_0(numbers: Numbers) -> str:
+    """A mean score of fakes that lies at 0 and never crosses it, beside reals whose scores do not lie there.
+
+    Where fakes cost 1, reals cost as much more or less as their scores lie from 0.
+    """
+    g_loss, total = numbers.get("g_loss"), numbers.total
+    if g_loss is None or total is None or is_negative(g_loss):
+        return ""
+    late = (len(g_loss) + 1) // 2
+    reals = abs(median(total.low, late) - 2 * CHANCE_D_LOSS["hinge"])
+    near = abs(median(g_loss.middle, late)) < ONE_SCALE * reals
+    return "g_loss lies at 0 and never crosses it, as losses do and mean scores do not" if near else ""
+
+
 def _follows_as_of_a_hinge(numbers: Numbers) -> str:
     return (
         "d_loss and g_loss make 1 together, as of a hinge whose fakes are all called real"
@@ -254,7 +269,7 @@ REFUTED_BY: dict[Objective, tuple[Test, ...]] = {
 """What shows that an objective cannot be."""
 UNLIKELY_BY: dict[Objective, tuple[Test, ...]] = {
     "lsgan": (_beyond_squares,),
-    "hinge": (_no_sign_of_hinge,),
+    "hinge": (_no_sign_of_hinge, _stays_at_0),
     "relativistic": (_no_sign_of_pairs,),
     "relativistic-hinge": (_no_sign_of_pairs_of_hinge,),
     "saturating-bce": (_follows_as_of_a_hinge,),

@@ -299,6 +299,43 @@ def test_a_cross_entropy_that_comes_down_through_its_last_digits_is_no_hinge() -
     assert names(found) == ["discriminator wins"]
 
 
+def test_squares_are_halved_in_every_row_or_in_none() -> None:
+    """Fakes that cost .002 make a g_loss of .91 to 1.09, or half of that; one from .35 to 1.4 is neither."""
+    rng = np.random.default_rng(0)
+    swings: dict[str, Any] = {
+        "d_loss_real": 0.002,
+        "d_loss_fake": 0.002,
+        "g_loss": np.geomspace(0.35, 1.4, ROWS)[rng.permutation(ROWS)],
+    }
+    found = judged(log(4, **swings))
+    assert "lsgan" not in found.reading.implied.left
+    assert names(found) == ["both losses vanish"]
+    for level in (1.0, 0.5):
+        steady: dict[str, Any] = swings | {"g_loss": level * rng.uniform(0.95, 1.05, ROWS)}
+        kept = judged(log(4, **steady))
+        assert kept.reading.implied.left == ("lsgan",)
+
+
+def test_pairs_of_two_sides_make_twice_the_least_of_one() -> None:
+    """g_loss of 0 beside 2.8 of two hinges: each makes 2 with its own of the discriminator's, 4 in all."""
+    sides: dict[str, Any] = {"d_loss_real": 1.8, "d_loss_fake": 1.0, "g_loss": 0.0002}
+    stands = {p.objective: p.standing for p in judged(log(4, **sides)).reading.implied.possibilities}
+    assert stands["relativistic-hinge"] == "refuted"
+    one = judged(log(4, d_loss=2.8, g_loss=0.0002), d_loss="sum")
+    assert {p.objective: p.standing for p in one.reading.implied.possibilities}["relativistic-hinge"] == "unlikely"
+
+
+def test_a_mean_score_that_lies_at_0_and_never_crosses_it_is_a_loss() -> None:
+    """2.1 on both together is that of squares that fail, or of a hinge; and 2.0 of scores that all lie at 0."""
+    failing = judged(log(4, d_loss_real=1.1, d_loss_fake=0.999, g_loss=0.0002))
+    assert failing.reading.implied.left == ("lsgan",)
+    scores = np.linspace(-0.01, 0.01, ROWS)
+    crossing = judged(log(4, d_loss_real=1.6, d_loss_fake=1 - scores, g_loss=scores))
+    assert "hinge" in crossing.reading.implied.left
+    at_0 = judged(log(4, d_loss_real=np.full(ROWS, 1.0), d_loss_fake=np.full(ROWS, 1.0), g_loss=0.0002))
+    assert "hinge" in at_0.reading.implied.left
+
+
 def test_exact_zeros_are_no_scores() -> None:
     zeros: dict[str, Any] = {"d_loss_real": np.zeros(ROWS), "d_loss_fake": np.zeros(ROWS), "g_loss": -0.3}
     found = judged(log(6, **zeros))
