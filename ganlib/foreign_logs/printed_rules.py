@@ -26,6 +26,7 @@ REPEATED = Threshold(
 )
 AT_CHANCE = 0.02
 """How near d_loss lies to that of guesses where networks in balance may leave it, whatever its digits."""
+PAID_BY_GUESSES = Threshold(value=1.0, source="the loss of a discriminator that says the same of every sample")
 MAY_BE_HALVED = frozenset({"lsgan"})
 """Objectives whose squares some code halves, and with them what guesses cost."""
 
@@ -110,6 +111,30 @@ def pairs_contradict(window: Dynamics, history: History, numbers: Numbers) -> Fi
     )
 
 
+def pairs_are_ranked_wrong(window: Dynamics, history: History, numbers: Numbers) -> Finding | None:
+    """The generator pays nothing, so that nearly every pair is ranked the wrong way round.
+
+    f(x) + f(-x) has its least value at 0, and so the discriminator pays more than guesses do.
+    """
+    chance = CHANCE_D_LOSS.get(history.objective, math.nan)
+    if history.objective not in LEAST_OF_PAIRS or not window.finite or window.updates < WINDOW_UPDATES:
+        return None
+    paid, of_d = window.g_loss / chance, window.d_loss / chance
+    if not (paid < VANISHED_SHARE.value and of_d > PAID_BY_GUESSES.value):
+        return None
+    return replace(
+        finding(
+            "convergence failure: discriminator inert",
+            "severe",
+            f"The generator's loss is {bare(f'{window.g_loss:.2g}')}: the discriminator ranks nearly every pair the "
+            "wrong way round, and guesses would cost it less.",
+            of_window(window, "g_loss over that of guesses", paid, "<", VANISHED_SHARE),
+            of_window(window, "d_loss over that of guesses", of_d, ">", PAID_BY_GUESSES),
+        ),
+        first_epoch=history.epoch,
+    )
+
+
 def _least_of_cross_entropies(d_loss: float) -> float:
     return -math.log(-math.expm1(-max(d_loss, SMALLEST_LOSS)))
 
@@ -122,4 +147,4 @@ LEAST_G_LOSS_OF_PAIRS: dict[str, Callable[[float], float]] = {
     "relativistic": _least_of_cross_entropies,
     "relativistic-hinge": _least_of_hinges,
 }
-RULES = (losses_stand_still, pairs_contradict)
+RULES = (losses_stand_still, pairs_contradict, pairs_are_ranked_wrong)

@@ -325,6 +325,24 @@ def test_pairs_of_two_sides_make_twice_the_least_of_one() -> None:
     assert {p.objective: p.standing for p in one.reading.implied.possibilities}["relativistic-hinge"] == "unlikely"
 
 
+@pytest.mark.parametrize(
+    ("objective", "d_loss", "g_loss", "is_found"),
+    [
+        ("relativistic-hinge", 1.42, 0.0002, True),  # 2.83 of one side, read as the sum of two
+        ("relativistic-hinge", 1.0, 1.0, False),
+        ("relativistic", 1.5, 0.04, True),
+        ("relativistic", 0.7, 0.68, False),
+        ("relativistic", 0.3, 0.04, False),  # neither can be of the same pairs
+    ],
+)
+def test_a_generator_that_pays_nothing_has_pairs_ranked_the_wrong_way(
+    objective: str, d_loss: float, g_loss: float, is_found: bool
+) -> None:
+    table = log(6, d_loss_real=d_loss, d_loss_fake=d_loss, g_loss=g_loss)
+    found = names(judged(table, objective=objective))
+    assert ("discriminator inert" in found) == is_found
+
+
 def test_a_mean_score_that_lies_at_0_and_never_crosses_it_is_a_loss() -> None:
     """2.1 on both together is that of squares that fail, or of a hinge; and 2.0 of scores that all lie at 0."""
     failing = judged(log(4, d_loss_real=1.1, d_loss_fake=0.999, g_loss=0.0002))
