@@ -27,6 +27,7 @@ def said(found: HistoryDiagnosis) -> str:
     ("name", "form", "rows", "verdict", "findings"),
     [
         ("dcgan-stdout.txt", "pytorch/examples DCGAN", 60, "convergence failure", {WINS}),
+        ("dcgan-every-10th-step.csv", "pytorch/examples DCGAN", 80, "convergence failure", {WINS}),
         ("four-digits-zero.csv", "pytorch/examples DCGAN", 120, "convergence failure", {WINS}),
         ("percent-accuracies.csv", "", 120, "convergence failure", {WINS}),
         ("pix2pix-loss_log-vanilla.txt", "pix2pix", 60, "convergence failure", {WINS}),
@@ -37,6 +38,7 @@ def said(found: HistoryDiagnosis) -> str:
         ("stylegan-stats.jsonl", "StyleGAN2-ADA / StyleGAN3", 40, "convergence failure", {WINS, NO_BALANCE}),
         ("studiogan-nan.log", "StudioGAN", 8, "divergence", {"divergence"}),
         ("relativistic-hinge.csv", "", 120, "undetermined", set()),
+        ("relativistic-hinge-stdout.txt", "", 6, "undetermined", set()),
         ("wgan-gp-large.csv", "", 300, "undetermined", set()),
     ],
 )
@@ -55,6 +57,7 @@ def test_a_log_as_somebody_had_it_gets_the_right_answer(
     ("name", "objective", "units", "real", "fake"),
     [
         ("dcgan-stdout.txt", "bce", "the sum of its parts", (0.97, 1.0), (0.97, 1.0)),
+        ("dcgan-every-10th-step.csv", "bce", "a row every 10 steps", (0.97, 1.0), (0.97, 1.0)),
         ("four-digits-zero.csv", "bce", "the sum of its parts", (0.99, 1.0), (0.99, 1.0)),
         ("percent-accuracies.csv", "bce", "it was read as percents", (0.99, 1.0), (0.99, 1.0)),
         ("pix2pix-loss_log-vanilla.txt", "bce", "", (0.99, 1.0), (0.99, 1.0)),
@@ -87,6 +90,32 @@ def test_signs_are_accuracies_exactly() -> None:
     [table] = read_logs([CASES / "stylegan-stats.jsonl"])
     assert table.columns["d_acc_real"].values[0] == pytest.approx((1 + 0.9661728788005147) / 2)
     assert table.columns["d_acc_fake"].values[0] == pytest.approx((1 + 0.9803653454370002) / 2)
+
+
+@pytest.mark.parametrize("name", ["relativistic-hinge.csv", "relativistic-hinge-stdout.txt"])
+def test_an_objective_that_the_numbers_leave_open_is_asked_for(name: str) -> None:
+    found = ganclinic.diagnose(CASES / name)
+    assert found.reading.implied.left == ("hinge", "relativistic-hinge")
+    assert "would fit, too" in found.reading.implied.why
+    assert "--objective" in found.would_decide
+    assert ganclinic.diagnose(CASES / name, objective="relativistic-hinge").diagnosis.findings == ()
+
+
+def test_losses_that_cannot_be_cross_entropies_are_read_as_a_critics_and_that_is_said() -> None:
+    found = ganclinic.diagnose(CASES / "wgan-gp-large.csv")
+    assert found.reading.implied.why.startswith("these cannot be cross-entropies (")
+    assert found.reading.implied.why.endswith("they were read as those of a critic")
+
+
+def test_no_accuracy_beyond_1_is_told_of_a_nan() -> None:
+    assert "d_acc" not in said(ganclinic.diagnose(CASES / "studiogan-nan.log"))
+
+
+def test_the_missing_half_is_named_by_a_column_where_the_file_does_not_say_it() -> None:
+    with pytest.raises(ganclinic.GanClinicError, match=r"--column d_loss='tensorboard-one-tag' or --column g_loss="):
+        ganclinic.diagnose(CASES / "tensorboard-one-tag.csv")
+    found = ganclinic.diagnose(CASES / "tensorboard-one-tag.csv", columns={"d_loss": "tensorboard-one-tag"})
+    assert found.reading.sources == {"step": "step", "d_loss": "tensorboard-one-tag"}
 
 
 def test_half_of_a_history_asks_for_the_other_half(tmp_path: Path) -> None:
