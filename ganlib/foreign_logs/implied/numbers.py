@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ LOG2 = math.log(2)
 D_LOSSES = (D_LOSS, "d_loss_real", "d_loss_fake")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, for what is reckoned once
 class Interval:
     """[n] numbers, each of which lies somewhere from `low` to `high`; both are not-a-number where it was none."""
 
@@ -42,7 +43,7 @@ class Interval:
         """[n] the numbers as they were printed."""
         return (self.low + self.high) / 2
 
-    @property
+    @cached_property
     def finite(self) -> Flags:
         """[n] which are numbers at all."""
         return np.isfinite(self.low) & np.isfinite(self.high)
@@ -61,7 +62,7 @@ class Interval:
         return Interval(low=self.low + other.low, high=self.high + other.high)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as above
 class Numbers:
     """The numbers of one game, by signal (`ganlib.foreign_logs.column_names`), all of the same length."""
 
@@ -81,7 +82,7 @@ class Numbers:
         found = self.columns.get(signal)
         return found if found is not None and bool(found.finite.any()) else None
 
-    @property
+    @cached_property
     def total(self) -> Interval | None:
         """The discriminator's losses on reals and on fakes together.
 
@@ -109,7 +110,7 @@ class Numbers:
             return total.plus(other.scaled(-1.0)).within(0.0, np.inf)
         return Interval(low=np.zeros(len(total)), high=np.maximum(total.high, 0.0))
 
-    @property
+    @cached_property
     def probabilities(self) -> tuple[Interval, Interval] | None:
         """Mean D(x) and D(G(z)) where both were printed and every one of them can be a probability."""
         real, fake = self.get(D_X), self.get(D_G_Z)
