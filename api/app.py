@@ -28,6 +28,7 @@ from api import (
     storage,
     treatments,
     uploads,
+    webhooks,
     workers,
 )
 from api.deps import Services
@@ -37,6 +38,7 @@ from api.http.hosts import KnownHosts, RequireHost
 from api.http.request_metrics import RequestMetrics
 from api.http.sessions import Sessions
 from api.http.tracking import Tracking
+from api.notifications.notifier import Notifier
 from api.pages import bundle
 from api.pages import router as pages
 from api.runs import diagnosis, evaluations, figures, glances, log, ndb, router, samples, series, waiting
@@ -68,6 +70,7 @@ NOUNS = (
     presets,
     datasets,
     uploads,
+    webhooks,
     storage,
     waiting,
     workers,
@@ -130,7 +133,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        notifier = Notifier(engine, settings)
+        notifier.start()
         yield
+        notifier.stop()
         services.engine.dispose()
         stop_tracing()
 

@@ -39,9 +39,11 @@ from store.core.errors import (
     StorageFull,
     StorageQuotaExceeded,
     StoreUnavailable,
+    TooManyWebhooks,
     TreatmentNotFound,
     UploadInUse,
     UploadNotFound,
+    WebhookNotFound,
     WorkerNotFound,
 )
 from store.scheduling.owners import Owner
@@ -116,6 +118,7 @@ KINDS: dict[type[Exception], _Kind] = {
     ComparisonNotFound: _Kind(404, "evaluation-not-found", "No such evaluation"),
     UploadNotFound: _Kind(404, "upload-not-found", "No such upload"),
     TreatmentNotFound: _Kind(404, "treatment-not-found", "No such treatment"),
+    WebhookNotFound: _Kind(404, "webhook-not-found", "No such webhook"),
     ArtifactNotFound: _Kind(404, "artifact-not-found", "The stored file is missing"),
     UnknownPreset: _Kind(404, "preset-not-found", "No such preset"),
     NotRecorded: _Kind(404, "not-recorded", "Not recorded"),
@@ -126,6 +129,7 @@ KINDS: dict[type[Exception], _Kind] = {
     NotExtendable: _Kind(409, "not-extendable", "The run cannot be extended"),
     NotPausable: _Kind(409, "not-pausable", "The run is over"),
     QuotaExceeded: _Kind(429, "quota-exceeded", "Too many runs are queued"),
+    TooManyWebhooks: _Kind(409, "too-many-webhooks", "Too many webhooks"),
     RunInUse: _Kind(409, "run-in-use", "The run cannot be deleted"),
     RunNotOver: _Kind(409, "run-not-over", "The run is not over"),
     NotTreatable: _Kind(409, "not-treatable", "The run cannot be treated"),

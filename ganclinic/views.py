@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ganlib.wire.uploads import UploadView
     from ganlib.wire.view import View
     from ganlib.wire.waiting import LimitView, ReasonView, SpreadView, WaitingView
+    from ganlib.wire.webhooks import MadeWebhook, WebhookView
     from ganlib.wire.workers import WorkerView
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "EventView",
     "LabelView",
     "LimitView",
+    "MadeWebhook",
     "MemberView",
     "ReasonView",
     "RunDetails",
@@ -41,6 +43,7 @@ __all__ = [
     "UploadView",
     "View",
     "WaitingView",
+    "WebhookView",
     "WorkerView",
 ]
 
@@ -54,6 +57,7 @@ _HOMES = {
     "EventView": ("ganlib.wire.events", "EventView"),
     "LabelView": ("ganlib.wire.annotations", "LabelView"),
     "LimitView": ("ganlib.wire.waiting", "LimitView"),
+    "MadeWebhook": ("ganlib.wire.webhooks", "MadeWebhook"),
     "MemberView": ("ganlib.wire.treatments", "MemberView"),
     "ReasonView": ("ganlib.wire.waiting", "ReasonView"),
     "RunDetails": ("ganlib.wire.runs", "RunDetail"),
@@ -65,6 +69,7 @@ _HOMES = {
     "UploadView": ("ganlib.wire.uploads", "UploadView"),
     "View": ("ganlib.wire.view", "View"),
     "WaitingView": ("ganlib.wire.waiting", "WaitingView"),
+    "WebhookView": ("ganlib.wire.webhooks", "WebhookView"),
     "WorkerView": ("ganlib.wire.workers", "WorkerView"),
 }
 """Module and name of each model. They are imported when they are used: a command needs few of them."""

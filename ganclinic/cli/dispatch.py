@@ -47,6 +47,7 @@ CLIENT_VERBS: dict[str, str] = {
     "drain": "scheduling.drain",
     "upload": "uploads.upload",
     "uploads": "uploads.uploads",
+    "webhooks": "webhooks.webhooks",
 }
 """Verbs that ask a service: where their function is, below `ganclinic.cli`. It is imported when it is called."""
 LOCAL_VERBS: dict[str, str] = {

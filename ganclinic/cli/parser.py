@@ -7,7 +7,7 @@ from typing import Protocol
 from ganlib.findings import FINDING_NAMES, LABELLED, SEVERITIES, VERDICTS
 from ganlib.foreign_logs.objectives import OBJECTIVES
 from ganlib.spec.limits import MAX_PRIORITY
-from ganlib.wire.statuses import EVENT_KINDS, STATUSES
+from ganlib.wire.statuses import EVENT_KINDS, STATUSES, WEBHOOK_KINDS
 
 EPILOG = """\
 exit status:
@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_diagnose(verbs)
     _add_uploads(verbs)
     _add_scheduling(verbs)
+    _add_webhooks(verbs)
     return parser
 
 
@@ -215,6 +216,21 @@ def _add_judges(verbs: Verbs) -> None:
     labels.add_argument("run", metavar="RUN", nargs="?", help="id of a run: only what was said of it")
     labels.add_argument("--export", action="store_true", help="write all as JSON lines, with each run's spec")
     labels.add_argument("--limit", type=_count, default=20, help="how many of all runs' at most (default: 20)")
+
+
+def _add_webhooks(verbs: Verbs) -> None:
+    webhooks = _add(verbs, "webhooks", "list whom the service tells of what changes in your runs, or add somebody")
+    change = webhooks.add_mutually_exclusive_group()
+    change.add_argument("--add", metavar="URL", help="tell this address of findings, and of runs that are over")
+    change.add_argument("--rm", dest="remove", metavar="WEBHOOK", help="tell it no more")
+    webhooks.add_argument("--batch", metavar="BATCH", help="with --add: only of the runs of this batch")
+    webhooks.add_argument(
+        "--kind", dest="kinds", action="append", default=[], choices=WEBHOOK_KINDS, help="with --add: only of these"
+    )
+    webhooks.add_argument(
+        "--status", dest="statuses", action="append", default=[], choices=STATUSES, help="with --add: of these statuses"
+    )
+    webhooks.add_argument("--slack", action="store_true", help="with --add: as Slack and Mattermost take it")
 
 
 def _add_treatments(verbs: Verbs) -> None:

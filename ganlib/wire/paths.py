@@ -10,6 +10,7 @@ EVENTS = "/v1/events"
 LABELS = "/v1/labels"
 RUNS = "/v1/runs"
 UPLOADS = "/v1/uploads"
+WEBHOOKS = "/v1/webhooks"
 WORKERS = "/v1/workers"
 
 
@@ -41,3 +42,8 @@ def treatment_path(treatment_id: str) -> str:
 def upload_path(upload_id: str) -> str:
     """Path of an upload."""
     return f"{UPLOADS}/{quote(upload_id, safe='')}"
+
+
+def webhook_path(webhook_id: str) -> str:
+    """Path of a webhook."""
+    return f"{WEBHOOKS}/{quote(webhook_id, safe='')}"

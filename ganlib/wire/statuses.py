@@ -11,3 +11,7 @@ AttemptOutcome = Literal[
 
 EventKind = Literal["status", "progress", "epoch", "finding seen", "finding over", "treatment"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+WebhookKind = Literal["status", "finding seen", "finding over"]
+WEBHOOK_KINDS: tuple[WebhookKind, ...] = get_args(WebhookKind)
+"""Events that webhooks are told."""
+WebhookFormat = Literal["json", "slack"]

@@ -5,6 +5,8 @@ StoreError
 ├── BatchNotFound           no batch has this id
 ├── ComparisonNotFound      no comparison has this id
 ├── TreatmentNotFound       no treatment has this id
+├── WebhookNotFound         no webhook has this id
+├── TooManyWebhooks         the user has as many as it may
 ├── NotTreatable            the run cannot be treated now
 ├── UploadNotFound          no upload has this id
 ├── UploadInUse             a run that is not over trains on the upload
@@ -74,6 +76,20 @@ class TreatmentNotFound(StoreError):
     def __init__(self, treatment_id: str) -> None:
         super().__init__(f"there is no treatment '{treatment_id}'")
         self.treatment_id = treatment_id
+
+
+class WebhookNotFound(StoreError):
+    """No webhook has this id."""
+
+    def __init__(self, webhook_id: str) -> None:
+        super().__init__(f"there is no webhook '{webhook_id}'")
+
+
+class TooManyWebhooks(StoreError):
+    """The user has as many webhooks as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"there are {most} webhooks already, which is all that one user may have; delete one")
 
 
 class NotTreatable(StoreError):

@@ -7,11 +7,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from store.core.errors import IdempotencyConflict
-from store.core.models import Annotation, Batch, Run, Treatment
+from store.core.models import Annotation, Batch, Run, Treatment, Webhook
 
 ATTEMPTS = 3
 
-Row = TypeVar("Row", bound=Run | Batch | Treatment | Annotation)
+Row = TypeVar("Row", bound=Run | Batch | Treatment | Annotation | Webhook)
 """What is made by a request: it has the columns `idempotency_key` and `request_hash`."""
 
 

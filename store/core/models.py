@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from typing_extensions import override
 
 from ganlib.spec.training import SettledPrecision
-from ganlib.wire.statuses import AttemptOutcome, EventKind, Status
+from ganlib.wire.statuses import AttemptOutcome, EventKind, Status, WebhookFormat, WebhookKind
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
 
@@ -305,6 +305,65 @@ class EventRow(Base):
     changed: Mapped[dict[str, Any]]
     """Fields of `ganlib.wire.events.EventView` that the kind has."""
     at: Mapped[float]
+
+
+class Webhook(Base):
+    """Where somebody wants to be told what changes in runs: in those of an owner, or of a batch."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (
+        Index("ix_webhooks_owner", "owner", "created_at", "id"),
+        Index("ix_webhooks_batch_id", "batch_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user: Mapped[str]
+    """Who made it."""
+    team: Mapped[str | None]
+    owner: Mapped[str]
+    """Of user and team. No foreign key: whoever is told need not have made a run."""
+    url: Mapped[str]
+    format: Mapped[WebhookFormat] = mapped_column(Text)
+    secret: Mapped[str]
+    """Signs what is sent."""
+    kinds: Mapped[list[WebhookKind]] = mapped_column(JSON)
+    statuses: Mapped[list[Status]] = mapped_column(JSON)
+    """That are told, of the kind `status`."""
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    """Null: all runs of the owner."""
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    created_at: Mapped[float]
+    delivered_at: Mapped[float | None]
+    """When the receiver last took something."""
+    failed_at: Mapped[float | None]
+    """When it last did not."""
+    error: Mapped[str | None]
+    """Why not."""
+
+
+class Delivery(Base):
+    """What is yet to be sent to a webhook. Deleted once it is taken, or given up."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_due_at", "due_at", "id"),
+        Index("ix_deliveries_webhook_id", "webhook_id"),
+        Index("ix_deliveries_run_id", "run_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str]
+    """No foreign key: a webhook that is deleted in this moment must not keep a run from going on."""
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    kind: Mapped[WebhookKind] = mapped_column(Text)
+    changed: Mapped[dict[str, Any]]
+    """Fields of the event."""
+    at: Mapped[float]
+    """When the event was stored."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[float]
+    """When it is sent next: while it is being sent, when another process may take it for lost."""
 
 
 class LogPiece(Base):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     """Port that the API listens on; 0: any free one."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_from_list)] = ()
     """Names that the service is reached by, as `clinic.example,gpu-server`, besides those of loopback and `host`."""
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_from_list)] = ()
+    """Networks that webhooks may lie in though the internet does not reach them, as `10.1.0.0/16,127.0.0.1/32`."""
     retention_grace: Duration = timedelta(hours=1)
     """A stored file that no row names is not deleted before it is that old: its row may be about to be written."""
     retention_samples_days: float | None = Field(default=None, gt=0)

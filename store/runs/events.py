@@ -16,6 +16,7 @@ from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.wire.statuses import EventKind
 from store.core.db import HAS_NEWS, now
 from store.core.models import EventRow, Kind, Run, Treatment
+from store.runs import deliveries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ def _note(session: Session, rows: list[dict[str, Any]]) -> None:
     if rows:
         session.execute(insert(EventRow).values(at=now()), rows)
         session.info[HAS_NEWS] = True
+        deliveries.queue(session, rows)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ EVERYBODYS: list[Route] = [
     ("POST", "/v1/batches"),
     ("POST", "/v1/evaluations"),
     ("POST", "/v1/uploads"),
+    ("POST", "/v1/webhooks"),
     ("POST", "/v1/runs/{run_id}/labels"),
     ("POST", "/v1/runs/{run_id}/diagnosis"),
 ]
@@ -75,7 +76,8 @@ class House:
         """What an owner sees of what belongs to it."""
         seen = self.client(TOKEN)
         kinds = {"runs": "run_id", "evaluations": "evaluation_id", "uploads": "upload_id", "treatments": "treatment_id"}
-        return [seen.get(f"/v1/{kind}/{self.ids[name]}").json() for kind, name in kinds.items()]
+        found = [seen.get(f"/v1/{kind}/{self.ids[name]}").json() for kind, name in kinds.items()]
+        return [*found, seen.get("/v1/webhooks").json()]
 
 
 def token_of(user: str) -> str:
@@ -105,6 +107,7 @@ def house(sqlite_engine: Engine, tmp_path: Path) -> House:
         "batch_id": ada.post("/v1/batches", json={"runs": [{"spec": SPEC}]}),
         "evaluation_id": ada.post("/v1/evaluations", files={"real": ARCHIVE, "fake": ARCHIVE}),
         "upload_id": ada.post("/v1/uploads", files={"file": ARCHIVE}),
+        "webhook_id": ada.post("/v1/webhooks", json={"url": "https://hooks.test/x"}),
     }
     assert all(answer.is_success for answer in made.values()), made
     return House(service=service, ids={"run_id": run_id} | {name: answer.json()["id"] for name, answer in made.items()})

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, update
 
-from store import uploads
+from ganlib.wire.webhooks import WebhookRequest
+from store import uploads, webhooks
 from store.core.db import transaction
 from store.core.models import Artifact, Attempt, Run
 from store.files.artifacts import Artifacts
@@ -16,7 +17,7 @@ from store.files.backends import open_artifacts, uploaded_files
 from store.runs import batches, logs
 from store.runs.lifecycle import create
 from store.scheduling import workers
-from store.scheduling.owners import Owner
+from store.scheduling.owners import NOBODY_ELSE, Owner
 from tests.support.api import PICTURE, Service, make_service, record, record_comparison
 from tests.support.comparison import create_comparison
 from tests.support.store import request, resolved
@@ -69,6 +70,7 @@ MOST = {
     "/v1/treatments/{treatment_id}": 2,
     "/v1/uploads": 1,
     "/v1/uploads/{upload_id}": 1,
+    "/v1/webhooks": 1,
     "/v1/workers": 4,
 }
 """Statements of each route that reads, at most. `/log/stream` is that of an attempt that has ended."""
@@ -136,6 +138,7 @@ def fill(service: Service, number: int) -> dict[str, str]:
         session.flush()
         for index in range(number):
             create_upload(session, artifacts, seed=index)
+            webhooks.create(session, WebhookRequest(url=f"https://hooks.test/{index}"), owner=NOBODY_ELSE)
             create_comparison(session, reals=f"{index:064x}")
             workers.begin(session, f"worker-{index}")
             wanted = request("other")

@@ -68,6 +68,7 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
                 evaluation_id="c" * 16,
                 upload_id="d" * 16,
                 treatment_id="e" * 16,
+                webhook_id="f" * 16,
                 epoch=1,
                 format="png",
                 name="x",
