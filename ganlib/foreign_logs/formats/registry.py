@@ -34,6 +34,7 @@ FORMATS: tuple[Format, ...] = (
     pix2pix.CYCLEGAN,
     pix2pix.SPADE,
     stylegan.FORMAT,
+    stylegan.R3GAN,
     rosinality.FORMAT,
     lucidrains.FORMAT,
     studiogan.FORMAT,

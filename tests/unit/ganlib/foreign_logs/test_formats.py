@@ -8,6 +8,7 @@ import pytest
 
 from ganlib.foreign_logs.formats.format import Format
 from ganlib.foreign_logs.formats.registry import FORMATS
+from ganlib.foreign_logs.history import diagnose_reading, read_history
 from ganlib.foreign_logs.reading.files import read_logs
 from ganlib.foreign_logs.table import Table
 
@@ -97,6 +98,22 @@ def signals(table: Table) -> dict[str, float]:
 def test_keys_mean_what_the_trainer_means(tmp_path: Path, line: str, expected: dict[str, float]) -> None:
     [table] = read(tmp_path, line + "\n")
     assert signals(table) == pytest.approx(expected)
+
+
+def test_losses_of_r3gan_are_of_pairs_and_not_the_sum_of_stylegans(tmp_path: Path) -> None:
+    """A pair costs log 2 at chance, where StyleGAN's two sides cost as much each."""
+    levels = {"Loss/signs/real": 0.02, "Loss/signs/fake": -0.02, "Loss/D/loss": 0.69, "Loss/G/loss": 0.70}
+    penalties = {"Loss/r1_penalty": 2.0, "Loss/r2_penalty": 2.1, "Loss/scores/real": 3.0, "Loss/scores/fake": -3.0}
+    rows = [levels | penalties | {"Progress/kimg": 4.0 * tick} for tick in range(60)]
+    text = "".join(json.dumps({n: {"num": 9, "mean": v, "std": 0.1} for n, v in row.items()}) + "\n" for row in rows)
+    [table] = read(tmp_path, text)
+    assert (table.format, table.d_loss, table.objectives) == ("R3GAN", "mean", ("relativistic",))
+    assert {"d_logit_real", "d_logit_fake"} & table.columns.keys() == set()
+    found = diagnose_reading(read_history(table))
+    assert (found.reading.implied.objective, found.diagnosis.findings) == ("relativistic", ())
+    assert found.reading.history.steps[-1, :5].tolist() == pytest.approx([0.69, 0.69, 0.70, 0.51, 0.51], abs=0.006)
+    without = text.replace("r2_penalty", "pl_penalty")
+    assert read(tmp_path, without)[0].format == "StyleGAN2-ADA / StyleGAN3"
 
 
 def test_two_games_in_one_log_are_two_tables(tmp_path: Path) -> None:
