@@ -5,6 +5,8 @@ The numbers are those of public reports, carried on at the same level with noise
 
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +129,24 @@ def test_half_of_a_history_asks_for_the_other_half(tmp_path: Path) -> None:
     found = ganclinic.diagnose([one, other])
     assert found.reading.sources == {"step": "step", "d_loss": "Loss_D", "g_loss": "Loss_G"}
     assert len(found.reading.history.steps) == 40
+
+
+def test_the_clients_install_reads_every_case_without_torch_and_what_the_service_needs() -> None:
+    code = """
+import sys
+
+MISSING = {"torch", "torchvision", "sklearn", "scipy", "fastapi", "sqlalchemy", "celery", "tensorboard", "matplotlib"}
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in MISSING:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import ganclinic
+for path in sys.argv[1:]:
+    print(ganclinic.diagnose(path).diagnosis.verdict)
+"""
+    cases = [path for path in sorted(CASES.iterdir()) if path.name != "tensorboard-one-tag.csv"]
+    done = subprocess.run([sys.executable, "-c", code, *cases], capture_output=True, text=True, check=False)
+    assert (done.stderr, len(done.stdout.splitlines())) == ("", len(cases))
