@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 Verdict = Literal[
     "healthy",
+    "still learning",
     "divergence",
     "convergence failure",
     "exploding gradients",
@@ -39,6 +40,13 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 FINDING_NAMES: tuple[FindingName, ...] = get_args(FindingName)
+
+
+Grade = Literal["poor", "rough", "fair", "close to real"]
+"""How good samples are, from worst to best; a healthy run's are at least fair."""
+
+
+GRADES: tuple[Grade, ...] = get_args(Grade)
 
 
 Severity = Literal["none", "mild", "moderate", "severe"]

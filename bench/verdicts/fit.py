@@ -31,7 +31,6 @@ SIGNALS: dict[str, tuple[str, Callable[[Signals], float]]] = {
     "spread": (ALIKE, lambda s: s.outcome.spread if s.outcome else NOTHING),
     "distance": ("mode collapse", lambda s: s.outcome.distance if s.outcome else NOTHING),
     "missing mass": ("mode collapse", lambda s: s.outcome.missing_mass if s.outcome else NOTHING),
-    "coverage over precision": ("mode collapse", lambda s: s.outcome.unexplained if s.outcome else NOTHING),
     "quality": ("stalled", lambda s: s.outcome.quality if s.outcome else NOTHING),
     "quality of the last evaluations": (POOR, lambda s: s.late_quality if s.outcomes else NOTHING),
     "class unevenness": ("mode collapse", lambda s: s.outcome.unevenness if s.outcome else NOTHING),

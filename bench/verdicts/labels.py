@@ -82,7 +82,7 @@ def truth(run: Planned, recording: Recording) -> Truth:
     review: dict[str, Any] = reviews().get(run.configuration.adopted or "") or _reviewed().get(run.id) or {}
     onset = _dated(recording)
     poor = review.get("poor", False) or median_at_end(recording.figure("quality")) < POOR
-    found: set[FindingName] = _undated(recording, bad=poor or "mode collapse" in onset)
+    found: set[FindingName] = _undated(recording, poor=poor, collapsed="mode collapse" in onset)
     found.update(onset, _dynamics(run, recording))
     found.update(review.get("present", []))
     if not found.difference(review.get("absent", [])) and poor and _gain(recording) < GAIN:
@@ -120,14 +120,15 @@ def _dated(recording: Recording) -> dict[FindingName, int]:
     return found
 
 
-def _undated(recording: Recording, *, bad: bool) -> set[FindingName]:
-    """What can be said at the end of the budget alone, of samples that are bad or not."""
+def _undated(recording: Recording, *, poor: bool, collapsed: bool) -> set[FindingName]:
+    """What can be said at the end of the budget alone. Losses deceive of poor samples that have stopped rising."""
     found: set[FindingName] = set()
     finite = recording.figure("finite")[-1] == 1
     late = median_at_end(recording.figure("quality"))
-    if finite and _gain(recording) >= GAIN and late < FINISHED and _is_rising(recording):
+    becomes_better = finite and _gain(recording) >= GAIN and _is_rising(recording)
+    if becomes_better and late < FINISHED:
         found.add("slow convergence")
-    if _losses_look_healthy(recording) and bad:
+    if _losses_look_healthy(recording) and (collapsed or (poor and not becomes_better)):
         found.add("deceptive loss")
     return found
 

@@ -18,6 +18,7 @@ export const STATUSES = namesOf<Status>({
 
 export const VERDICTS = namesOf<Verdict>({
   healthy: true,
+  "still learning": true,
   divergence: true,
   "convergence failure": true,
   "exploding gradients": true,

@@ -6,7 +6,7 @@ export type Tone = "severe" | "moderate" | "mild" | "healthy" | "unknown";
 /** How a verdict is shown; a mild finding goes with a healthy verdict. */
 export function tone(verdict: string | null, severity: Severity | null): Tone {
   if (severity === "severe" || severity === "moderate") return severity;
-  if (verdict === null || verdict === "undetermined") return "unknown";
+  if (verdict === null || verdict === "undetermined" || verdict === "still learning") return "unknown";
   return severity === "mild" ? "mild" : "healthy";
 }
 

@@ -17,6 +17,7 @@ from ganclinic.cli.words import (
     count_words,
     duration_words,
     episode_words,
+    grade_words,
     ndb_words,
     null_words,
     number_words,
@@ -144,7 +145,10 @@ def verdict_block(
         first = diagnosis.findings[0]
         which = f"; {first.name}, mild" if diagnosis.severity == "mild" else f", {diagnosis.severity}"
         title.append(f"{which}, first seen in epoch {first.first_epoch}")
-    rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason), ("NDB/K", ndb_words(evaluation))]
+    rows: list[tuple[str, RenderableType]] = [("reason", diagnosis.reason)]
+    if diagnosis.grade is not None:
+        rows.append(("samples", grade_words(diagnosis)))
+    rows.append(("NDB/K", ndb_words(evaluation)))
     rows += [("recovered", episode_words(episode)) for episode in diagnosis.recovered]
     if "memorisation" in diagnosis.missing:
         rows.append(("lacking", "memorisation: it was not measured, and cannot be found"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ganlib.diagnosis.verdict import Episode, Finding, Remedy
+from ganlib.diagnosis.verdict import Diagnosis, Episode, Finding, Remedy
 from ganlib.diagnosis.words import bare, epochs_words, percent_words
 from ganlib.records import EpochEvaluation, Null
 
@@ -96,6 +96,14 @@ def ndb_words(evaluation: EpochEvaluation | None) -> str:
     null = evaluation.nulls.get("ndb_over_k")
     own = share_words(evaluation.values.get("ndb_over_k"))
     return f"{own} (null {share_words(null.mean)})" if null is not None else own
+
+
+def grade_words(diagnosis: Diagnosis) -> str:
+    """`fair (quality .62 ± .02)`: how good the samples are, and its standard error."""
+    if diagnosis.grade is None or diagnosis.quality is None:
+        return NONE
+    error = "" if diagnosis.quality_error is None else f" ± {share_words(diagnosis.quality_error)}"
+    return f"{diagnosis.grade} (quality {share_words(diagnosis.quality)}{error})"
 
 
 def null_words(null: Null) -> str:

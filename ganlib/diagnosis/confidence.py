@@ -46,10 +46,10 @@ SEEN: dict[FindingName, tuple[int, int]] = {
     "exploding gradients": (1, 3),
     "vanishing gradients": (6, 7),
     "convergence failure: no equilibrium": (2, 4),
-    "mode collapse": (54, 65),
+    "mode collapse": (55, 66),
     "memorisation": (2, 2),
     "oscillation": (7, 10),
-    "deceptive loss": (83, 88),
+    "deceptive loss": (57, 65),
     "stalled": (30, 36),
     "slow convergence": (334, 359),
 }

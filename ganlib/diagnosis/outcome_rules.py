@@ -58,7 +58,7 @@ def _far_ahead(signals: Signals) -> Finding | None:
 
 
 def mode_collapse(signals: Signals) -> Finding | None:
-    """Fakes repeat, or leave out far more of the data than their quality explains."""
+    """Fakes repeat, or leave out far more of the data than samples of any quality do by their quality alone."""
     last = signals.outcomes[-2:]  # one evaluation may be a moment in passing: samples come to life mode after mode
     if not last or not signals.is_full:
         return None
@@ -70,8 +70,9 @@ def mode_collapse(signals: Signals) -> Finding | None:
         or result.spread < at.NARROW.value
         or result.missing_mass > at.COMPLETE_MISSING_MASS.value
     )
-    evidence = [_sign_of_collapse(result)]
-    if result.missing_mass > at.MISSING_MASS.value:
+    sign = _sign_of_collapse(result)
+    evidence = [_left_out_mass(result)] if sign is None else [sign]
+    if sign is not None and result.missing_mass > at.MISSING_MASS.value:
         evidence.append(of_outcome(result, "missing mass", result.missing_mass, ">", at.MISSING_MASS, "ndb"))
     return finding(
         "mode collapse",
@@ -97,7 +98,7 @@ def memorisation(signals: Signals) -> Finding | None:
 
 
 def deceptive_loss(signals: Signals) -> Finding | None:
-    """Losses in their healthy band over the last third of the budget, and samples far from real."""
+    """Losses in their healthy band over the last third of the budget, and samples far from real that stay so."""
     third, results = signals.last_third, signals.late_outcomes
     if third is None or not (signals.is_full and signals.bce and len(results) >= at.LATE_EVALUATIONS):
         return None
@@ -105,7 +106,7 @@ def deceptive_loss(signals: Signals) -> Finding | None:
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
         return None
     collapsed, quality = mode_collapse(signals), signals.late_quality
-    is_poor = quality < at.POOR_QUALITY.value
+    is_poor = quality < at.POOR_QUALITY.value and not (signals.is_rising or signals.updates < at.YOUNG_UPDATES)
     if not is_poor and collapsed is None:
         return None
     evidence = [
@@ -121,7 +122,7 @@ def deceptive_loss(signals: Signals) -> Finding | None:
         "deceptive loss",
         "moderate",
         "The losses look as those of a good run do, but the samples "
-        + ("are far from the data." if is_poor else "have collapsed, good as each of them may be."),
+        + ("are far from the data, and stay so." if is_poor else "have collapsed, good as each of them may be."),
         *evidence,
     )
 
@@ -129,7 +130,7 @@ def deceptive_loss(signals: Signals) -> Finding | None:
 def stalled(signals: Signals) -> Finding | None:
     """Poor samples that have not become better over the last third of the budget."""
     results = signals.late_outcomes
-    change = signals.quality_trend() if signals.is_over else None
+    change = signals.quality_trend() if signals.is_over and signals.updates >= at.YOUNG_UPDATES else None
     if change is None:
         return None
     quality = signals.late_quality
@@ -184,8 +185,6 @@ def _words_of_collapse(result: RelativeEvaluation) -> str:
         seen.append(f"leaves out {percent_words(result.missing_mass)} of the training data")
     if np.isfinite(result.recognised) and result.unevenness > _uneven(result).value:
         seen.append("makes some classes far more often than others")
-    if not seen:
-        seen.append("leaves out a part of the data that its quality does not explain")
     return f"The generator {', and '.join(seen)}."
 
 
@@ -207,9 +206,9 @@ def _show_something(result: RelativeEvaluation) -> bool:
 
 
 def _leaves_out(result: RelativeEvaluation) -> bool:
-    """By the classes where they are known, else by the bins, of which samples of little quality reach few."""
+    """By the classes where they are known, else by the bins."""
     if not np.isfinite(result.recognised):
-        return result.missing_mass > at.MISSING_MASS.value and result.unexplained < at.UNEXPLAINED_COVERAGE.value
+        return result.missing_mass > _left_out(result).value
     return result.unevenness > _uneven(result).value
 
 
@@ -217,12 +216,20 @@ def _uneven(result: RelativeEvaluation) -> at.Threshold:
     return at.UNEVEN if result.recognised >= at.MOSTLY_RECOGNISED.value else at.VERY_UNEVEN
 
 
-def _sign_of_collapse(result: RelativeEvaluation) -> Evidence:
+def _sign_of_collapse(result: RelativeEvaluation) -> Evidence | None:
+    """The sign that is no missing mass; None where that is the only one."""
     if result.distance < at.REPEATING.value:
         return of_outcome(result, "nearest fake-fake distance / null", result.distance, "<", at.REPEATING)
     if result.spread < at.NARROW.value:
         return of_outcome(result, "spread of the fakes / null", result.spread, "<", at.NARROW)
     if np.isfinite(result.recognised):
         return of_outcome(result, "KL(fakes || data) over classes", result.unevenness, ">", _uneven(result))
-    unexplained = result.unexplained
-    return of_outcome(result, "coverage / precision, of their nulls", unexplained, "<", at.UNEXPLAINED_COVERAGE)
+    return None
+
+
+def _left_out_mass(result: RelativeEvaluation) -> Evidence:
+    return of_outcome(result, "missing mass", result.missing_mass, ">", _left_out(result), "ndb")
+
+
+def _left_out(result: RelativeEvaluation) -> at.Threshold:
+    return at.MISSING_MASS if result.precision >= at.MOSTLY_PRECISE.value else at.LEFT_OUT_MASS

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ganlib.diagnosis import dynamic_rules as dynamic
 from ganlib.diagnosis import outcome_rules as outcome
-from ganlib.diagnosis import thresholds as at
+from ganlib.diagnosis.grade import grade_of
 from ganlib.diagnosis.history import History
 from ganlib.diagnosis.signals import Signals, signals_of
 from ganlib.diagnosis.thresholds import RULESET, WINDOW_UPDATES
@@ -55,6 +55,9 @@ def diagnose(history: History) -> Diagnosis:
         ruleset=RULESET,
         recovered=_recovered(findings, history),
         missing=(*missing, *_unmeasured(signals)),
+        grade=None if (graded := grade_of(signals)) is None else graded.grade,
+        quality=None if graded is None else graded.quality,
+        quality_error=None if graded is None else graded.error,
     )
 
 
@@ -124,6 +127,10 @@ def _sum_up(findings: tuple[Finding, ...], signals: Signals) -> tuple[Verdict, s
         )
     precision, coverage = (bare(f"{value:.2f}") for value in (result.precision, result.coverage))
     quality = f"precision {precision} and coverage {coverage} of what real data scores"
-    if result.quality < at.POOR_QUALITY.value:
-        return "undetermined", f"nothing is known to be wrong, but the samples are still poor: {quality}"
-    return "healthy", quality
+    grade = grade_of(signals)
+    if grade is None or not grade.is_below_fair:
+        return "healthy", quality
+    words = f"the samples are {grade.words}: {quality}"
+    if signals.is_rising:
+        return "still learning", f"{words}, and become better"
+    return "undetermined", f"nothing is known to be wrong, but {words}"

@@ -1,6 +1,7 @@
 """From a history to the numbers that rules compare with thresholds."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,21 @@ from numpy.typing import NDArray
 from ganlib.diagnosis.history import FEWEST_ROWS, History
 from ganlib.diagnosis.statistics.oscillation import Peak, spectral_peak
 from ganlib.diagnosis.statistics.trend import FEWEST, Trend, trend
-from ganlib.diagnosis.thresholds import EXPLODED_LOSS, LATE_EVALUATIONS, LEAD_UPDATES, SETTLED_UPDATES, WINDOW_UPDATES
+from ganlib.diagnosis.thresholds import (
+    EXPLODED_LOSS,
+    GAIN,
+    LATE_EVALUATIONS,
+    LEAD_UPDATES,
+    SETTLED_UPDATES,
+    TREND_P,
+    WINDOW_UPDATES,
+)
 from ganlib.records import GRADIENT_UPDATES, STEP_COLUMNS, EpochEvaluation
 
 JUDGED = frozenset({"precision", "coverage", "recall", "fake_distance", "missing_mass"})
 """Figures that outcome signals are made of: the measures `ndb`, `prdc` and `repetition`."""
+COUNTED = {"precision": "precision", "coverage": "coverage", "recall": "recall", "recognised": "high_quality"}
+"""Outcome signals that are shares of samples, by the figure of the evaluation."""
 LOSSES = ("d_loss_real", "d_loss_fake", "g_loss")
 ACCURACIES = ("d_acc_real", "d_acc_fake")
 TRUSTED = 0.5
@@ -86,6 +97,8 @@ class RelativeEvaluation:
     """Share, in [0, 1], of fakes nearer than 1 % of unseen reals; NaN without the measure."""
     ssim: float
     """Similarity to the targets, for pairs; NaN elsewhere."""
+    errors: Mapping[str, float]
+    """Standard errors of precision, coverage, recall and recognised by the number of samples, as shares likewise."""
 
     @property
     def quality(self) -> float:
@@ -100,9 +113,14 @@ class RelativeEvaluation:
         return (self.recognised + reached) / 2 if np.isfinite(self.recognised) else reached
 
     @property
-    def unexplained(self) -> float:
-        """Coverage over precision: samples of that quality should cover as much."""
-        return self.coverage / self.precision if self.precision > 0 else 1.0
+    def quality_error(self) -> float:
+        """Standard error of the quality by the number of samples alone; NaN of pairs."""
+        if np.isfinite(self.ssim):
+            return float("nan")
+        reached = self.errors["precision"]
+        if self.precision > (self.coverage + self.recall) / 2:
+            reached = math.hypot(self.errors["coverage"], self.errors["recall"]) / 2
+        return math.hypot(self.errors["recognised"], reached) / 2 if np.isfinite(self.recognised) else reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +200,12 @@ class Signals:
     def quality_trend(self) -> Trend | None:
         """Of the quality over the late outcomes; None where there are too few."""
         return trend(np.array([o.quality for o in self.late_outcomes]))
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether the samples still become better: more than by chance, and so much that it counts."""
+        change = self.quality_trend()
+        return change is not None and change.p_rising < TREND_P.value and change.change >= GAIN.value
 
 
 def signals_of(history: History) -> Signals:
@@ -266,6 +290,7 @@ def outcome(last: EpochEvaluation, untrained: EpochEvaluation | None) -> Relativ
         memorisation=last.values.get("memorisation", float("nan")),
         copies=last.values.get("copies", float("nan")),
         ssim=last.values.get("ssim", float("nan")),
+        errors={name: _error(last, column) for name, column in COUNTED.items() if column in last.values},
     )
 
 
@@ -305,6 +330,13 @@ def _ratio(pull: Pull) -> float:
 def _share(evaluation: EpochEvaluation, name: str) -> float:
     null = evaluation.nulls[name].mean
     return evaluation.values[name] / null if null > 0 else 1.0
+
+
+def _error(evaluation: EpochEvaluation, column: str) -> float:
+    """Of a share of so many samples: binomial, over the mean of its null, which is known far better."""
+    share = min(max(evaluation.values[column], 0.0), 1.0)
+    null = evaluation.nulls[column].mean if column in evaluation.nulls else 0.0
+    return math.sqrt(share * (1 - share) / max(evaluation.n_subset, 1)) / null if null > 0 else 0.0
 
 
 def _mean(values: NDArray[np.floating]) -> float:

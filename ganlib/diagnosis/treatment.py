@@ -11,7 +11,7 @@ from typing import Literal
 
 from ganlib.diagnosis.prescribe import prescribe
 from ganlib.diagnosis.verdict import Diagnosis, Finding, Remedy
-from ganlib.findings import SEVERITIES, FindingName, Severity
+from ganlib.findings import SEVERITIES, FindingName, Severity, Verdict
 from ganlib.spec.request import RunRequest
 from ganlib.spec.run import RunSpec
 
@@ -19,6 +19,8 @@ EndingStatus = Literal["cured", "exhausted", "cancelled"]
 HARMFUL: frozenset[Severity] = frozenset({"moderate", "severe"})
 JUDGED_AT_THE_END: frozenset[FindingName] = frozenset({"deceptive loss", "stalled", "slow convergence"})
 """Findings of which an epoch before the last says nothing, so that its weights are not known to be healthy."""
+UNFINISHED: frozenset[Verdict] = frozenset({"undetermined", "still learning"})
+"""Verdicts that call samples neither sick nor good."""
 SEEDS = 2**63
 
 
@@ -109,9 +111,9 @@ def is_harmless(severity: Severity) -> bool:
 
 
 def is_cured(case: Case, treated: FindingName) -> bool:
-    """Whether the run succeeded, its verdict could be told, and neither the treated nor a harmful finding was found."""
+    """Whether the run succeeded with good enough samples, and neither the treated nor a harmful finding was found."""
     found = case.diagnosis
-    if case.status != "succeeded" or found is None or found.verdict == "undetermined":
+    if case.status != "succeeded" or found is None or found.verdict in UNFINISHED:
         return False
     return not harmful(found) and all(other.name != treated for other in found.findings)
 

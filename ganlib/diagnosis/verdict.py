@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import TypeAdapter
 
-from ganlib.findings import FindingName, Severity, Verdict
+from ganlib.findings import FindingName, Grade, Severity, Verdict
 from ganlib.records import JsonFloat, finite_json
 
 Picture = Literal["losses", "samples", "ndb"]
@@ -111,6 +111,12 @@ class Diagnosis:
     """What was found earlier and is over, each finding once, in the order in which they ended last."""
     missing: tuple[str, ...] = ()
     """Signals that the history does not have; what they would show cannot be found."""
+    grade: Grade | None = None
+    """How good the samples are, whatever the verdict; None where no evaluation says it."""
+    quality: float | None = None
+    """What the grade was given for: as a share of what real data scores; 1 is as good."""
+    quality_error: float | None = None
+    """Its standard error by the number of samples evaluated."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only; non-finite numbers become None."""

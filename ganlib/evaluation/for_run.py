@@ -53,6 +53,6 @@ def bounded(embed: Embed) -> Embed:
 
     def features(samples: Samples) -> NDArray[np.float32]:
         found = np.nan_to_num(embed(samples), nan=BLOWN_UP, posinf=BLOWN_UP, neginf=-BLOWN_UP)
-        return np.clip(found, -BLOWN_UP, BLOWN_UP)
+        return np.clip(found, np.float32(-BLOWN_UP), np.float32(BLOWN_UP))
 
     return features

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from ganlib.diagnosis.verdict import Picture
-from ganlib.findings import FindingName, Severity, Verdict
+from ganlib.findings import FindingName, Grade, Severity, Verdict
 from ganlib.wire.view import View
 
 
@@ -82,6 +82,12 @@ class DiagnosisView(View):
     """What was found earlier and is over."""
     missing: tuple[str, ...]
     """Signals that the history does not have."""
+    grade: Grade | None = None
+    """How good the samples are, whatever the verdict; null where no evaluation says it, or an older version judged."""
+    quality: float | None = None
+    """What the grade was given for: as a share of what real data scores; 1 is as good."""
+    quality_error: float | None = None
+    """Its standard error by the number of samples evaluated."""
 
 
 class DiagnosisList(View):

@@ -59,7 +59,7 @@ export function VerdictPanel({ run, diagnosis }: { run: RunDetail; diagnosis: Di
 function headline(run: RunDetail, diagnosis: Diagnosis | null): string {
   if (diagnosis === null) return run.status === "failed" ? "Failed before a verdict" : "No verdict yet";
   const first = diagnosis.findings[0];
-  if (first === undefined || diagnosis.verdict === "healthy") return capital(diagnosis.verdict);
+  if (first === undefined || first.severity === "mild") return capital(diagnosis.verdict);
   return `${capital(first.name)}, ${first.severity}`;
 }
 

@@ -297,10 +297,12 @@ def test_a_loop_whose_discriminator_wins_is_found_out_from_its_log(cli, tmp_path
 
 
 @pytest.mark.slow
-def test_a_loop_that_does_well_is_called_healthy(tmp_path: Path) -> None:
+def test_a_loop_that_does_well_and_was_cut_short_has_nothing_wrong_but_rough_samples(tmp_path: Path) -> None:
     train("healthy", seed=0, steps=300, epochs=3).save(tmp_path)
     found = diagnosed(tmp_path)
-    assert (found.diagnosis.verdict, found.diagnosis.findings) == ("healthy", ())
+    assert (found.diagnosis.findings, found.diagnosis.grade) == ((), "rough")
+    assert found.diagnosis.verdict == "undetermined"
+    assert "nothing is known to be wrong, but the samples are rough" in found.diagnosis.reason
     assert [e.epoch for e in found.reading.history.evaluations] == [0, 1, 2, 3]
 
 
