@@ -34,7 +34,7 @@ from ganlib.spec.run import RunSpec
 from ganlib.spec.training import SettledPrecision
 from ganlib.training.data_order import batch_indices
 from ganlib.training.gradient_norms import GradientTrace
-from ganlib.training.optimizer import NetworkOptimizer
+from ganlib.training.optimizer import NetworkOptimizer, taken_over
 from ganlib.training.precision import computing, settle_precision
 from ganlib.training.ranks import ALONE, Ranks
 from ganlib.training.sampling import SAMPLE_BATCH, generate, make_fakes, sample, scale
@@ -160,8 +160,11 @@ class TrainingLoop:
         """
         self.generator.load_state_dict(state.generator)
         self.discriminator.load_state_dict(state.discriminator)
-        _take_over(self.generator_optimizer, state.generator_optimizer)
-        _take_over(self.discriminator_optimizer, state.discriminator_optimizer)
+        for own, other in (
+            (self.generator_optimizer, state.generator_optimizer),
+            (self.discriminator_optimizer, state.discriminator_optimizer),
+        ):
+            own.load_state_dict(deepcopy(taken_over(own.state_dict(), other)))
         self.remedies = self._build_remedies()  # some begin with a copy of the weights
 
     def state(self) -> TrainingState:
@@ -368,13 +371,6 @@ def evaluation_is_due(spec: RunSpec, epoch: int) -> bool:
 def _class_numbers(data: DataArrays, device: torch.device) -> Tensor:
     """[n] class of each sample, the chosen classes numbered from 0 by rising label."""
     return torch.from_numpy(np.unique(data.labels, return_inverse=True)[1].reshape(-1)).to(device)
-
-
-def _take_over(optimizer: NetworkOptimizer, saved: dict[str, Any]) -> None:
-    """Moments, but no rates, of an optimizer's state; nothing of an optimizer of another kind."""
-    own = optimizer.state_dict()
-    if own["param_groups"][0].keys() == saved["param_groups"][0].keys():  # each kind has settings of its own
-        optimizer.load_state_dict({"state": deepcopy(saved["state"]), "param_groups": own["param_groups"]})
 
 
 def _row(updates: list[DiscriminatorOutcome], outcome: GeneratorOutcome) -> Tensor:

@@ -82,6 +82,13 @@ class NetworkOptimizer:
                 parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
 
 
+def taken_over(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer's own state with the moments, but no rates, of another's; as it is where they differ in kind."""
+    if own["param_groups"][0].keys() != other["param_groups"][0].keys():  # each kind has settings of its own
+        return own
+    return {"state": other["state"], "param_groups": own["param_groups"]}
+
+
 WAYS = ("fused", "foreach")
 """Settings of torch's optimizers that change how an update is computed, and not which."""
 

@@ -31,7 +31,7 @@ from ganlib.spec.optimizer import Adam
 from ganlib.spec.run import RunSpec
 from ganlib.training.gradient_norms import TINY
 from ganlib.training.loop import SpecMismatch, TrainingState, evaluation_is_due
-from ganlib.training.optimizer import NetworkOptimizer
+from ganlib.training.optimizer import NetworkOptimizer, taken_over
 from ganlib.training.sampling import SAMPLE_BATCH, sample
 from ganlib.training.stacked.adam import StackedAdam
 from ganlib.training.stacked.draws import StackedDraws
@@ -132,9 +132,21 @@ class StackedLoop:
         self._set_out()
 
     def warm_start(self, name: str, state: TrainingState) -> None:
-        """Begin, before the first step, with the weights and moments of another training: as `TrainingLoop` does."""
+        """Begin, before the first step, with the weights and moments of another training: as `TrainingLoop` does.
+
+        Of an optimizer of another kind no moments are taken over.
+        """
         place = self.names.index(name)
-        self._load(place, replace(state, remedies={}))
+        own = self.state(name)
+        self._load(
+            place,
+            replace(
+                state,
+                generator_optimizer=taken_over(own.generator_optimizer, state.generator_optimizer),
+                discriminator_optimizer=taken_over(own.discriminator_optimizer, state.discriminator_optimizer),
+                remedies={},
+            ),
+        )
         if self.averages is not None:
             self.averages[place] = self.generator.rows[place]
 

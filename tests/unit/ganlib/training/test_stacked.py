@@ -253,6 +253,22 @@ def test_a_member_begins_with_the_weights_of_another_training_as_it_would_alone(
         np.testing.assert_allclose(got.steps, want.steps, rtol=TOLERANCE, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("kind", ["rmsprop", "sgd"])
+def test_a_member_takes_no_moments_over_from_an_optimizer_of_another_kind(kind):
+    [one, other] = several(2)
+    of_other_kind = RunSpec.model_validate(
+        other.spec.model_dump(mode="json") | {"optimizer": {"name": kind, "learning_rate": 1e-3}}
+    )
+    alone = TrainingLoop(of_other_kind, other.data, device=CPU)
+    next(iter(alone.epochs()))
+    stack, expected = StackedLoop([one], device=CPU), TrainingLoop(one.spec, one.data, device=CPU)
+    state = alone.state()
+    stack.warm_start(one.name, state)
+    expected.warm_start(state)
+    for got, want in zip(results(stack)[one.name][0], expected.epochs(), strict=True):
+        np.testing.assert_allclose(got.steps, want.steps, rtol=TOLERANCE, atol=TOLERANCE)
+
+
 def test_features_of_a_member_are_those_of_its_discriminator():
     members = several(2)
     stack = StackedLoop(members, device=CPU)
