@@ -255,9 +255,9 @@ class _Watch:
                 self._step = step
             case Failed(run_id=run_id, is_final=is_final):
                 self.lacks_something = self.lacks_something or not is_final
-                if run_id is None or len(self._held) == 1:
+                if run_id is None or list(self._held) == [run_id]:
                     self._failure = event
-                else:
+                else:  # one that has left already is no longer held, and stays as it was settled
                     self._let_go(run_id, End(reason=None, failure=event, status=0, log_tail=""))
             case HandedBack(run_id=run_id):
                 self._let_go(run_id, End(reason="stopped", failure=None, status=0, log_tail=""))

@@ -300,6 +300,20 @@ def test_the_failure_of_one_run_is_its_own(watched: Watched, is_final: str, stat
     watched.wait()
 
 
+def test_the_failure_of_a_run_that_has_left_is_not_that_of_the_last_one(watched: Watched) -> None:
+    watched.start(
+        LOOP + "sys.stdin.readline()\n"
+        'tell(event="failed", run_id=ids[0], kind="K", error="e", is_final=True); step(7); sys.stdin.readline()'
+    )
+    watched.wait_for_step(1)
+    watched.cancel()
+    while watched.run_of(1).step < 7:
+        pass
+    watched.stopping.set()
+    watched.wait()
+    assert (watched.run_of(0).status, watched.run_of(1).status) == ("cancelled", "queued")
+
+
 def test_a_run_that_is_handed_back_is_queued_and_nothing_counts(watched: Watched) -> None:
     watched.start(
         LOOP + 'tell(event="handed back", run_id=ids[1]); sys.stdin.readline(); step(7); sys.stdin.readline()'
