@@ -92,6 +92,8 @@ class Failed(Message):
     """What is wrong and how to cure it."""
     is_final: bool = True
     """Whether the run cannot succeed, however often and wherever it is tried."""
+    is_local: bool = False
+    """Whether it is for want of something that another host may have."""
 
 
 class HandedBack(Message):

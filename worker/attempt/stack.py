@@ -31,7 +31,7 @@ from worker.attempt.channel import Channel
 from worker.attempt.checkpoints import Checkpoints
 from worker.attempt.context import AttemptContext
 from worker.attempt.device import choose_device, set_threads, this_machine
-from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS
+from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS, as_told
 from worker.attempt.out_of_memory import MORE_MEMORY, OutOfMemory, explain, limit_memory
 from worker.attempt.recorder import Recorder, look_up
 from worker.attempt.retry import RetryingFiles
@@ -252,8 +252,7 @@ def _drop_those_told(stack: StackedLoop, channel: Channel) -> None:
 
 def _tell_failure(error: Exception, ticket: Ticket, channel: Channel) -> None:
     logger.error("leaves the stack: %s", error)
-    is_final = isinstance(error, FINAL_ERRORS)
-    channel.tell(Failed(run_id=ticket.run_id, kind=type(error).__name__, error=str(error), is_final=is_final))
+    channel.tell(as_told(error, ticket.run_id))
 
 
 def _told(ticket: Ticket) -> AbstractContextManager[None]:

@@ -40,7 +40,7 @@ from worker.attempt.device import (
     set_threads,
     this_machine,
 )
-from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS
+from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS, as_told
 from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
 from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up
@@ -74,8 +74,7 @@ def main() -> int:
         logger.info("ended: %s", reason)
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
         logger.error("%s", error)
-        is_final = isinstance(error, FINAL_ERRORS)
-        channel.tell(Failed(kind=type(error).__name__, error=str(error), is_final=is_final))
+        channel.tell(as_told(error))
         return 1
     except torch.OutOfMemoryError as error:  # of a comparison: a training's is an OutOfMemory
         channel.tell(Failed(kind=OutOfMemory.__name__, error=f"{explain(error)} Compare fewer samples"))

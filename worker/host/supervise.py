@@ -253,8 +253,8 @@ class _Watch:
         match event:
             case Stepped(step=step):
                 self._step = step
-            case Failed(run_id=run_id, is_final=is_final):
-                self.lacks_something = self.lacks_something or not is_final
+            case Failed(run_id=run_id, is_local=is_local):
+                self.lacks_something = self.lacks_something or is_local
                 if run_id is None or list(self._held) == [run_id]:
                     self._failure = event
                 else:  # one that has left already is no longer held, and stays as it was settled

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy import Engine, update
 
+from ganlib.training.stacked.loop import StackedLoop
 from store.core.db import make_engine, transaction, upgrade
 from store.core.errors import DiskFull
 from store.core.models import Run
@@ -204,8 +206,25 @@ def test_a_failure_of_one_run_is_told_and_leaves_the_others(scene: Scene, monkey
     monkeypatch.setattr(Recorder, "record", fail)
     told = scene.train(scene.claim())
     [failed] = [event for event in told if event["event"] == "failed"]
-    assert (failed["run_id"], failed["kind"], failed["is_final"]) == (failing, "DiskFull", False)
+    assert (failed["run_id"], failed["kind"]) == (failing, "DiskFull")
+    assert (failed["is_final"], failed["is_local"]) == (False, True)
     assert scene.clinic.numbers(other) == expected
+
+
+def test_a_stack_that_is_out_of_memory_is_told_as_a_whole_and_lacks_nothing_that_another_host_has(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (1, 2):
+        scene.create(seed)
+
+    def fail(_: StackedLoop) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(StackedLoop, "make_step", fail)
+    told = scene.train(scene.claim())
+    [failed] = [event for event in told if event["event"] == "failed"]
+    assert (failed["run_id"], failed["kind"]) == (None, "OutOfMemory")
+    assert (failed["is_final"], failed["is_local"]) == (False, False)
 
 
 def test_a_run_whose_checkpoint_is_gone_is_handed_back_and_the_others_go_on(scene: Scene) -> None:

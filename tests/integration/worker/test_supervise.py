@@ -47,6 +47,8 @@ class Scene:
             self.claim: Claim = claim_run(session)
         self.stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self.lacked_something: bool | None = None
+        """What the worker was told in the end."""
 
     def start(self, script: str) -> None:
         command = [sys.executable, "-S", "-c", PRELUDE + textwrap.dedent(script)]
@@ -54,7 +56,9 @@ class Scene:
         self._thread.start()
 
     def _supervise(self, command: list[str]) -> None:
-        supervise(self.claim, self.stopping.is_set, engine=self.engine, settings=self.settings, command=command)
+        self.lacked_something = supervise(
+            self.claim, self.stopping.is_set, engine=self.engine, settings=self.settings, command=command
+        )
 
     def wait(self) -> Run:
         """The run after its supervision has ended."""
@@ -119,6 +123,13 @@ def test_a_failure_that_the_training_names_is_final(scene: Scene) -> None:
     run = scene.train('tell(event="failed", kind="DatasetUnavailable", error="use another"); sys.exit(1)')
     assert (run.status, run.error_kind, run.error) == ("failed", "DatasetUnavailable", "use another")
     assert scene.attempt().outcome == "failed"
+
+
+@pytest.mark.parametrize(("kind", "is_local"), [("DiskFull", True), ("OutOfMemory", False)])
+def test_only_what_another_host_may_have_lets_the_worker_rest(scene: Scene, kind: str, is_local: bool) -> None:
+    run = scene.train(f'tell(event="failed", kind="{kind}", error="e", is_final=False, is_local={is_local})')
+    assert (run.status, scene.attempt().outcome) == ("queued", "lost")
+    assert scene.lacked_something is is_local
 
 
 @pytest.mark.parametrize(
