@@ -165,8 +165,7 @@ def _begin(each: _Prepared, stack: StackedLoop, machine: Machine, recorders: dic
         logger.info("leaves the stack: %s", error)
         stack.drop(name)
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
-        _tell_failure(error, context.ticket, context.channel)
-        stack.drop(name)
+        _leave(stack, error, context.ticket, context.channel)
     else:
         logger.info("begins after epoch %d, one of %d, on %s", stack.epoch, len(stack.names), machine)
 
@@ -206,8 +205,7 @@ def _record(
         stack.drop(name)
         return
     except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
-        _tell_failure(error, ticket, channel)
-        stack.drop(name)
+        _leave(stack, error, ticket, channel)
         return
     diagnosis = recorded.diagnosis
     logger.info(
@@ -250,9 +248,18 @@ def _drop_those_told(stack: StackedLoop, channel: Channel) -> None:
         stack.drop(name)
 
 
-def _tell_failure(error: Exception, ticket: Ticket, channel: Channel) -> None:
+def _leave(stack: StackedLoop, error: Exception, ticket: Ticket, channel: Channel) -> None:
+    """Goes on without a run, whose worker is told why."""
+    # what has no room beside the others may have it alone
+    is_tried_alone = isinstance(error, OutOfMemory) and len(stack.names) > 1
+    _tell_failure(error, ticket, channel, is_tried_alone=is_tried_alone)
+    stack.drop(ticket.run_id)
+
+
+def _tell_failure(error: Exception, ticket: Ticket, channel: Channel, *, is_tried_alone: bool = False) -> None:
     logger.error("leaves the stack: %s", error)
-    channel.tell(as_told(error, ticket.run_id))
+    told = as_told(error, ticket.run_id)
+    channel.tell(told.model_copy(update={"is_final": False}) if is_tried_alone else told)
 
 
 def _told(ticket: Ticket) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from tests.integration.worker import test_supervise as supervised
 from tests.support.store import LEASE
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
 from worker.attempt.channel import Channel, Stopped
+from worker.attempt.out_of_memory import OutOfMemory
 from worker.attempt.recorder import Recorder
 from worker.messages import Ticket
 
@@ -225,6 +226,20 @@ def test_a_stack_that_is_out_of_memory_is_told_as_a_whole_and_lacks_nothing_that
     [failed] = [event for event in told if event["event"] == "failed"]
     assert (failed["run_id"], failed["kind"]) == (None, "OutOfMemory")
     assert (failed["is_final"], failed["is_local"]) == (False, False)
+
+
+def test_a_run_whose_evaluation_has_no_room_beside_the_others_is_tried_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [scene.create(seed) for seed in (1, 2)]
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OutOfMemory("the evaluation does not fit")
+
+    monkeypatch.setattr(Recorder, "record", fail)
+    told = scene.train(scene.claim())
+    failed = [(event["run_id"], event["is_final"]) for event in told if event["event"] == "failed"]
+    assert failed == [(runs[0], False), (runs[1], True)]
 
 
 def test_a_run_whose_checkpoint_is_gone_is_handed_back_and_the_others_go_on(scene: Scene) -> None:
