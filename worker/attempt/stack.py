@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from ganlib.data.load import load_dataset
 from ganlib.spec.run import RunSpec
 from ganlib.training.stacked.loop import StackedLoop, StackMember
-from store.core.errors import LeaseLost
+from store.core.errors import LeaseLost, RunNotFound
 from store.files.backends import checkpoint_files
 from store.operations.logging import log_context
 from store.operations.tracing import ATTEMPT, EPOCH, RUN, add_span
@@ -89,11 +89,14 @@ def train_stack(context: AttemptContext) -> None:
 def _train(context: AttemptContext) -> None:
     ticket, channel, settings = context.ticket, context.channel, context.settings
     channel.tell(Working(on="loading data"))
-    first = read_run(context.engine, ticket.run_id)
+    found = [(own, run) for own in ticket.each if (run := _find(context, own)) is not None]
+    if not found:
+        return
+    _, first = found[0]
     device = choose_device(first.spec.resources.device, ticket.device)
     limit_memory(device, ticket.gpu_memory)
     machine = this_machine(device, set_threads(settings.threads, first.attempts))
-    prepared = _those_that_begin_together([_prepare(context, own) for own in ticket.each], channel)
+    prepared = _those_that_begin_together([_prepare(context, own, run) for own, run in found], channel)
     if not prepared:
         return
     stack = StackedLoop([each.member for each in prepared], device=device)
@@ -105,7 +108,17 @@ def _train(context: AttemptContext) -> None:
     _train_epochs(stack, recorders, context)
 
 
-def _prepare(context: AttemptContext, own: Ticket) -> _Prepared | None:
+def _find(context: AttemptContext, own: Ticket) -> StoredRun | None:
+    """What the database knows of the run of that ticket; None where it was cancelled and deleted since its claim."""
+    with _told(own):
+        try:
+            return read_run(context.engine, own.run_id)
+        except RunNotFound as error:  # its worker learns it when it renews the lease
+            logger.info("leaves the stack: %s", error)
+            return None
+
+
+def _prepare(context: AttemptContext, own: Ticket, found: StoredRun) -> _Prepared | None:
     """The run of that ticket, ready to begin; None where it has failed, as its worker is told."""
     context = replace(context, ticket=own)
     channel, settings = context.channel, context.settings
@@ -113,7 +126,6 @@ def _prepare(context: AttemptContext, own: Ticket) -> _Prepared | None:
     channel.tell(Working(on=f"loading the data of run {own.run_id}"))
     with _told(own):
         try:
-            found = read_run(context.engine, own.run_id)
             files = RetryingFiles(checkpoint_files(settings), channel)
             checkpoints = Checkpoints.of(
                 files, own.run_id, own.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints

@@ -13,7 +13,7 @@ from store.core.db import make_engine, transaction, upgrade
 from store.core.errors import DiskFull
 from store.core.models import Run
 from store.core.settings import Settings
-from store.runs import endings, pauses
+from store.runs import deletion, endings, pauses
 from tests.integration.worker import test_supervise as supervised
 from tests.support.store import LEASE
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
@@ -129,6 +129,22 @@ def test_a_run_that_somebody_else_holds_leaves_and_the_others_are_untouched(scen
     assert (scene.clinic.run(runs[2]).status, scene.clinic.run(runs[2]).epochs_done) == ("cancelled", 1)
     for seed, numbers in expected.items():
         assert scene.clinic.numbers(runs[seed]) == numbers
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_run_that_was_deleted_before_the_stack_begins_leaves_and_the_others_are_untouched(
+    scene: Scene, gone: int
+) -> None:
+    expected = {seed: scene.by_itself(seed) for seed in (1, 2, 3)}
+    runs = {seed: scene.create(seed) for seed in expected}
+    ticket = scene.claim()
+    deleted = ticket.each[gone]
+    with transaction(scene.engine) as session:
+        endings.finish(session, deleted.run_id, deleted.token, "cancelled")
+        deletion.delete_run(session, deleted.run_id)
+    scene.train(ticket)
+    left = {seed: run_id for seed, run_id in runs.items() if run_id != deleted.run_id}
+    assert {seed: scene.clinic.numbers(run_id) for seed, run_id in left.items()} == {s: expected[s] for s in left}
 
 
 def test_a_run_leaves_within_a_step_where_the_worker_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
