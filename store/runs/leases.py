@@ -35,6 +35,8 @@ class RenewResult:
     cancel_requested: bool
     pause_requested: bool
     """Or it is to give way to another run, as `pause` does, too."""
+    gives_way: bool
+    """Whether it is to, for which all that are trained with it have to leave their place."""
     seconds_left: float | None
     """For which the run may still be trained: see `attempts.seconds_left`."""
 
@@ -106,6 +108,7 @@ def renew(
     return RenewResult(
         cancel_requested=run.cancel_requested,
         pause_requested=run.pause_requested or gives_way_to is not None,
+        gives_way=gives_way_to is not None,
         seconds_left=seconds_left(session, run),
     )
 

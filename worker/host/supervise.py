@@ -280,7 +280,9 @@ class _Watch:
             self._report_at = now + REPORT_INTERVAL_S
             for run_id, wanted in renewed.items():
                 reason = "not ours" if wanted is None else self._reason_to_end(run_id, wanted)
-                if reason is not None:
+                if reason == "paused" and wanted is not None and wanted.gives_way:
+                    self._end(reason)  # of all: without one of its runs the process would keep its place
+                elif reason is not None:
                     self._end_run(run_id, reason)
 
     def _reason_to_end(self, run_id: str, wanted: RenewResult) -> Reason | None:

@@ -1,6 +1,8 @@
 """Several runs that one training process trains together, and what becomes of each."""
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from store.core.db import make_engine, transaction, upgrade
 from store.core.errors import DiskFull
 from store.core.models import Run
 from store.core.settings import Settings
-from store.runs import deletion, endings, pauses
+from store.runs import claims, deletion, endings, pauses
 from tests.integration.worker import test_supervise as supervised
 from tests.support.store import LEASE
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
@@ -302,15 +304,17 @@ class Watched(supervised.Scene):
         return Clinic(home=self.settings.home, engine=self.engine, database_url="").run(claim.run_id)
 
 
-@pytest.fixture
-def watched(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    from store.runs import claims
-
+def watched_pair(engine: Engine, home: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Watched:
     def claim_both(session: Any, worker: str = "worker-1") -> Any:
         return claims.claim(session, worker, LEASE, most_members=16)
 
     monkeypatch.setattr(supervised, "claim_run", claim_both)
-    return Watched(engine, tmp_path)
+    return Watched(engine, home, **settings)
+
+
+@pytest.fixture
+def watched(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return watched_pair(engine, tmp_path, monkeypatch)
 
 
 def test_a_cancel_ends_one_run_at_once_and_the_process_is_told_to_go_on_without_it(watched: Watched) -> None:
@@ -320,11 +324,42 @@ def test_a_cancel_ends_one_run_at_once_and_the_process_is_told_to_go_on_without_
     watched.wait_for_step(1)
     watched.cancel()
     while watched.run_of(1).step < 7:
-        pass
+        time.sleep(0.01)
     assert (watched.run_of(0).status, watched.run_of(1).status) == ("cancelled", "running")
     watched.stopping.set()
     watched.wait()
     assert watched.run_of(1).status == "queued"
+
+
+def test_where_one_run_gives_way_all_leave_an_epoch_that_is_too_long(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watched_pair(engine, tmp_path, monkeypatch, pause_patience=timedelta(seconds=0.1))
+    watched.start(LOOP + "sys.stdin.readline()")
+    watched.wait_for_step(1)
+    urgent = queue_run(engine, TINY, {"generator.width": 9}, priority=5)
+    with transaction(engine) as session:
+        session.execute(update(Run).where(Run.id == watched.claim.run_id).values(gives_way_to=urgent))
+    watched.wait()
+    clinic = Clinic(home=watched.settings.home, engine=engine, database_url="")
+    assert [watched.run_of(place).status for place in (0, 1)] == ["queued", "queued"]
+    outcomes = [clinic.attempts(watched.run_of(place).id)[-1].outcome for place in (0, 1)]
+    assert outcomes == ["gave way", "handed over"]
+
+
+def test_a_pause_ends_one_run_alone_whose_epoch_is_too_long(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = watched_pair(engine, tmp_path, monkeypatch, pause_patience=timedelta(seconds=0.1))
+    watched.start(LOOP + "sys.stdin.readline(); step(7); sys.stdin.readline()")
+    watched.wait_for_step(1)
+    with transaction(engine) as session:
+        pauses.pause(session, watched.claim.run_id)
+    while watched.run_of(1).step < 7:
+        time.sleep(0.01)
+    assert (watched.run_of(0).status, watched.run_of(1).status) == ("paused", "running")
+    watched.stopping.set()
+    watched.wait()
 
 
 def test_the_leases_of_all_are_renewed(watched: Watched) -> None:
@@ -332,7 +367,7 @@ def test_the_leases_of_all_are_renewed(watched: Watched) -> None:
     watched.wait_for_step(1)
     before = [watched.run_of(place).lease_expires_at for place in (0, 1)]
     while any(watched.run_of(place).lease_expires_at == before[place] for place in (0, 1)):
-        pass
+        time.sleep(0.01)
     watched.stopping.set()
     watched.wait()
     assert [watched.run_of(place).status for place in (0, 1)] == ["queued", "queued"]
@@ -358,7 +393,7 @@ def test_the_failure_of_a_run_that_has_left_is_not_that_of_the_last_one(watched:
     watched.wait_for_step(1)
     watched.cancel()
     while watched.run_of(1).step < 7:
-        pass
+        time.sleep(0.01)
     watched.stopping.set()
     watched.wait()
     assert (watched.run_of(0).status, watched.run_of(1).status) == ("cancelled", "queued")
