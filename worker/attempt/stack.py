@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.data.load import load_dataset
 from ganlib.spec.run import RunSpec
+from ganlib.training.loop import TrainingState
 from ganlib.training.stacked.loop import StackedLoop, StackMember
 from store.core.errors import LeaseLost, RunNotFound
 from store.files.backends import checkpoint_files
@@ -48,6 +49,8 @@ class _Prepared:
     found: StoredRun
     checkpoints: Checkpoints
     member: StackMember
+    warm: TrainingState | None
+    """Of another run, to begin with its weights; None where it begins with its own."""
 
     @property
     def start(self) -> int:
@@ -131,17 +134,21 @@ def _prepare(context: AttemptContext, own: Ticket, found: StoredRun) -> _Prepare
                 files, own.run_id, own.attempt, found.epochs, found.healthy_epochs, settings.keep_checkpoints
             )
             upload = find_upload(found.spec.dataset, context.engine, context.uploaded())
+            state = load_state(checkpoints, own.run_id, found)
+            warm = None
+            if state is None and found.warm_start is not None:
+                warm = load_warm_start(found.warm_start, context.engine, files)
             member = StackMember(
                 name=own.run_id,
                 spec=found.spec,
                 data=load_dataset(found.spec.dataset, settings.data, found.spec.seed, upload=upload),
-                state=load_state(checkpoints, own.run_id, found),
+                state=state,
                 before=tuple(specs_before(found.spec, found.extended_from)),
             )
         except (*FINAL_ERRORS, *LOCAL_ERRORS) as error:
             _tell_failure(error, own, channel)
             return None
-    return _Prepared(context=context, found=found, checkpoints=checkpoints, member=member)
+    return _Prepared(context=context, found=found, checkpoints=checkpoints, member=member, warm=warm)
 
 
 def _those_that_begin_together(prepared: "list[_Prepared | None]", channel: Channel) -> list[_Prepared]:
@@ -164,11 +171,8 @@ def _begin(each: _Prepared, stack: StackedLoop, machine: Machine, recorders: dic
     """Begins the run's attempt, unless it is somebody else's already."""
     context, name = each.context, each.member.name
     context.channel.tell(Working(on=f"preparing the evaluation of run {name}"))
-    if stack.epoch == 0 and each.found.warm_start is not None:
-        files = RetryingFiles(checkpoint_files(context.settings), context.channel)
-        warm = load_warm_start(each.found.warm_start, context.engine, files)
-        if warm is not None:
-            stack.warm_start(name, warm)
+    if each.warm is not None:
+        stack.warm_start(name, each.warm)
     try:
         history = begin(context.ticket, context.engine, machine, stack.epoch, each.found)
         member = _TrainedMember(stack=stack, name=name, spec=each.member.spec, device=stack.device)

@@ -19,6 +19,7 @@ from store.runs import claims, deletion, endings, pauses
 from tests.integration.worker import test_supervise as supervised
 from tests.support.store import LEASE
 from tests.support.worker import TINY, Clinic, claim_next, queue_run, stop, train_here
+from worker.attempt import stack
 from worker.attempt.channel import Channel, Stopped
 from worker.attempt.out_of_memory import OutOfMemory
 from worker.attempt.recorder import Recorder
@@ -244,6 +245,24 @@ def test_a_stack_that_is_out_of_memory_is_told_as_a_whole_and_lacks_nothing_that
     [failed] = [event for event in told if event["event"] == "failed"]
     assert (failed["run_id"], failed["kind"]) == (None, "OutOfMemory")
     assert (failed["is_final"], failed["is_local"]) == (False, False)
+
+
+def test_a_run_that_finds_no_room_for_the_weights_that_it_begins_with_leaves_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = scene.by_itself(2)
+    failing, other = scene.create(1), scene.create(2)
+    with transaction(scene.engine) as session:
+        warm = {"run_id": other, "checkpoint": "attempt-1-epoch-1.safetensors", "epoch": 1}
+        session.execute(update(Run).where(Run.id == failing).values(warm_start=warm))
+
+    def fail(*_: Any) -> Any:
+        raise DiskFull(Path("/there"), "no room")
+
+    monkeypatch.setattr(stack, "load_warm_start", fail)
+    told = scene.train(scene.claim())
+    assert [event["run_id"] for event in told if event["event"] == "failed"] == [failing]
+    assert scene.clinic.numbers(other) == expected
 
 
 def test_a_run_whose_evaluation_has_no_room_beside_the_others_is_tried_alone(
