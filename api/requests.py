@@ -12,6 +12,7 @@ from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.part import Name
 from ganlib.spec.problems import problems_of
 from ganlib.spec.request import InvalidRequest
+from ganlib.spec.tags import MOST_TAGS, RunTag
 from ganlib.wire.statuses import EVENT_KINDS, EventKind, Status
 from store.core.pages import MAX_PAGE
 
@@ -43,6 +44,8 @@ class RunQuery(Parameters):
     """Who submitted it."""
     team: Filter | None = None
     """Whose team."""
+    tag: list[RunTag] = Field(default=[], max_length=MOST_TAGS)
+    """Only runs that have this tag; may be given again, and then they have all."""
     made_after: AwareDatetime | None = None
     """Only runs made after this time (RFC 3339, with its offset)."""
     made_before: AwareDatetime | None = None

@@ -52,6 +52,10 @@ class Answers:
         """What a POST answers that may be repeated, as repeating it changes nothing."""
         return self.of(kind, self._transport.post(path))
 
+    def put(self, kind: type[Answer], path: str, body: Any) -> Answer:
+        """What a PUT answers."""
+        return self.of(kind, self._transport.put(path, body=body))
+
     def create(self, kind: type[Answer], path: str, body: Any, key: str | None = None) -> Answer:
         """What a POST answers that makes something: once with the same key, which is by default a new one."""
         return self.of(kind, self._transport.post(path, body=body, key=key or new_key()))

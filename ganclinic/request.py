@@ -62,7 +62,11 @@ def read_document(file: Path, needs: str = SPEC_FIELDS) -> dict[str, Any]:
 
 
 def request_from(
-    source: str, settings: Sequence[str] = (), name: str | None = None, priority: int | None = None
+    source: str,
+    settings: Sequence[str] = (),
+    name: str | None = None,
+    priority: int | None = None,
+    tags: Sequence[str] = (),
 ) -> RunRequest:
     """The request for a preset's name, or for a file that holds a spec or a request.
 
@@ -77,6 +81,8 @@ def request_from(
         document["name"] = name
     if priority is not None:
         document["priority"] = priority
+    if tags:
+        document["tags"] = list(tags)
     return _request(document, source)
 
 

@@ -107,6 +107,10 @@ class Transport:
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key} if key else {}, timeout=timeout)
 
+    def put(self, path: str, *, body: Any) -> httpx.Response:
+        """The answer to a PUT."""
+        return self._send("PUT", path, json=body)
+
     @contextmanager
     def events(self, path: str, query: Query, *, after: int | None) -> Iterator[Iterator[Event]]:
         """The server-sent events at that path, beginning after the one whose id is `after`, or where the path begins.

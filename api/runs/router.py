@@ -27,8 +27,8 @@ from api.submission import SubmissionDep, accepted
 from ganlib.spec.request import RunRequest
 from ganlib.wire.extensions import Extension
 from ganlib.wire.paths import run_path
-from ganlib.wire.runs import RunDetail, RunPage, RunView
-from store.runs import deletion, extensions, lifecycle, pauses
+from ganlib.wire.runs import RunDetail, RunPage, RunView, TagsRequest
+from store.runs import deletion, extensions, lifecycle, pauses, tags
 from store.scheduling.accounts import EQUAL
 from store.scheduling.owners import Owner
 from store.scheduling.quotas import require_room
@@ -65,6 +65,7 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
         name=query.name,
         user=query.user,
         team=query.team,
+        with_tags=query.tag,
         made_after=None if query.made_after is None else query.made_after.timestamp(),
         made_before=None if query.made_before is None else query.made_before.timestamp(),
         limit=query.limit,
@@ -77,6 +78,15 @@ def list_runs(session: Reader, query: Annotated[RunQuery, Query()]) -> RunPage:
 def get_run(run_id: RunId, session: Reader) -> RunDetail:
     """Look at a run, with its spec and its attempts."""
     return run_detail(lifecycle.get(session, run_id), lifecycle.attempts(session, run_id))
+
+
+@router.put("/{run_id}/tags", dependencies=[JsonBody], responses=documented(400, 403, 404, 413, 415, 422))
+def tag_run(run_id: RunId, request: TagsRequest, session: Writer, caller: CallerDep) -> RunView:
+    """Give a run these tags instead of those that it has."""
+    run = lifecycle.get_locked(session, run_id)
+    require_may_change(caller, run)
+    tags.change(session, run, request.tags)
+    return run_view(run)
 
 
 @router.post("/{run_id}/cancel", status_code=202, responses=documented(403, 404))

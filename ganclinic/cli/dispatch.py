@@ -30,6 +30,7 @@ CLIENT_VERBS: dict[str, str] = {
     "logs": "logs.logs",
     "watch": "new_runs.watch",
     "events": "events.events",
+    "tag": "runs.tag",
     "cancel": "runs.cancel",
     "rm": "runs.rm",
     "treat": "treatments.treat",

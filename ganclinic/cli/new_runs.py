@@ -19,7 +19,7 @@ RUN_FAILED = 1
 
 
 def run(client: Client, output: Output, options: argparse.Namespace) -> int:
-    made = client.create_run(request_from(options.source, options.set, options.name, options.priority))
+    made = client.create_run(request_from(options.source, options.set, options.name, options.priority, options.tags))
     if options.watch:
         return watch_until_over(output, client.watch_runs([made.id], when_waiting=hint(output)), single=True)
     output.result(made.to_json(), made.id)

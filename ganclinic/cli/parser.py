@@ -131,6 +131,7 @@ def _add_makers(verbs: Verbs) -> None:
         "--set", action="append", default=[], metavar="PATH=VALUE", help="change the spec, e.g. training.epochs=3"
     )
     run.add_argument("--name", help="a name for people")
+    run.add_argument("--tag", dest="tags", action="append", default=[], help="a word to find it by; may be given again")
     _add_priority(run, "higher is claimed first (default: 0)")
     run.add_argument("--watch", action="store_true", help="show its progress until it is over")
     batch = _add(verbs, "batch", "queue many runs at once, all of them or none")
@@ -144,6 +145,11 @@ def _add_makers(verbs: Verbs) -> None:
     _add_priority(sweep, "of all its runs; higher is claimed first (default: the base's, or 0)")
     sweep.add_argument("--dry-run", action="store_true", help="list the specs, and queue nothing")
     sweep.add_argument("--watch", action="store_true", help="show their progress until they are over")
+    tag = _add(verbs, "tag", "give a run these tags instead of those that it has")
+    tag.add_argument("run", metavar="RUN", help="id of a run")
+    tag.add_argument(
+        "tags", metavar="TAG", nargs="*", help="a word to find it by, as paper/figure-3; none: it has none"
+    )
     cancel = _add(verbs, "cancel", "end runs or comparisons, or take them from the queue")
     cancel.add_argument("runs", metavar="RUN", nargs="*", help="id of a run or a comparison")
     cancel.add_argument("--batch", help="a batch's id: all its runs")
@@ -162,6 +168,7 @@ def _add_lookers(verbs: Verbs) -> None:
     ls.add_argument("--verdict", choices=VERDICTS)
     for name in ("preset", "batch", "name", "user"):
         ls.add_argument(f"--{name}")
+    ls.add_argument("--tag", dest="tags", action="append", default=[], help="that they have; may be given again")
     ls.add_argument("--limit", type=_count, default=20, help="how many at most (default: 20)")
     show = _add(verbs, "show", "show a run with its verdict, evidence and remedies, or what a comparison found")
     show.add_argument("run", metavar="RUN", help="id of a run or a comparison")

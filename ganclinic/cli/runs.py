@@ -1,4 +1,4 @@
-"""The verbs about runs that are made: ls, show, cancel, rm."""
+"""The verbs about runs that are made: ls, show, tag, cancel, rm."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OfComparison = TypeVar("OfComparison")
 
 def ls(client: Client, output: Output, options: argparse.Namespace) -> int:
     filters = {name: getattr(options, name) for name in ("status", "preset", "verdict", "batch", "name", "user")}
-    runs = list(islice(client.list_runs(**filters), options.limit + 1))
+    runs = list(islice(client.list_runs(**filters, tags=options.tags), options.limit + 1))
     shown = runs[: options.limit]
-    if not shown and any(filters.values()) and not output.as_json:
+    if not shown and (any(filters.values()) or options.tags) and not output.as_json:
         output.note("No run matches.")
         return OK
     output.result([r.to_json() for r in shown], runs_table(shown, output.results.width))
@@ -53,6 +53,12 @@ def show(client: Client, output: Output, options: argparse.Namespace) -> int:
         "evaluation": evaluation.to_json() if evaluation else None,
     }
     output.result(document, run_details(found, diagnosis, evaluation))
+    return OK
+
+
+def tag(client: Client, output: Output, options: argparse.Namespace) -> int:
+    run = client.tag(options.run, options.tags)
+    output.result(run.to_json(), f"{run.id} {', '.join(run.tags) or 'has no tags'}")
     return OK
 
 

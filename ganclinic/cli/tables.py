@@ -94,6 +94,8 @@ def run_details(run: RunDetails, diagnosis: Diagnosis | None, evaluation: EpochE
     """All that a person wants to know of one run."""
     rows: list[tuple[str, RenderableType]] = [("run", run.id)]
     rows += [(name, value) for name, value in (("name", run.name), ("preset", run.preset)) if value]
+    if run.tags:
+        rows.append(("tags", ", ".join(run.tags)))
     if run.user != "default":
         rows.append(("user", run.user + (f" (team {run.team})" if run.team else "")))
     rows += [("status", status_text(run)), ("epochs", progress_words(run)), ("made", age_words(run.created_at))]

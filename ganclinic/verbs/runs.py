@@ -63,16 +63,17 @@ class RunVerbs(Connection):
         name: str | None = None,
         user: str | None = None,
         team: str | None = None,
+        tags: Sequence[str] = (),
         made_after: datetime | None = None,
         made_before: datetime | None = None,
     ) -> Iterator[RunView]:
         """Runs that match all filters, newest first; further pages are fetched as they are reached.
 
-        Times have to have a time zone.
+        `tags`: those that have all of them. Times have to have a time zone.
         """
         query: Query = {
             **{"status": status, "preset": preset, "verdict": verdict, "batch": batch, "name": name},
-            **{"user": user, "team": team},
+            **{"user": user, "team": team, "tag": list(tags) or None},
             "made_after": None if made_after is None else made_after.isoformat(),
             "made_before": None if made_before is None else made_before.isoformat(),
         }
@@ -133,6 +134,15 @@ class RunVerbs(Connection):
             WaitTimeout: `timeout_s` passed; the run goes on.
         """
         return self._polling.until_final(lambda: self.get_run(run_id), run_id, timeout_s)
+
+    def tag(self, run_id: str, tags: Sequence[str]) -> RunView:
+        """Gives a run these tags instead of those that it has.
+
+        Raises:
+            InvalidSpec: one of them is no tag.
+            NotAllowed: the run is somebody else's.
+        """
+        return self._answers.put(views.RunView, f"{run_path(run_id)}/tags", {"tags": list(tags)})
 
     def cancel(self, run_id: str) -> RunView:
         """Asks for the end of a run; one that is over stays as it is."""

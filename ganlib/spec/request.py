@@ -16,6 +16,7 @@ from ganlib.spec.patching import with_settings
 from ganlib.spec.preset import get_preset
 from ganlib.spec.problems import in_words, named, problems_of
 from ganlib.spec.run import RunSpec
+from ganlib.spec.tags import RunTags
 
 MAX_BATCH = 1000
 
@@ -53,6 +54,7 @@ class RunRequest(BaseModel):
         default_factory=dict, max_length=200, description='Dotted paths and new values, e.g. {"training.epochs": 3}.'
     )
     name: Name | None = Field(default=None, description="A name for people.")
+    tags: RunTags = Field(default=(), description="Words to find the run by.")
     priority: int = Field(
         default=0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Runs of a higher priority are claimed first."
     )

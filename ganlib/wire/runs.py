@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from ganlib.findings import Severity, Verdict
+from ganlib.spec.tags import RunTags
 from ganlib.wire.statuses import FINAL_STATUSES, AttemptOutcome, Status
 from ganlib.wire.view import View, WrittenAs
 
@@ -42,6 +43,8 @@ class RunView(View):
 
     id: str
     name: str | None
+    tags: tuple[str, ...] = ()
+    """Words that people find it by."""
     preset: str | None
     status: Status
     batch_id: str | None
@@ -109,6 +112,15 @@ class RunView(View):
     def label(self) -> str:
         """What people call it: its name, else its preset, else its id."""
         return self.name or self.preset or self.id
+
+
+class TagsRequest(BaseModel):
+    """The tags that a run is to have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    tags: RunTags
+    """Instead of those that it has; none: `[]`."""
 
 
 class AttemptView(View):

@@ -150,6 +150,8 @@ class Run(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[Kind] = mapped_column(Text, default="training", server_default="training")
     name: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    """Sorted, each once; changed by `store.runs.tags` alone."""
     preset: Mapped[str | None]
     spec: Mapped[dict[str, Any]]
     spec_hash: Mapped[str]
@@ -215,6 +217,16 @@ class Run(Base):
     """First epoch with the finding that the verdict names; null without findings."""
     error: Mapped[str | None]
     error_kind: Mapped[str | None]
+
+
+class RunTagRow(Base):
+    """A tag of a run, by which lists find it."""
+
+    __tablename__ = "run_tags"
+    __table_args__ = (Index("ix_run_tags_tag", "tag", "run_id"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Treatment(Base):

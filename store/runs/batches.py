@@ -11,7 +11,7 @@ from store.core.db import clock
 from store.core.errors import BatchNotFound
 from store.core.idempotency import insert_once
 from store.core.models import Batch
-from store.runs import events
+from store.runs import events, tags
 from store.runs.lifecycle import hash_request, new_id, new_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
@@ -52,6 +52,7 @@ def create_batch(
     if not is_new:
         return get_batch(session, stored.id)
     events.note_status(session, *batch.runs)
+    tags.note_new(session, batch.runs)
     return batch
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypedDict, Unpack
 
 from pydantic import BaseModel
@@ -24,7 +24,7 @@ from store.core.idempotency import insert_once
 from store.core.models import Attempt, Kind, Run, Treatment
 from store.core.pages import Page, page_of
 from store.operations import tracing
-from store.runs import events
+from store.runs import events, tags
 from store.runs.leases import update_run
 from store.scheduling.owners import NOBODY_ELSE, Owner, ensure
 
@@ -62,6 +62,7 @@ def insert(session: Session, run: Run, idempotency_key: str | None) -> Run:
     stored, is_new = insert_once(session, run, idempotency_key)
     if is_new:
         events.note_status(session, stored)
+        tags.note_new(session, [stored])
     return stored
 
 
@@ -73,6 +74,7 @@ def new_run(request: RunRequest, spec: RunSpec, *, priority: int | None = None, 
     return Run(
         id=new_id(),
         name=request.name,
+        tags=list(request.tags),
         preset=request.preset,
         spec=spec.model_dump(mode="json"),
         spec_hash=spec_hash(spec),
@@ -109,10 +111,12 @@ def hash_request(*requests: BaseModel) -> str:
 
 
 def _hashed(request: BaseModel) -> Document:
-    """What is hashed of a request: without a priority of 0, as requests that are stored had no priority once."""
+    """What is hashed of a request: without a priority of 0 and without no tags, as requests had neither once."""
     document = request.model_dump(mode="json")
-    if isinstance(request, RunRequest) and request.priority == 0:
-        del document["priority"]
+    if isinstance(request, RunRequest):
+        for name in ("priority", "tags"):
+            if not document[name]:
+                del document[name]
     return document
 
 
@@ -170,18 +174,19 @@ def list_runs(
     cursor: str | None = None,
     made_after: float | None = None,
     made_before: float | None = None,
+    with_tags: Sequence[str] = (),
     **filters: Unpack[RunFilters],
 ) -> Page[Run]:
     """The runs that match every given filter, newest first; runs made meanwhile shift no later page.
 
-    `made_after`, `made_before`: only those made then, in seconds since 1970.
+    `made_after`, `made_before`: only those made then, in seconds since 1970. `with_tags`: only those that have all.
 
     Raises:
         InvalidCursor: the cursor was not made by this list.
     """
     given = {column: str(value) for column, value in filters.items() if value is not None}
-    guards: list[ColumnElement[bool]] = []  # the list's own index has runs by that time
-    if made_after is not None:
+    guards: list[ColumnElement[bool]] = [tags.has(tag) for tag in with_tags]
+    if made_after is not None:  # as the next: the list's own index has runs by that time
         guards.append(Run.created_at > made_after)
     if made_before is not None:
         guards.append(Run.created_at < made_before)

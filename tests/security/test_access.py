@@ -51,7 +51,7 @@ FOLLOWED = ("/stream", "/events")
 """The ends of paths that are answered for ever: the text of the log, and the events that are stored."""
 OWNERS = [r for r in GUARDED if r not in (*ADMINISTRATORS, *EVERYBODYS, *READS, ("GET", "/metrics"))]
 """What is left changes something that belongs to somebody: a new route is held to this without being named here."""
-BODIES: dict[str, Any] = {"extend": {"epochs": 1}, "treatments": {}}
+BODIES: dict[str, Any] = {"extend": {"epochs": 1}, "treatments": {}, "tags": {"tags": ["changed"]}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
