@@ -28,6 +28,7 @@ from api import (
     storage,
     treatments,
     uploads,
+    watched_runs,
     webhooks,
     workers,
 )
@@ -71,6 +72,7 @@ NOUNS = (
     datasets,
     uploads,
     webhooks,
+    watched_runs,
     storage,
     waiting,
     workers,

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from ganlib.spec.preset import UnknownPreset
 from ganlib.spec.problems import in_words, problem_of
 from ganlib.spec.request import InvalidRequest
+from ganlib.step_blocks import MEDIA_TYPE
 from ganlib.wire.problems import MAX_FIELD_PROBLEMS, FieldProblem, Problem
 from store.core.errors import (
     ArtifactNotFound,
@@ -43,6 +44,8 @@ from store.core.errors import (
     TreatmentNotFound,
     UploadInUse,
     UploadNotFound,
+    WatchedRunOver,
+    WatchOutOfOrder,
     WebhookNotFound,
     WorkerNotFound,
 )
@@ -90,6 +93,13 @@ class UnsupportedMediaType(RequestError):
         super().__init__(f"send the body with the content type application/json, {given}")
 
 
+class NotSteps(RequestError):
+    """The body is not declared to be a block of steps."""
+
+    def __init__(self) -> None:
+        super().__init__(f"send the steps with the content type {MEDIA_TYPE}")
+
+
 class NotMultipart(RequestError):
     """The body is not declared to be a form with files."""
 
@@ -132,9 +142,12 @@ KINDS: dict[type[Exception], _Kind] = {
     TooManyWebhooks: _Kind(409, "too-many-webhooks", "Too many webhooks"),
     RunInUse: _Kind(409, "run-in-use", "The run cannot be deleted"),
     RunNotOver: _Kind(409, "run-not-over", "The run is not over"),
+    WatchOutOfOrder: _Kind(409, "watch-out-of-order", "Earlier messages are missing"),
+    WatchedRunOver: _Kind(409, "watched-run-over", "The watched run is over"),
     NotTreatable: _Kind(409, "not-treatable", "The run cannot be treated"),
     UploadInUse: _Kind(409, "upload-in-use", "A run trains on the upload"),
     IdempotencyConflict: _Kind(409, "idempotency-conflict", "Idempotency key used for another request"),
+    NotSteps: _Kind(415, "unsupported-media-type", "The body must be a block of steps", {"Accept": MEDIA_TYPE}),
     UnsupportedMediaType: _Kind(415, "unsupported-media-type", "The body must be JSON", {"Accept": "application/json"}),
     NotMultipart: _Kind(415, "unsupported-media-type", "The body must be a form", {"Accept": "multipart/form-data"}),
     InvalidRequest: _Kind(422, "invalid-request", "The request is not valid"),

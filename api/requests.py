@@ -14,6 +14,7 @@ from ganlib.spec.problems import problems_of
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.tags import MOST_TAGS, RunTag
 from ganlib.wire.statuses import EVENT_KINDS, EventKind, Status
+from ganlib.wire.watching import WatchedEnd
 from store.core.pages import MAX_PAGE
 
 MAX_STEP = MAX_EPOCH * 1_000_000
@@ -100,6 +101,21 @@ class UploadOptions(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise InvalidRequest(problems_of(error, cls)) from None
+
+
+class EpochEndQuery(Parameters):
+    """What is said of an epoch of a watched run."""
+
+    seconds: float = Field(default=0.0, ge=0, le=1e9, allow_inf_nan=False)
+    """How long it took."""
+
+
+class TrainingEndQuery(Parameters):
+    """How a watched training has ended."""
+
+    outcome: WatchedEnd = "succeeded"
+    error: Annotated[str, Field(max_length=2000)] | None = None
+    """Why it failed, for people."""
 
 
 class EpochQuery(Parameters):

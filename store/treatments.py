@@ -68,6 +68,8 @@ def create(
         if first is not None:
             return first
     finding = _finding_to_treat(session, sick, request)
+    if sick.watched:
+        raise NotTreatable(run_id, "it is trained elsewhere; change there what the remedies of its diagnosis name")
     case = _case_of_any_version(session, sick)
     budget = Budget(
         max_tries=request.max_tries, max_epochs=request.max_epochs or default_max_epochs(case.spec, request.max_tries)

@@ -25,6 +25,8 @@ FOREIGN_PAGE = "A session changes something only from a page of the service, by 
 NO_METRICS = "Only administrators may read the metrics, and whoever has GANCLINIC_METRICS_TOKEN."
 MAX_BODY_BYTES = 1024 * 1024
 UPLOAD_PATHS = ("/v1/evaluations", "/v1/uploads")
+WATCHED_EPOCH = re.compile(r"/v1/watched-runs/[0-9a-f]{16}/epochs/\d{1,16}")
+"""Comes with samples."""
 LARGER_BODY_BYTES = {"/v1/batches": 8 * 1024 * 1024}
 
 bearer = HTTPBearer(
@@ -121,13 +123,15 @@ class LimitBody:
 
     def __init__(self, app: ASGIApp, max_upload_bytes: int) -> None:
         self._app = app
+        self._max_upload_bytes = max_upload_bytes
         self._larger = {**LARGER_BODY_BYTES, **dict.fromkeys(UPLOAD_PATHS, max_upload_bytes)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves the request, or answers 413: MAX_BODY_BYTES, for some paths more."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        limit = self._larger.get(scope["path"], MAX_BODY_BYTES)
+        is_epoch = WATCHED_EPOCH.fullmatch(scope["path"]) is not None
+        limit = self._max_upload_bytes if is_epoch else self._larger.get(scope["path"], MAX_BODY_BYTES)
         detail = f"The body may have {limit:,} bytes."
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:

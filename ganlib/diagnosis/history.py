@@ -35,6 +35,8 @@ class History:
     """Those of `columns` that are bounded only; an accuracy of .5 then says nothing."""
     updates_per_row: float = 1.0
     """From one row of `steps` to the next; more than 1 where a trainer logs a sample, or means, of its steps."""
+    epochs: int | None = None
+    """Finished epochs, where they are not equally long."""
 
     @property
     def updates(self) -> int:
@@ -50,7 +52,7 @@ class History:
     @property
     def epoch(self) -> int:
         """The last finished epoch."""
-        return len(self.steps) // self.steps_per_epoch
+        return len(self.steps) // self.steps_per_epoch if self.epochs is None else self.epochs
 
     def after(self, report: EpochReport, evaluations: tuple[EpochEvaluation, ...]) -> "History":
         """The history with one epoch more; `previous` stays as it is."""

@@ -289,7 +289,41 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
         last = found
     if last is None or len(history.steps) % history.steps_per_epoch:
         last = diagnose(replace(history, previous=last))
-    numbers = reading.numbers_as(reading.read_as)
+    return _judged(reading, history, last)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def diagnose_epoch(
+    reading: Reading,
+    evaluations: Sequence[EpochEvaluation],
+    previous: Diagnosis | None,
+    *,
+    epoch: int,
+    epochs_total: int,
+) -> Diagnosis:
+    """The diagnosis of a history that ends with this epoch, whose forerunner had the diagnosis `previous`.
+
+    Of what it lacks, fakes and reals are named, too.
+    """
+    seen = tuple(sorted(evaluations, key=lambda e: e.epoch))
+
+    def ended(history: History) -> History:
+        return replace(history, epochs=epoch, epochs_total=epochs_total)
+
+    suspected = reading.suspected
+    reading = replace(
+        reading,
+        others=tuple((way, ended(other)) for way, other in reading.others),
+        suspected=None if suspected is None else (suspected[0], ended(suspected[1])),
+    )
+    history = replace(ended(reading.history), evaluations=seen, previous=previous)
+    found = _judged(reading, history, diagnose(history)).diagnosis
+    return found if seen else replace(found, missing=(*found.missing, EVALUATION))
+
+
+def _judged(reading: Reading, history: History, last: Diagnosis) -> HistoryDiagnosis:
+    """What the last diagnosis comes to, under every way in which the numbers can be read."""
+    seen, numbers = history.evaluations, reading.numbers_as(reading.read_as)
     last = with_printed_rules(_of_any_scale(_with_a_margin(last, reading), reading), history, numbers)
     others = [
         (way, with_printed_rules(diagnose(replace(other, evaluations=seen)), other, reading.numbers_as(way)))
@@ -303,7 +337,7 @@ def diagnose_reading(reading: Reading, evaluations: Sequence[EpochEvaluation] = 
         conditional = tuple(one for one in told if one.finding.name not in {f.name for f in last.findings})
     if last.verdict == "undetermined" and not last.findings and not conditional and not seen:
         last = replace(last, reason=_nothing_seen(history))
-    missing = [*reading.missing, *([] if evaluations else [EVALUATION]), LAYERS]
+    missing = [*reading.missing, *([] if seen else [EVALUATION]), LAYERS]
     findings = tuple(_without_spec(finding, reading) for finding in last.findings)
     return HistoryDiagnosis(
         diagnosis=replace(last, findings=findings, missing=reading.missing),

@@ -5,9 +5,12 @@ import json
 
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.run import RunSpec
+from ganlib.spec.watched import LookSpec, WatchedSpec
+
+Hashed = RunSpec | ComparisonSpec | WatchedSpec | LookSpec
 
 
-def canonical_json(spec: RunSpec | ComparisonSpec, *left_out: str) -> str:
+def canonical_json(spec: Hashed, *left_out: str) -> str:
     """The spec with every default written out, keys sorted, no white space; without what these dotted paths name."""
     document = spec.model_dump(mode="json")
     for path in left_out:
@@ -22,7 +25,7 @@ def canonical_json(spec: RunSpec | ComparisonSpec, *left_out: str) -> str:
 UNHASHED = ("diagnosis", "resources.max_hours", "resources.gpu_memory_gb", "resources.gpus", "resources.labels")
 
 
-def spec_hash(spec: RunSpec | ComparisonSpec) -> str:
+def spec_hash(spec: Hashed) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits: equal specs have equal hashes.
 
     Leaves out what changes nothing that is computed: `diagnosis` and `resources.max_hours`, which say when a training

@@ -11,6 +11,7 @@ LABELS = "/v1/labels"
 RUNS = "/v1/runs"
 UPLOADS = "/v1/uploads"
 WEBHOOKS = "/v1/webhooks"
+WATCHED_RUNS = "/v1/watched-runs"
 WORKERS = "/v1/workers"
 
 
@@ -37,6 +38,11 @@ def run_path(run_id: str) -> str:
 def treatment_path(treatment_id: str) -> str:
     """Path of a treatment."""
     return f"/v1/treatments/{quote(treatment_id, safe='')}"
+
+
+def watched_run_path(run_id: str) -> str:
+    """Where the trainer of a watched run sends what it has."""
+    return f"{WATCHED_RUNS}/{quote(run_id, safe='')}"
 
 
 def upload_path(upload_id: str) -> str:

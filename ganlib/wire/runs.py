@@ -1,7 +1,7 @@
 """Runs and their attempts."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +45,8 @@ class RunView(View):
     name: str | None
     tags: tuple[str, ...] = ()
     """Words that people find it by."""
+    watched: bool = False
+    """Whether it is trained elsewhere, and its trainer sends its steps."""
     preset: str | None
     status: Status
     batch_id: str | None
@@ -152,10 +154,28 @@ def run_spec() -> type[BaseModel]:
     return RunSpec
 
 
+def watched_spec() -> type[BaseModel]:
+    """The model of the spec of a watched run."""
+    from ganlib.spec.watched import WatchedSpec
+
+    return WatchedSpec
+
+
+class WrittenAsItsKind(WrittenAs):
+    """Marks the spec of a run, of which there are two models."""
+
+    def __call__(self, value: Any) -> dict[str, Any]:
+        """The spec as its model has it."""
+        is_watched = isinstance(value, dict) and cast("dict[str, Any]", value).get("kind") == "watched"
+        model = watched_spec() if is_watched else self._model()
+        return model.model_validate(value).model_dump(mode="json")
+
+
 class RunDetail(RunView):
     """A run with its spec and its attempts."""
 
-    spec: Annotated[dict[str, Any], WrittenAs(run_spec)]
+    spec: Annotated[dict[str, Any], WrittenAsItsKind(run_spec)]
+    """Of a watched run, which has no attempts, it has only `objective`, `dataset`, `epochs` and `samples`."""
     request_id: str | None
     """Of the request that made it: `X-Request-ID`, as in the API's log; null where no request did."""
     attempts: tuple[AttemptView, ...]

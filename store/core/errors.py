@@ -27,6 +27,8 @@ StoreError
 ├── RunNotOver              the run is queued or running: what it records may still change
 ├── IdempotencyConflict     the key was used for another request
 ├── InvalidCursor           the cursor was not made by this list
+├── WatchOutOfOrder         messages of the watched run are missing before this one
+├── WatchedRunOver          the watched run is over, and takes no more
 ├── LeaseLost               the token no longer holds the run
 ├── EpochOutOfOrder         the epoch is not the next one of its run
 ├── DatabaseNotMigrated     the schema is not the one this code needs
@@ -92,6 +94,20 @@ class TooManyWebhooks(StoreError):
         super().__init__(f"there are {most} webhooks already, which is all that one user may have; delete one")
 
 
+class WatchOutOfOrder(StoreError):
+    """Messages of the watched run are missing before this one."""
+
+    def __init__(self, run_id: str, sequence: int, expected: int) -> None:
+        super().__init__(f"the message {sequence} of the run '{run_id}' comes too early; send {expected} first")
+
+
+class WatchedRunOver(StoreError):
+    """The watched run is over, and takes no more."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"the watched run '{run_id}' is over ({status}) and takes no more; begin another one")
+
+
 class NotTreatable(StoreError):
     """The run cannot be treated now; the message says why."""
 
@@ -149,10 +165,11 @@ class PriorityNotAllowed(StoreError):
 
 
 class NotPausable(StoreError):
-    """The run is over, so that it cannot be paused or resumed."""
+    """The run is over, or trained elsewhere, so that it cannot be paused or resumed."""
 
-    def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"the run '{run_id}' is over: {status}; it can neither be paused nor resumed")
+    def __init__(self, run_id: str, status: str, *, watched: bool = False) -> None:
+        why = "trained elsewhere" if watched else f"over: {status}"
+        super().__init__(f"the run '{run_id}' is {why}; it can neither be paused nor resumed")
         self.run_id = run_id
 
 

@@ -25,8 +25,10 @@ from ganlib.wire.statuses import AttemptOutcome, EventKind, Status, WebhookForma
 from ganlib.wire.treatments import TreatmentStatus
 from ganlib.wire.uploads import UploadKind
 
-ArtifactKind = Literal["samples", "bins", "reals"]
-Kind = Literal["training", "comparison"]
+ArtifactKind = Literal["samples", "bins", "reals", "fakes"]
+"""`fakes`: what another trainer sent of an epoch, until it is looked at."""
+Kind = Literal["training", "comparison", "look"]
+"""`look`: a worker's look at the epochs of a watched run."""
 DEFAULT_USER = "default"
 """Who has the service's one token."""
 DEFAULT_OWNER = f"/{DEFAULT_USER}"
@@ -131,7 +133,8 @@ LISTED_BY = ("status", "preset", "verdict", "name", "batch_id")
 class Run(Base):
     """One training, or one comparison of uploaded samples: its spec, who holds it, and how far it is.
 
-    A comparison is a job of one epoch and one step, so that workers treat both alike.
+    A comparison is a job of one epoch and one step, so that workers treat both alike; so is a look. A watched run is a
+    training that runs elsewhere: nobody claims it, and it has no attempts.
     """
 
     __tablename__ = "runs"
@@ -149,6 +152,8 @@ class Run(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[Kind] = mapped_column(Text, default="training", server_default="training")
+    watched: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether another trainer sends its steps: see `WatchRow`."""
     name: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
     """Sorted, each once; changed by `store.runs.tags` alone."""
@@ -252,6 +257,50 @@ class Treatment(Base):
     request_hash: Mapped[str]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
+
+
+class WatchRow(Base):
+    """What a trainer elsewhere has sent of a watched run. Changed under the lock of the run's row."""
+
+    __tablename__ = "watches"
+    __table_args__ = (Index("ix_watches_heard_at", "heard_at"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Number of the last message that is stored. A message with a number up to it has come before."""
+    steps: Mapped[int] = mapped_column(BigInteger, default=0)
+    epochs: Mapped[int] = mapped_column(default=0)
+    heard_at: Mapped[float]
+    ending: Mapped[Status | None] = mapped_column(Text)
+    """What the run becomes once its epochs are judged, as its trainer said; null: it goes on."""
+    look_id: Mapped[str | None]
+    """The run of kind `look` that judges its epochs, one after the other. No foreign key: tables are filled in turn."""
+
+
+class WatchedBlock(Base):
+    """Steps as a trainer has sent them."""
+
+    __tablename__ = "watched_blocks"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    first_step: Mapped[int] = mapped_column(BigInteger)
+    """Steps that were sent before."""
+    block: Mapped[bytes]
+    """As `ganlib.step_blocks` has it."""
+
+
+class WatchedEpoch(Base):
+    """Where an epoch of a watched run ends."""
+
+    __tablename__ = "watched_epochs"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    steps: Mapped[int] = mapped_column(BigInteger)
+    """That were sent by then."""
+    seconds: Mapped[float]
+    """How long it took, as its trainer says."""
 
 
 class Attempt(Base):

@@ -166,6 +166,8 @@ class Settings(BaseSettings):
     """How long a run waits before one of lower priority is asked to give way to it."""
     preemption_rest: Duration = timedelta(hours=1)
     """How long a run that has given way is not asked again."""
+    watch_patience: Duration = timedelta(minutes=10)
+    """A watched run of which nothing was heard for so long has failed; it goes on when something comes."""
     stall_factor: float = Field(default=10, gt=1)
     """A training that is silent for this many median steps is stalled."""
     stall_minimum: Duration = timedelta(seconds=60)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ganlib.spec.comparison import ComparisonSpec
 from ganlib.spec.problems import in_words, problems_of
 from ganlib.spec.run import RunSpec
+from ganlib.spec.watched import LookSpec
 from store.core.db import now
 from store.core.models import Attempt, Kind, Run
 from store.runs import events, stacks
@@ -20,7 +21,12 @@ from store.scheduling.accounts import EQUAL, Sharing
 from store.scheduling.fair_share import QueueHead
 from store.scheduling.requirements import Place, requests_of, suits
 
-SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec]] = {"training": RunSpec, "comparison": ComparisonSpec}
+AnySpec = RunSpec | ComparisonSpec | LookSpec
+SPECS: dict[Kind, type[RunSpec] | type[ComparisonSpec] | type[LookSpec]] = {
+    "training": RunSpec,
+    "comparison": ComparisonSpec,
+    "look": LookSpec,
+}
 """What the spec of a run of each kind has to be."""
 
 
@@ -31,7 +37,7 @@ class Claim:
     run_id: str
     token: int
     attempt: int
-    spec: RunSpec | ComparisonSpec
+    spec: AnySpec
     traceparent: str | None = None
     """The trace that it belongs to."""
     is_stacked: bool = False
@@ -78,7 +84,7 @@ def claim(
         if is_out_of_time(session, run):
             time_out(session, run.id, run.token)
             continue
-        if isinstance(spec, ComparisonSpec):
+        if not isinstance(spec, RunSpec):
             return _claim_on(run, spec)
         taken = stacks.take_fellows(session, run, spec, worker=worker, lease=lease, sharing=sharing, most=most_members)
         if not stacks.is_stacked(session, run, spec, most_members):
@@ -108,9 +114,7 @@ def _begin_attempt(session: Session, run: Run, worker: str, *, stack_size: int |
     return attempt
 
 
-def _claim_on(
-    run: Run, spec: RunSpec | ComparisonSpec, *, is_stacked: bool = False, fellows: tuple[Claim, ...] = ()
-) -> Claim:
+def _claim_on(run: Run, spec: AnySpec, *, is_stacked: bool = False, fellows: tuple[Claim, ...] = ()) -> Claim:
     return Claim(
         run_id=run.id,
         token=run.token,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ganlib.wire.statuses import FINAL_STATUSES
 from store.core.errors import ComparisonNotFound, RunInUse, RunNotFound
-from store.core.models import Annotation, Artifact, Base, Kind, Run, Treatment
+from store.core.models import Annotation, Artifact, Base, Kind, Run, Treatment, WatchRow
 from store.files.artifacts import Artifacts
 from store.files.local import Files
 from store.files.references import artifacts_in_use, portions
@@ -45,7 +45,8 @@ def delete_run(session: Session, run_id: str, *, with_labels: bool = False, shar
         .values(best_run_id=None)
         .execution_options(synchronize_session=False)
     )
-    return delete_rows(session, [run_id])
+    looks = select(Run.id).join(WatchRow, WatchRow.look_id == Run.id).where(WatchRow.run_id == run_id)
+    return delete_rows(session, [*session.scalars(looks), run_id])
 
 
 def delete_comparison(session: Session, comparison_id: str, *, sharing: Sharing = EQUAL) -> frozenset[str]:
@@ -99,6 +100,9 @@ def _needed_for(session: Session, run_id: str, *, with_labels: bool, sharing: Sh
     run = session.get_one(Run, run_id, populate_existing=True)
     if (reason := _not_over(run)) is not None:
         return reason
+    looked = select(Run.id).join(WatchRow, WatchRow.look_id == Run.id)
+    if session.scalars(looked.where(WatchRow.run_id == run_id, Run.status == "running")).first() is not None:
+        return "a worker looks at its last epoch still; try again in a few seconds"
     mine = Treatment.run_id == run_id
     running = select(Treatment.id).where(or_(mine, Treatment.id == run.treatment_id), Treatment.status == "running")
     if (treatment := session.scalars(running.limit(1)).one_or_none()) is not None:

@@ -48,6 +48,8 @@ def extend(session: Session, run_id: str, epochs: int, *, idempotency_key: str |
             if before != str(epochs):
                 raise IdempotencyConflict(key)
             return run
+    if run.watched:
+        raise NotExtendable(run.id, "it is trained elsewhere; watch its trainer go on as another run")
     spec = _spec_of(run)
     _require_extendable(session, run, spec, run.epochs_done + epochs)
     document = spec.model_dump(mode="json")

@@ -196,8 +196,8 @@ def list_runs(
 def cancel(session: Session, run_id: str) -> Run:
     """The training after it was asked to stop.
 
-    A queued or paused run is cancelled at once, a running one when its worker hears of it; one that has ended stays as
-    it is.
+    A queued, paused or watched run is cancelled at once, another that is running when its worker hears of it; one that
+    has ended stays as it is.
 
     Raises:
         RunNotFound: there is no such run.
@@ -207,12 +207,12 @@ def cancel(session: Session, run_id: str) -> Run:
 
 
 def ask_to_stop(session: Session, kind: Kind, run_id: str) -> None:
-    """Cancels the run of that kind where it is queued or paused, and asks for its end where it is running.
+    """Cancels the run of that kind where it is queued, paused or watched, and asks for its end where it is running.
 
     The treatment that made it, if any, is over then.
     """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
-    waits = Run.status.in_(["queued", "paused"])
+    waits = Run.status.in_(["queued", "paused"]) | Run.watched  # no worker here would hear of it
     asked = update_run(
         session,
         *(Run.id == run_id, Run.kind == kind, Run.status.not_in(FINAL_STATUSES), Run.cancel_requested.is_(False)),

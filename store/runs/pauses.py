@@ -20,7 +20,7 @@ def pause(session: Session, run_id: str) -> Run:
 
     Raises:
         RunNotFound: there is no such run.
-        NotPausable: it is over.
+        NotPausable: it is over, or trained elsewhere.
     """
     # One UPDATE: between two, the run could be claimed or handed over, and the request be lost.
     queued = Run.status == "queued"
@@ -52,7 +52,7 @@ def _change(
 ) -> None:
     changed = update_run(
         session,
-        *(Run.id == run_id, Run.kind == "training", guard),
+        *(Run.id == run_id, Run.kind == "training", Run.watched.is_(False), guard),
         status=case((when, status), else_=Run.status),
         pause_requested=requested,
         waits_since=case((when, now()), else_=Run.waits_since),
@@ -63,6 +63,6 @@ def _change(
 
 def _not_over(session: Session, run_id: str) -> Run:
     run = get(session, run_id)
-    if run.status in FINAL_STATUSES:
-        raise NotPausable(run_id, run.status)
+    if run.status in FINAL_STATUSES or run.watched:
+        raise NotPausable(run_id, run.status, watched=run.watched)
     return run

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, case, delete, select
 from sqlalchemy.orm import Session
 
 from ganlib.diagnosis.verdict import Diagnosis
@@ -56,6 +56,8 @@ class EpochRecord:
     diagnosis: Diagnosis
     gradients: tuple[LayerGradients, ...] = ()
     artifacts: Mapping[ArtifactKind, StoredArtifact] = field(default_factory=dict[ArtifactKind, StoredArtifact])
+    watched: bool = False
+    """Whether its trainer may have reported later steps already."""
 
 
 def record_epoch(session: Session, record: EpochRecord) -> bool:
@@ -71,7 +73,8 @@ def record_epoch(session: Session, record: EpochRecord) -> bool:
     step = record.first_step + len(record.steps)
     is_next = Run.epochs_done == record.epoch - 1
     try:
-        _move_to(session, record.run_id, record.token, record.epoch, step, record.diagnosis, guard=is_next)
+        reported = case((Run.step > step, Run.step), else_=step) if record.watched else step
+        _move_to(session, record.run_id, record.token, record.epoch, reported, record.diagnosis, guard=is_next)
     except (LeaseLost, EpochOutOfOrder):
         # Looked for only now: the guarded UPDATE has waited for a commit that was still under way.
         if _has_recorded(session, record):
@@ -123,7 +126,7 @@ def _move_to(
     run_id: str,
     token: int,
     epoch: int,
-    step: int,
+    step: int | ColumnElement[int],
     diagnosis: Diagnosis | None,
     *,
     guard: ColumnElement[bool],

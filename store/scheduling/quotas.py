@@ -146,7 +146,8 @@ def counts_hours_of(session: Session, run: Run, sharing: Sharing) -> str | None:
 
 
 def _count(session: Session, runs: ColumnElement[bool], status: Status) -> int:
-    return session.scalars(select(func.count()).select_from(Run).where(runs, Run.status == status)).one()
+    query = select(func.count()).select_from(Run).where(runs, Run.status == status, Run.watched.is_(False))
+    return session.scalars(query).one()
 
 
 def _device_hours(session: Session, runs: ColumnElement[bool]) -> float:

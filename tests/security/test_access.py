@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 
 from api.http.auth import OPEN_PATHS
 from api.openapi import openapi_document
+from ganlib.step_blocks import MEDIA_TYPE, encode
 from store.core.db import reading, transaction
 from store.core.models import EventRow
 from store.runs import endings
@@ -37,6 +38,7 @@ ADMINISTRATORS: list[Route] = [
 ]
 EVERYBODYS: list[Route] = [
     ("POST", "/v1/runs"),
+    ("POST", "/v1/watched-runs"),
     ("POST", "/v1/batches"),
     ("POST", "/v1/evaluations"),
     ("POST", "/v1/uploads"),
@@ -62,15 +64,17 @@ class House:
     ids: dict[str, str]
 
     def path(self, template: str) -> str:
-        return template.format(**self.ids, epoch=1, format="png", name="digit8-stable", index=0)
+        return template.format(**self.ids, epoch=1, format="png", name="digit8-stable", index=0, sequence=1)
 
     def client(self, token: str | None) -> TestClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return TestClient(self.service.app, headers=headers, raise_server_exceptions=False)
 
     def status(self, token: str | None, method: str, template: str) -> int:
-        body = BODIES.get(template.rpartition("/")[2])
-        return self.client(token).request(method, self.path(template), json=body).status_code
+        body: dict[str, Any] = {"json": BODIES.get(template.rpartition("/")[2])}
+        if "/steps/" in template:
+            body = {"content": encode(["g_loss"], [[1.0]]), "headers": {"Content-Type": MEDIA_TYPE}}
+        return self.client(token).request(method, self.path(template), **body).status_code
 
     def state(self) -> list[Any]:
         """What an owner sees of what belongs to it."""
@@ -108,6 +112,7 @@ def house(sqlite_engine: Engine, tmp_path: Path) -> House:
         "evaluation_id": ada.post("/v1/evaluations", files={"real": ARCHIVE, "fake": ARCHIVE}),
         "upload_id": ada.post("/v1/uploads", files={"file": ARCHIVE}),
         "webhook_id": ada.post("/v1/webhooks", json={"url": "https://hooks.test/x"}),
+        "watched_run_id": ada.post("/v1/watched-runs", json={}),
     }
     assert all(answer.is_success for answer in made.values()), made
     return House(service=service, ids={"run_id": run_id} | {name: answer.json()["id"] for name, answer in made.items()})

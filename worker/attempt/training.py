@@ -1,8 +1,9 @@
 """The training process: `python -m worker.attempt.training`, started by a worker, which gives it a ticket on stdin.
 
 Trains one attempt of a run from the last checkpoint that the database names (or makes a comparison: see
-`worker.attempt.comparison`; or trains several runs at once: see `worker.attempt.stack`). It records epochs, and success
-or the halt by a diagnosis; what else may happen is told to the worker, or seen by it.
+`worker.attempt.comparison`; or judges a watched run: see `worker.attempt.looking`; or trains several runs at once: see
+`worker.attempt.stack`). It records epochs, and success or the halt by a diagnosis; what else may happen is told to the
+worker, or seen by it.
 """
 
 import faulthandler
@@ -41,6 +42,7 @@ from worker.attempt.device import (
     this_machine,
 )
 from worker.attempt.errors import FINAL_ERRORS, LOCAL_ERRORS, as_told
+from worker.attempt.looking import look_at_epochs
 from worker.attempt.out_of_memory import OutOfMemory, advise, explain, limit_memory
 from worker.attempt.process_group import OUT_OF_MEMORY, ProcessGroup
 from worker.attempt.recorder import Recorder, look_up
@@ -206,7 +208,11 @@ def _train_epochs(training: TrainingLoop, recorder: Recorder, channel: Channel, 
         started_at = time.monotonic()
 
 
-WORK: dict[Kind, Callable[[AttemptContext], None]] = {"training": train, "comparison": compare_samples}
+WORK: dict[Kind, Callable[[AttemptContext], None]] = {
+    "training": train,
+    "comparison": compare_samples,
+    "look": look_at_epochs,
+}
 
 
 if __name__ == "__main__":

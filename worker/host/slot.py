@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from store import watched
 from store.core.db import transaction
 from store.core.errors import DatabaseUnavailable
 from store.core.settings import Settings
@@ -157,9 +158,13 @@ class Slot:
     def _claim(self) -> tuple[Claim, GpuShare] | None:
         with transaction(self._engine) as session:
             lost = endings.requeue_expired(session, self._settings.max_attempts)
+            silent = watched.lose_silent(session, self._settings.watch_patience) + watched.end_unjudged(session)
         for run_id in lost:
             with log_context(run=run_id):
                 logger.warning("was lost by its worker")
+        for run_id in silent:
+            with log_context(run=run_id):
+                logger.info("is watched no more")
         rests = self._rest.obstacle if self._rest.is_on() else None
         is_drained = self._describe(rests or self._obstacle)
         if rests is not None:

@@ -127,11 +127,14 @@ export function Remedies({
       <div class="section-head">
         <h2 id="remedies-title">What to change</h2>
         <span class="spacer" />
-        <button type="button" class="primary" disabled={!over || busy.value} onClick={() => void treat()}>
-          Treat: try them one after the other
-        </button>
+        {!run.watched && (
+          <button type="button" class="primary" disabled={!over || busy.value} onClick={() => void treat()}>
+            Treat: try them one after the other
+          </button>
+        )}
       </div>
-      {!over && <p class="hint">A run can be treated once it is over.</p>}
+      {run.watched && <p class="hint">It is trained elsewhere: change this there.</p>}
+      {!over && !run.watched && <p class="hint">A run can be treated once it is over.</p>}
       <p role="alert" class="problem">
         {problem.value}
       </p>
@@ -159,7 +162,7 @@ export function chosenRemedies(diagnosis: Pick<Diagnosis, "findings">): Chosen[]
   const chosen = new Map<string, Chosen>();
   for (const finding of diagnosis.findings) {
     for (const remedy of finding.remedies) {
-      const key = JSON.stringify(remedy.patch);
+      const key = identity(remedy);
       const against = remedy.effect === "not measured" ? finding.name : `${finding.name}: ${remedy.effect}`;
       const known = chosen.get(key) ?? { remedy, against: [] };
       known.against.push(against);
@@ -167,6 +170,12 @@ export function chosenRemedies(diagnosis: Pick<Diagnosis, "findings">): Chosen[]
     }
   }
   return [...chosen.values()];
+}
+
+/** Remedies with the same are one; of a run that is trained elsewhere none has a patch. */
+function identity(remedy: Remedy): string {
+  const patch = JSON.stringify(remedy.patch);
+  return patch === "{}" ? remedy.reason : patch;
 }
 
 function RemedyList(props: {
@@ -178,7 +187,7 @@ function RemedyList(props: {
   return (
     <ol class="remedies">
       {props.remedies.map(({ remedy, against }) => (
-        <li key={JSON.stringify(remedy.patch)}>
+        <li key={identity(remedy)}>
           <h3>{capital(remedy.reason)}</h3>
           <ul class="hint">
             {against.map((one) => (
@@ -186,9 +195,11 @@ function RemedyList(props: {
             ))}
           </ul>
           <Difference spec={props.run.spec} patch={remedy.patch} />
-          <button type="button" disabled={props.busy} onClick={() => void props.take(remedy)}>
-            Queue a run with this change
-          </button>
+          {!props.run.watched && (
+            <button type="button" disabled={props.busy} onClick={() => void props.take(remedy)}>
+              Queue a run with this change
+            </button>
+          )}
         </li>
       ))}
     </ol>

@@ -1,4 +1,4 @@
-"""Every example of docs/api.md and docs/sweeps.md, run against a service."""
+"""Every example of docs/api.md, docs/sweeps.md and docs/watch.md, run against a service."""
 
 import json
 import os
@@ -78,3 +78,12 @@ def test_sweeps_are_made_as_their_note_says(sqlite_service: Service, tmp_path: P
     assert len(json.loads((tmp_path / "results.json").read_text())["items"]) == 12
     assert told.startswith("3 runs, the first: learning_rate ")
     assert sqlite_service.count_runs() == 15
+
+
+def test_a_training_elsewhere_is_watched_as_the_note_says(sqlite_service: Service, tmp_path: Path) -> None:
+    program = next(text for text in examples("watch.md", "python") if "httpx" in text)
+    with served(sqlite_service) as url:
+        told = run([sys.executable, "-c", program], url, tmp_path)
+    assert told.split() == ["2", "1", "3"]
+    (watched_run,) = sqlite_service.client.get("/v1/runs").json()["items"]
+    assert (watched_run["name"], watched_run["watched"]) == ("my-dcgan", True)

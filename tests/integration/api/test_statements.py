@@ -71,6 +71,7 @@ MOST = {
     "/v1/uploads": 1,
     "/v1/uploads/{upload_id}": 1,
     "/v1/webhooks": 1,
+    "/v1/watched-runs/{watched_run_id}": 2,
     "/v1/workers": 4,
 }
 """Statements of each route that reads, at most. `/log/stream` is that of an attempt that has ended."""
@@ -153,8 +154,10 @@ def fill(service: Service, number: int) -> dict[str, str]:
             f"{run.path}/labels", json={"finding": "mode collapse", "holds": False, "author": f"a{index}"}
         )
         assert answer.status_code == 201
+    watched_run = service.client.post("/v1/watched-runs", json={}).json()
     return {
         "run_id": run.id,
+        "watched_run_id": watched_run["id"],
         "batch_id": batch.id,
         "treatment_id": treatment_id,
         "evaluation_id": comparison_id,

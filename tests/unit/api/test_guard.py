@@ -69,6 +69,8 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
                 upload_id="d" * 16,
                 treatment_id="e" * 16,
                 webhook_id="f" * 16,
+                watched_run_id="f" * 16,
+                sequence=1,
                 epoch=1,
                 format="png",
                 name="x",
