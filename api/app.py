@@ -42,7 +42,7 @@ from api.http.tracking import Tracking
 from api.notifications.notifier import Notifier
 from api.pages import bundle
 from api.pages import router as pages
-from api.runs import diagnosis, evaluations, figures, glances, log, ndb, router, samples, series, waiting
+from api.runs import diagnosis, downloads, evaluations, figures, glances, log, ndb, router, samples, series, waiting
 from ganlib.wire.events import EventView
 from store.core.db import make_engine
 from store.core.settings import Settings, read_or_create_token
@@ -60,6 +60,7 @@ NOUNS = (
     compare,
     series,
     samples,
+    downloads,
     glances,
     figures,
     evaluations,

@@ -111,6 +111,28 @@ class Transport:
         """The answer to a PUT."""
         return self._send("PUT", path, json=body)
 
+    def download(self, path: str, file: Path) -> None:
+        """Writes what a GET answers into the file, which is there once it is whole.
+
+        Raises:
+            InvalidInput: the file cannot be written.
+            GanClinicError: see `ganclinic.errors`.
+        """
+        part = file.with_name(f".{file.name}.part")
+        try:
+            with self._http.stream("GET", path) as answer, part.open("wb") as opened:
+                if not answer.is_success:
+                    answer.read()
+                for piece in _checked(answer).iter_bytes():
+                    opened.write(piece)
+            part.replace(file)
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise InvalidInput(f"{error.filename or file} cannot be written: {error.strerror}.") from None
+        finally:
+            part.unlink(missing_ok=True)
+
     @contextmanager
     def events(self, path: str, query: Query, *, after: int | None) -> Iterator[Iterator[Event]]:
         """The server-sent events at that path, beginning after the one whose id is `after`, or where the path begins.

@@ -28,6 +28,7 @@ CLIENT_VERBS: dict[str, str] = {
     "ls": "runs.ls",
     "show": "runs.show",
     "logs": "logs.logs",
+    "download": "downloads.download",
     "watch": "new_runs.watch",
     "events": "events.events",
     "tag": "runs.tag",

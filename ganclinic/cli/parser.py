@@ -184,6 +184,12 @@ def _add_lookers(verbs: Verbs) -> None:
     )
     results.add_argument("--verdict", choices=VERDICTS, help="only these")
     results.add_argument("--csv", action="store_true", help="write a line for each run, with every figure")
+    download = _add(verbs, "download", "write what a run has recorded into a file")
+    download.add_argument("run", metavar="RUN", help="id of a run")
+    download.add_argument(
+        "what", choices=("losses", "samples"), help="losses: of every step, as CSV; samples: all pictures, as a ZIP"
+    )
+    download.add_argument("--to", metavar="FILE", help="which file (default: RUN-losses.csv, RUN-samples.zip)")
     watch = _add(verbs, "watch", "show the progress of runs until they are over")
     watch.add_argument("runs", metavar="RUN", nargs="*", help="ids; without any, all that are queued or running")
     watch.add_argument("--batch", help="a batch's id: all its runs")

@@ -12,11 +12,15 @@ from ganlib.records import EpochEvaluation
 from ganlib.wire.paths import run_path
 
 if TYPE_CHECKING:  # models and specs are imported when they are used: most of them cost a command its start
+    from pathlib import Path
+
     from ganclinic.views import Series
 
 REPLAY_TIMEOUT_S = 600.0  # the service answers when it has gone through every epoch
 
 Figure = Literal["losses", "ndb"]
+Download = Literal["losses", "samples"]
+DOWNLOADS: dict[Download, str] = {"losses": "losses.csv", "samples": "samples.zip"}
 
 
 class RecordVerbs(Connection):
@@ -77,6 +81,15 @@ class RecordVerbs(Connection):
         if epoch is None:
             epoch = max(self.sample_epochs(run_id), default=1)
         return self._transport.get(f"{run_path(run_id)}/samples/{epoch}").content
+
+    def download(self, run_id: str, what: Download, file: Path) -> None:
+        """Writes into the file: `losses`, a line of CSV for each step; `samples`, the pictures of all epochs as a ZIP.
+
+        Raises:
+            NotFound: the run has recorded none.
+            InvalidInput: the file cannot be written.
+        """
+        self._transport.download(f"{run_path(run_id)}/{DOWNLOADS[what]}", file)
 
     def figure(
         self, run_id: str, figure: Figure, *, kind: Literal["png", "svg"] = "png", epoch: int | None = None

@@ -42,10 +42,11 @@ def run(command: list[str], url: str, cwd: Path, **more: str) -> str:
 def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path: Path) -> None:
     run_id = record(sqlite_service).id
     with served(sqlite_service) as url:
-        stream, command, tags, webhooks = examples("api.md", "sh")
+        stream, command, tags, downloads, webhooks = examples("api.md", "sh")
         heard = run(["bash", "-ec", stream], url, tmp_path, RUN=run_id)
         lines = run(["bash", "-ec", command], url, tmp_path).splitlines()
         tagged = run(["bash", "-ec", tags], url, tmp_path, RUN=run_id).splitlines()
+        run(["bash", "-ec", downloads], url, tmp_path, RUN=run_id)
         made = run(["bash", "-ec", webhooks], url, tmp_path).splitlines()
         (program,) = examples("api.md", "python")
         told = run([sys.executable, "-c", program], url, tmp_path, RUN=run_id)
@@ -56,6 +57,8 @@ def test_the_api_is_spoken_to_as_its_note_says(sqlite_service: Service, tmp_path
         "epoch 2",
         "mode collapse, severe, seen after epoch 2",
     ]
+    assert (tmp_path / "losses.csv").read_text().startswith("step,epoch,d_loss_real,")
+    assert (tmp_path / "samples.zip").read_bytes().startswith(b"PK")
     assert [line.split()[0] for line in tagged] == [run_id, "run", run_id]
     assert [line.split()[0] for line in made] == [*(line.split()[0] for line in made[:2]), "webhook", *made[:2]]
     assert told.splitlines() == ["status queued", "status running", "finding seen mode collapse"]
