@@ -264,7 +264,7 @@ REFUTED_BY: dict[Objective, tuple[Test, ...]] = {
         relations.less_than_probabilities_allow,
     ),
     "negated-bce": (relations.positive_discriminator, relations.signed_generator),
-    "wgan": (relations.critic_of_probabilities, _scores_of_zero),
+    "wgan": (relations.critic_of_probabilities, _scores_of_zero, relations.fakes_rise_by_the_update),
 }
 """What shows that an objective cannot be."""
 UNLIKELY_BY: dict[Objective, tuple[Test, ...]] = {

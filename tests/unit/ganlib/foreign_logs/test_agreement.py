@@ -354,6 +354,18 @@ def test_a_mean_score_that_lies_at_0_and_never_crosses_it_is_a_loss() -> None:
     assert "hinge" in at_0.reading.implied.left
 
 
+def test_a_critic_s_update_does_not_raise_the_scores_of_fakes() -> None:
+    """A hinge that tells nearly all and lets the same fakes pass: no objective makes that, and code contradicts."""
+    rng = np.random.default_rng(0)
+    small = rng.uniform(0.001, 0.01, (2, ROWS))
+    found = judged(log(4, d_loss_real=small[0], d_loss_fake=small[1], g_loss=-rng.uniform(0.2, 0.5, ROWS)))
+    assert found.reading.implied.contradiction
+    assert names(found) == ["both losses vanish"]
+    scores = rng.normal(1.0, 0.5, ROWS)
+    critic = judged(log(4, d_loss_real=-scores - 0.5, d_loss_fake=scores, g_loss=-scores + rng.normal(0.0, 0.1, ROWS)))
+    assert critic.reading.implied.left == ("wgan",)
+
+
 def test_exact_zeros_are_no_scores() -> None:
     zeros: dict[str, Any] = {"d_loss_real": np.zeros(ROWS), "d_loss_fake": np.zeros(ROWS), "g_loss": -0.3}
     found = judged(log(6, **zeros))
