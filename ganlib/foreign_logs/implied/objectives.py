@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ganlib.diagnosis.signals import CHANCE_D_LOSS
+from ganlib.diagnosis.thresholds import WORSE_THAN_CHANCE
 from ganlib.foreign_logs.column_names import D_ACC, LOGIT_FAKE, LOGIT_REAL
 from ganlib.foreign_logs.implied import relations
 from ganlib.foreign_logs.implied.numbers import D_LOSSES, LOG2, Interval, Numbers, median, share
@@ -43,9 +44,10 @@ ONE_SCALE = 0.01
 """Of the larger loss: scores of one critic are of one scale, and a generator's loss of 0.00 beside 60 is not."""
 LARGE_SQUARES = 0.6
 """Of both sides together, which cost .5 at chance; healthy trainings end at .45 to .46."""
-LARGE_HINGE = 2.2
-"""Of both sides together, which cost a hinge 2 at chance, and a cross-entropy less; healthy hinges end at 1.8 to
-1.9."""
+LARGE_HINGE = 2 * CHANCE_D_LOSS["hinge"] * WORSE_THAN_CHANCE.value
+"""Of both sides together: 3. From there on the rule on a discriminator that is worse than guessing finds a hinge inert,
+as it does squares, so that both come to the same. A hinge that is healthy stays below it wherever its log ends: how far
+it comes is in `levels` of bench/results/foreign.json."""
 EXACT_ZEROS = 0.02
 """Share of rows with a loss of exactly 0 that a hinge has where it is small: its batches are all beyond the margin.
 Where one network is ahead, .46 to 1 of the steps of a hinge, alone or of pairs, are so; of all other objectives

@@ -8,6 +8,7 @@ import pytest
 
 from ganlib.foreign_logs.agreement import ReadingAs, agreed
 from ganlib.foreign_logs.history import HistoryDiagnosis, diagnose_reading, read_history
+from ganlib.foreign_logs.implied.objectives import LARGE_HINGE
 from ganlib.foreign_logs.table import Column, Table, table_of
 
 ROWS = 400
@@ -352,6 +353,15 @@ def test_a_mean_score_that_lies_at_0_and_never_crosses_it_is_a_loss() -> None:
     assert "hinge" in crossing.reading.implied.left
     at_0 = judged(log(4, d_loss_real=np.full(ROWS, 1.0), d_loss_fake=np.full(ROWS, 1.0), g_loss=0.0002))
     assert "hinge" in at_0.reading.implied.left
+
+
+def test_a_hinge_is_thought_of_up_to_where_rules_find_it_inert_too() -> None:
+    assert LARGE_HINGE == 3.0
+    below, above = (log(4, d_loss_real=side, d_loss_fake=side, g_loss=0.1) for side in (1.35, 1.7))
+    assert judged(below).diagnosis.findings == ()
+    assert names(judged(above)) == ["discriminator inert"]
+    assert names(judged(above, objective="hinge")) == ["discriminator inert"]
+    assert names(judged(below, objective="hinge")) == []
 
 
 def test_a_critic_s_update_does_not_raise_the_scores_of_fakes() -> None:
