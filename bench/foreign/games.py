@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -84,7 +84,11 @@ FAULTS: dict[Fault, Setting] = {
     "worse than guessing": Setting(climbs=True, discriminator_rate=1e-5),
 }
 SEEDS: dict[Fault, int] = {"healthy": 4}
-"""Trainings of each fault and objective, where they are not two."""
+"""Trainings of each fault and objective in each part, where they are not two."""
+Part = Literal["studied", "reported"]
+"""What is inferred of objectives was mended by what the studied ones showed; the others were made after that."""
+PARTS: dict[Part, tuple[Game, ...]] = {"studied": GAMES, "reported": GAMES[:-1]}
+"""With their objectives; the hinge of pairs, the rarest, was studied only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,21 +118,26 @@ def name_of(game: Game, fault: Fault, seed: int) -> str:
     return "-".join([game, *fault.split(), str(seed)])
 
 
-def planned(game: Game) -> list[tuple[Fault, int]]:
+def planned(part: Part) -> list[tuple[Fault, int]]:
     """Every training of an objective: its fault and its seed."""
-    return [(fault, seed) for fault in FAULTS for seed in range(SEEDS.get(fault, 2))]
+    found: list[tuple[Fault, int]] = []
+    for fault in get_args(Fault):
+        count = SEEDS.get(fault, 2)
+        first = list(PARTS).index(part) * count
+        found += [(fault, seed) for seed in range(first, first + count)]
+    return found
 
 
-def trainings(game: Game) -> list[Training]:
+def trainings(game: Game, part: Part) -> list[Training]:
     """All of an objective; they are made where they are not kept yet, all at once."""
-    path = KEPT / f"{game}.npz"
+    path = KEPT / f"{game}-{part}.npz"
     if not path.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
-        made = train(game, planned(game))
+        made = train(game, planned(part), chance=len(GAMES) * list(PARTS).index(part) + GAMES.index(game))
         arrays = {f"{t.name} {what}": getattr(t, what) for t in made for what in ("steps", "fakes")}
-        part = path.with_suffix(".part.npz")
-        np.savez_compressed(part, **arrays)  # pyright: ignore[reportArgumentType]  (its own stub)
-        part.rename(path)
+        begun = path.with_suffix(".part.npz")
+        np.savez_compressed(begun, **arrays)  # pyright: ignore[reportArgumentType]  (its own stub)
+        begun.rename(path)
     with np.load(path) as kept:
         return [
             Training(
@@ -138,7 +147,7 @@ def trainings(game: Game) -> list[Training]:
                 steps=kept[f"{name_of(game, fault, seed)} steps"],
                 fakes=kept[f"{name_of(game, fault, seed)} fakes"],
             )
-            for fault, seed in planned(game)
+            for fault, seed in planned(part)
         ]
 
 
@@ -186,12 +195,12 @@ def ring(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return (centres + STD * rng.standard_normal((count, 2))).astype(np.float32)
 
 
-def train(game: Game, members: Sequence[tuple[Fault, int]], steps: int = STEPS) -> list[Training]:
-    """Trainings of one objective side by side, each for itself, on one thread."""
+def train(game: Game, members: Sequence[tuple[Fault, int]], steps: int = STEPS, *, chance: int = 0) -> list[Training]:
+    """Trainings of one objective side by side, each for itself, on one thread; `chance` seeds weights and latents."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # a discriminator that is sure has gradients below 1e-38, which take 10 times longer
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(GAMES.index(game))
+        torch.manual_seed(chance)
         loop = _Loop(game, [FAULTS[fault] for fault, _ in members], [seed for _, seed in members])
         rows = np.stack([loop.step(number) for number in range(steps)], axis=1)
         with torch.no_grad():
@@ -335,13 +344,14 @@ class _Loop:
 
 def main() -> None:
     """Make what is missing."""
-    for game in GAMES:
-        started = time.perf_counter()
-        for made in trainings(game):
-            tail = {name: round(float(np.median(made.signal(name)[-200:])), 3) for name in SIGNALS[:6]}
-            sys.stdout.write(f"{made.name} {tail}\n")
-        sys.stdout.write(f"{game}: {time.perf_counter() - started:.0f} s\n")
-        sys.stdout.flush()
+    for part, games in PARTS.items():
+        for game in games:
+            started = time.perf_counter()
+            for made in trainings(game, part):
+                tail = {name: round(float(np.median(made.signal(name)[-200:])), 3) for name in SIGNALS[:6]}
+                sys.stdout.write(f"{made.name} {tail}\n")
+            sys.stdout.write(f"{game}, {part}: {time.perf_counter() - started:.0f} s\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

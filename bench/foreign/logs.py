@@ -6,10 +6,11 @@
 A log is given to `ganclinic diagnose` without a word on what was trained. Its verdict is held against that of the whole
 history (losses and accuracies of every step at full precision, the objective told), and against what is true: who tells
 what, by the accuracies of every step, and where fakes lie. No threshold was set on these trainings; what is inferred of
-objectives was mended after their first figures had been seen.
+objectives was mended after the figures of the studied part had been seen, and the reported part was judged after that.
 """
 
 import json
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -22,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from bench import results
-from bench.foreign.games import GAMES, MODES, RADIUS, STD, Game, Training, trainings
+from bench.foreign.games import GAMES, MODES, PARTS, RADIUS, STD, Game, Part, Training, trainings
 from bench.foreign.writers import LOG_FORMATS, LogFormat
+from ganlib.diagnosis.history import FEWEST_ROWS
 from ganlib.diagnosis.statistics.oscillation import SHORTEST
 from ganlib.diagnosis.thresholds import RULESET
 from ganlib.findings import FindingName
@@ -188,7 +190,6 @@ def figures(rows: Sequence[dict[str, Any]], known_trainings: Sequence[KnownTrain
     undetermined = [row for row in read if row["verdict"] == "undetermined"]
     false = [row for row in healthy if row["severe"]]
     return {
-        "ruleset": RULESET,
         "trainings": len(known_trainings),
         "truth": dict(Counter(str(one.true) for one in known_trainings)),
         "whole_histories_that_find_what_they_show": _share_of_whole(known_trainings),
@@ -275,18 +276,38 @@ def _by(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
 def main() -> None:
     """Judge every log; keep what was measured of the plain loops."""
     chosen = sys.argv[1:] or list(GAMES)
-    known_trainings = [known(t) for game in GAMES if game in chosen for t in trainings(game)]
-    rows = [judged_log(one, form) for one in known_trainings for form in LOG_FORMATS if one.training.game in form.games]
-    found = figures(rows, known_trainings)
-    for name, value in found.items():
-        if name != "misses":
-            sys.stdout.write(f"{name}: {json.dumps(value)}\n")
-    for row in found["misses"]:
-        sys.stdout.write(f"  {json.dumps(row)}\n")
+    parts: dict[Part, dict[str, Any]] = {}
+    for part, games in PARTS.items():
+        known_trainings = [known(t) for game in games if game in chosen for t in trainings(game, part)]
+        rows = [judged_log(k, form) for k in known_trainings for form in LOG_FORMATS if k.training.game in form.games]
+        parts[part] = figures(rows, known_trainings)
+        for name, value in parts[part].items():
+            if name != "misses":
+                sys.stdout.write(f"{part}, {name}: {json.dumps(value)}\n")
+        for row in parts[part]["misses"]:
+            sys.stdout.write(f"  {json.dumps(row)}\n")
     if set(chosen) == set(GAMES):
         kept = json.loads((results.RESULTS / "foreign.json").read_text())
-        dated = {"measured_on": datetime.now(UTC).date().isoformat(), "machine": results.machine()}
-        results.write("foreign", kept | {"logs": dated | found})  # the plain loops were measured at another time
+        dated = {
+            "measured_on": datetime.now(UTC).date().isoformat(),
+            "machine": results.machine(),
+            "load": list(os.getloadavg()),
+            "ruleset": RULESET,
+            "levels": levels(),
+        }
+        results.write("foreign", kept | {"logs": dated | parts})  # the plain loops were measured at another time
+
+
+def levels() -> dict[str, float]:
+    """What levels of `ganlib.foreign_logs.implied` rest on, by all healthy trainings of both parts."""
+    healthy = [t for part in PARTS for t in trainings("hinge", part) if known(t).true is None and t.fault == "healthy"]
+    largest = max(_largest_level(t.signal("d_loss_real") + t.signal("d_loss_fake")) for t in healthy)
+    return {"healthy hinges": len(healthy), "largest level of healthy hinges": round(largest, 3)}
+
+
+def _largest_level(d_loss: np.ndarray) -> float:
+    """Of logs that end after any step, the largest median over the later half, of FEWEST_ROWS and more."""
+    return max(float(np.median(d_loss[end // 2 : end])) for end in range(2 * FEWEST_ROWS, len(d_loss) + 1))
 
 
 if __name__ == "__main__":

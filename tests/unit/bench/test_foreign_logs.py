@@ -1,15 +1,23 @@
 """Every trainer's log, written and read back: what was written is what is understood."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.foreign.games import SIGNALS, Game, Training
+from bench.foreign.games import PARTS, SIGNALS, Game, Part, Training, planned
 from bench.foreign.logs import figures, is_found, judged_log, known
+from bench.foreign.speed import FORMS, ROWS
 from bench.foreign.writers import LOG_FORMATS, LogFormat
+from bench.results import RESULTS
+from ganclinic.history_following import LOOK_INTERVAL_S, LOOKING
+from ganlib.diagnosis.statistics.oscillation import SHORTEST
 from ganlib.foreign_logs.reading.files import read_logs
+from tests.support.images import CHECKOUT
 
 STEPS = 1000
 BALANCED = {
@@ -103,3 +111,80 @@ def test_what_is_true_comes_from_every_step_and_from_the_fakes() -> None:
     alike = replace(made(BALANCED), fakes=np.zeros((2000, 2), np.float32))
     assert known(alike).true == "mode collapse"
     assert not known(made(WON, "wgan-gp")).shown
+
+
+# --- what was measured ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    return json.loads((RESULTS / "foreign.json").read_text())["logs"]
+
+
+def share(figure: dict[str, Any]) -> str:
+    return f"{100 * figure['right'] / figure['of']:.1f} %"
+
+
+def words_of(section: str, document: str) -> str:
+    text = (CHECKOUT / "docs" / document).read_text("utf-8")
+    return " ".join(re.split(r"\n##+ ", text.split(f"# {section}\n")[1])[0].split())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_training_was_judged_in_every_format_and_no_healthy_one_is_called_severe(
+    measured: dict[str, Any], part: Part
+) -> None:
+    found = measured[part]
+    assert found["trainings"] == len(PARTS[part]) * len(planned(part))
+    written = sum(len(set(form.games) & set(PARTS[part])) for form in LOG_FORMATS) * len(planned(part))
+    assert found["logs"] == found["read"] == written
+    assert found["formats"] == len(LOG_FORMATS)
+    assert found["healthy_logs"] >= 100
+    assert found["healthy_logs_with_a_severe_finding"] == 0
+
+
+def test_no_training_is_studied_and_reported() -> None:
+    assert not set(planned("studied")) & set(planned("reported"))
+
+
+def test_the_figures_of_logs_in_the_docs_are_those_of_the_file(measured: dict[str, Any]) -> None:
+    found, studied = measured["reported"], measured["studied"]
+    failures, same = found["failures_found_of_those_shown"], found["as_by_every_step"]
+    told = found["failures_found_where_told_the_objective"]
+    short = same["of"] - found["as_by_every_step_but_for_swings_in_too_few_rows"]["of"]
+    false = f"{found['healthy_logs_with_a_severe_finding']} of the {found['healthy_logs']}"
+    assert (
+        f"Of {found['logs']} logs of {found['trainings']} trainings, written as fifteen trainers write and judged "
+        f"without a word on what was trained, {found['read']} are read. {false} of trainings with nothing wrong "
+        f"get a severe finding. {failures['right']} of {failures['of']} failures that losses can show are found "
+        f"({share(failures)}; {share(told)} with `--objective`), and the verdict is that of every step at full "
+        f"precision in {same['right']} ({share(same)}); {short} logs are of oscillations and have fewer than "
+        f"{SHORTEST} rows, which cannot show them. These trainings were made and judged after the rules had been "
+        f"mended by {studied['trainings']} others."
+    ) in words_of("How right it is", "foreign-logs.md")
+    section = words_of("Logs as trainers write them", "findings.md")
+    assert f"ruleset {measured['ruleset']}, {measured['measured_on']}" in section
+    for name in (figure for figure in found if isinstance(found[figure], dict) and "share" in found[figure]):
+        if name in ("objective_taken_is_true", "whole_histories_that_find_what_they_show"):
+            continue
+        cells = (f"{p[name]['right']} of {p[name]['of']} ({share(p[name])})" for p in (found, studied))
+        assert f"| {' | '.join(cells)} |" in section
+    for count in found["misses_by_cause"].values():
+        assert f"| {count} | " in section
+    assert f"{sum(found['misses_by_cause'].values())} logs of the reported part differ" in section
+
+
+def test_what_long_logs_cost_in_the_docs_is_what_was_measured() -> None:
+    cost = json.loads((RESULTS / "foreign_speed.json").read_text())
+    assert (cost["rows"], list(cost["forms"])) == (ROWS, list(FORMS))
+    printed, table, lines = cost["forms"].values()
+    section = words_of("Logs that grow", "foreign-logs.md")
+    assert (
+        f"{ROWS:,} printed lines take {printed['cpu_s']} s of one core and {printed['most_memory_mib']} MiB with the "
+        f"start of Python, CSV {table['cpu_s']} s, JSON lines {lines['cpu_s']} s"
+    ) in section
+    assert f"The next look comes {LOOK_INTERVAL_S:.0f} s after the last one" in section
+    assert LOOKING == 9
+    assert "waits nine times as long as that took" in section
+    assert f"{100 * cost['followed']['share_of_a_core']:.1f} % was measured" in section
+    assert cost["followed"]["share_of_a_core"] < 1 / (1 + LOOKING) + 0.05
