@@ -10,7 +10,7 @@ from api.errors import documented
 from api.requests import CompareQuery
 from api.runs.results import result_row
 from ganlib.records import STEP_COLUMNS
-from ganlib.wire.results import AlignedFigures, AlignedSeries, ComparedRuns
+from ganlib.wire.results import AlignedFigures, AlignedSeries, ComparedRuns, JudgedEpochs
 from store.runs import lifecycle, results
 
 COLUMNS = (*STEP_COLUMNS, "d_loss")
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/compare", tags=["runs"])
 
 @router.get("", responses=documented(404, 422))
 def compare_runs(session: Reader, query: Annotated[CompareQuery, Query()]) -> ComparedRuns:
-    """Compare runs: in what their specs differ, their losses and figures over the same epochs, their verdicts."""
+    """Compare runs: in what specs differ, losses, figures and verdicts over the same epochs, which have a picture."""
     ids = list(dict.fromkeys(query.runs))
     varied, found = results.results_of(session, [lifecycle.get(session, run_id) for run_id in ids])
     means = results.means_of(session, ids)
@@ -37,6 +37,11 @@ def compare_runs(session: Reader, query: Annotated[CompareQuery, Query()]) -> Co
         items=tuple(result_row(each) for each in found),
         series=AlignedSeries(epochs=epochs, columns=_aligned(means, COLUMNS, epochs)),
         evaluations=AlignedFigures(epochs=evaluated, values=_aligned(figures, list(names), evaluated)),
+        verdicts={
+            run_id: tuple(JudgedEpochs.model_validate(each) for each in judged)
+            for run_id, judged in results.verdicts_of(session, ids).items()
+        },
+        samples={run_id: tuple(epochs) for run_id, epochs in results.pictured_epochs(session, ids).items()},
     )
 
 

@@ -101,7 +101,7 @@ class RunVerbs(Connection):
         return self._transport.get(f"{batch_path(batch_id)}/results", query).text
 
     def compare_runs(self, run_ids: Sequence[str]) -> ComparedRuns:
-        """Up to 20 runs side by side: in what their specs differ, losses and figures over the same epochs, verdicts."""
+        """Up to 100 runs side by side: differing fields, losses, figures and verdicts over the same epochs."""
         return self._answers.view(views.ComparedRuns, COMPARE, {"runs": list(run_ids)})
 
     def watch(self, run_id: str) -> Iterator[RunDetails]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from ganlib.findings import Severity, Verdict
 from ganlib.wire.statuses import Status
 from ganlib.wire.view import View
@@ -60,6 +62,15 @@ class AlignedFigures(View):
     """Of each figure and run, by its id, a number an epoch; null where the run has none."""
 
 
+class JudgedEpochs(View):
+    """What a run was found to be over neighbouring epochs, both ends included."""
+
+    first_epoch: int
+    last_epoch: int
+    verdict: Verdict
+    severity: Severity
+
+
 class ComparedRuns(View):
     """Runs side by side: in what their specs differ, and how they went."""
 
@@ -69,3 +80,7 @@ class ComparedRuns(View):
     """In the order of the request."""
     series: AlignedSeries
     evaluations: AlignedFigures
+    verdicts: dict[str, tuple[JudgedEpochs, ...]] = Field(default={})
+    """Of each run, by its id, its verdicts in order."""
+    samples: dict[str, tuple[int, ...]] = Field(default={})
+    """Of each run, by its id, the epochs that have a picture: `/v1/runs/{id}/samples/{epoch}`."""

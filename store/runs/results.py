@@ -1,13 +1,14 @@
 """What came of several runs, side by side: in what their specs differ, their last figures, how long they took."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from store.core.models import Epoch, EvaluationRow, Run
+from ganlib.diagnosis.ruleset import ruleset_order
+from store.core.models import Artifact, DiagnosisRow, Epoch, EvaluationRow, Run
 
 RUNS_AT_ONCE = 500
 """Whose rows are read by one statement."""
@@ -24,6 +25,16 @@ class Figures:
     values: dict[str, float | None]
     nulls: dict[str, float | None]
     """Their mean where fakes are real data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictSpan:
+    """What a run was found to be over some epochs, both included."""
+
+    first_epoch: int
+    last_epoch: int
+    verdict: str
+    severity: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,35 @@ def figures_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[Figur
     query = _figures().where(EvaluationRow.run_id.in_(run_ids)).order_by(EvaluationRow.epoch)
     for run_id, epoch, values, nulls in session.execute(query):
         found[run_id].append(_read(epoch, values, nulls))
+    return found
+
+
+def verdicts_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[VerdictSpan]]:
+    """Of each run, its verdicts in order: neighbouring epochs that are judged alike, by the newest rules, are one."""
+    row = DiagnosisRow
+    query = select(row.run_id, row.epoch, row.ruleset, row.verdict, row.severity).where(row.run_id.in_(run_ids))
+    newest: dict[tuple[str, int], tuple[str, str, str]] = {}
+    for run_id, epoch, ruleset, verdict, severity in session.execute(query.order_by(row.epoch)):
+        before = newest.get((run_id, epoch))
+        if before is None or ruleset_order(ruleset) > ruleset_order(before[0]):
+            newest[run_id, epoch] = ruleset, verdict, severity
+    found: dict[str, list[VerdictSpan]] = {run_id: [] for run_id in run_ids}
+    for (run_id, epoch), (_, verdict, severity) in newest.items():
+        spans = found[run_id]
+        last = spans[-1] if spans else None
+        if last is not None and (last.last_epoch, last.verdict, last.severity) == (epoch - 1, verdict, severity):
+            spans[-1] = replace(last, last_epoch=epoch)
+        else:
+            spans.append(VerdictSpan(first_epoch=epoch, last_epoch=epoch, verdict=verdict, severity=severity))
+    return found
+
+
+def pictured_epochs(session: Session, run_ids: Sequence[str]) -> dict[str, list[int]]:
+    """Of each run, the epochs that have a picture of samples, in order."""
+    found: dict[str, list[int]] = {run_id: [] for run_id in run_ids}
+    query = select(Artifact.run_id, Artifact.epoch).where(Artifact.run_id.in_(run_ids), Artifact.kind == "samples")
+    for run_id, epoch in session.execute(query.order_by(Artifact.epoch)):
+        found[run_id].append(epoch)
     return found
 
 

@@ -126,12 +126,22 @@ def test_runs_are_compared_over_the_same_epochs(service: Service, batch: list[st
         second: [0.0, 0.4, 0.1],
         third: [None, None, None],
     }
+    healthy = {"verdict": "healthy", "severity": "none"}
+    assert found["verdicts"] == {
+        first: [
+            {"first_epoch": 1, "last_epoch": 1, **healthy},
+            {"first_epoch": 2, "last_epoch": 2, "verdict": "mode collapse", "severity": "severe"},
+        ],
+        second: [{"first_epoch": 1, "last_epoch": 2, **healthy}],
+        third: [],
+    }
+    assert found["samples"] == {first: [], second: [], third: []}
 
 
 def test_what_cannot_be_compared_is_refused(service: Service, batch: list[str]) -> None:
     assert service.client.get("/v1/compare", params={"runs": [batch[1], "a" * 16]}).status_code == 404
     assert service.client.get("/v1/compare").status_code == 422
-    assert service.client.get("/v1/compare", params={"runs": [batch[1]] * 21}).status_code == 422
+    assert service.client.get("/v1/compare", params={"runs": [batch[1]] * 101}).status_code == 422
     assert service.client.get(f"/v1/batches/{'a' * 16}/results").status_code == 404
     for path in ("/v1/compare?runs=a", f"/v1/batches/{batch[0]}/results"):
         assert service.anonymous.get(path).status_code == 401

@@ -32,7 +32,7 @@ MOST = {
     "/v1/batches/{batch_id}": 2,
     "/v1/batches/{batch_id}/results": 4,
     "/v1/caller": 0,
-    "/v1/compare": 5,
+    "/v1/compare": 7,
     "/v1/datasets": 0,
     "/v1/evaluations": 1,
     "/v1/evaluations/{evaluation_id}": 2,
