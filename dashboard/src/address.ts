@@ -28,7 +28,7 @@ export function follow(): void {
 
 /** Whether these pages draw what lies there. */
 export function isPage(path: string): boolean {
-  return path === "/" || /^\/runs\/[0-9a-f]{16}$/.test(path);
+  return path === "/" || path === "/compare" || /^\/runs\/[0-9a-f]{16}$/.test(path);
 }
 
 export function go(to: string): void {

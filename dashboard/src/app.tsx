@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { address } from "./address";
 import { get, loggedIn, logOut, silentSince } from "./api/client";
 import { useLive } from "./api/live";
+import { ComparePage } from "./pages/compare";
 import { LogIn } from "./pages/login";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
@@ -13,7 +14,6 @@ import { clock } from "./words";
 export function App(): JSX.Element {
   if (loggedIn.value === false) return <LogIn />;
   if (loggedIn.value === null) return <Begin />;
-  const run = /^\/runs\/([0-9a-f]{16})$/.exec(address.value.path)?.[1];
   return (
     <>
       <a class="skip" href="#main">
@@ -21,9 +21,15 @@ export function App(): JSX.Element {
       </a>
       <Top />
       <Silence />
-      {run === undefined ? <RunsPage /> : <RunPage key={run} id={run} />}
+      <Page path={address.value.path} />
     </>
   );
+}
+
+function Page({ path }: { path: string }): JSX.Element {
+  const run = /^\/runs\/([0-9a-f]{16})$/.exec(path)?.[1];
+  if (run !== undefined) return <RunPage key={run} id={run} />;
+  return path === "/compare" ? <ComparePage /> : <RunsPage />;
 }
 
 /** Asks whose session this is before anything is drawn. */

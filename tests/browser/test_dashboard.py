@@ -9,12 +9,11 @@ from ganclinic.links import make_link
 from store.core.db import transaction
 from store.runs import lifecycle
 from tests.browser.conftest import HOSTILE, IMAGES, LONG, TOKEN, House
-from tests.support.browser import PHONE, WIDE, Scheme, Seat, seat
+from tests.support.browser import SIZES, Scheme, look, seat
 from tests.support.processes import free_port
 from tests.support.worker import Clinic, queue_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-SIZES = {"wide": WIDE, "phone": PHONE}
 
 
 def cursor_epoch(page: Page) -> int:
@@ -57,11 +56,6 @@ def test_every_page_keeps_its_policy_and_the_accessibility_rules(
         desk.open("/runs/ffffffffffffffff")
         expect(page.get_by_role("heading", name="There is no such run")).to_be_visible()
         look(desk, f"run-none-{scheme}-{size}")
-
-
-def look(desk: Seat, name: str) -> None:
-    desk.picture(name)
-    desk.require_clean()
 
 
 def test_a_sick_run_is_plain_and_its_epochs_are_walked_by_keys_alone(browser: Browser, house: House) -> None:

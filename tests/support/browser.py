@@ -28,6 +28,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 Scheme = Literal["light", "dark"]
 PATIENCE_MS = 60_000  # on a busy machine; nothing waits longer than it must
 WIDE, PHONE = (1440, 900), (390, 844)
+SIZES = {"wide": WIDE, "phone": PHONE}
 
 
 def require_pages() -> None:
@@ -90,6 +91,8 @@ class Seat:
 
     def require_clean(self) -> None:
         """Returns where the page has done nothing that it must not."""
+        too_wide: int = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert too_wide <= 0, f"the page is {too_wide} px wider than the window"
         for found in (self.violations(), self.errors, self.inaccessible()):
             assert not found, "\n".join(found)
 
@@ -97,6 +100,12 @@ class Seat:
         """Keeps a picture of the page as it is."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full)
+
+
+def look(desk: Seat, name: str) -> None:
+    """Keeps a picture of the page, which has to be clean."""
+    desk.picture(name)
+    desk.require_clean()
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ function NoRun({ problem, again }: { problem: Error; again: () => void }): JSX.E
       </Empty>
     );
   }
-  return <Failure what="The run" problem={problem} again={again} />;
+  return <Failure alone what="The run" problem={problem} again={again} />;
 }
 
 function Run({ run, refresh }: { run: RunDetail; refresh: () => void }): JSX.Element {

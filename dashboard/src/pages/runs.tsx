@@ -10,6 +10,7 @@ import { Sparkline } from "../parts/sparkline";
 import { Empty, Failure, Loading } from "../parts/states";
 import { label, tone } from "../verdicts";
 import { ago, plural } from "../words";
+import { Choose, ChosenBar } from "./chosen";
 import { Filters, filtersOf, isFiltered } from "./filters";
 import { useGlances } from "./glances";
 import { Queue } from "./queue";
@@ -46,6 +47,7 @@ export function RunsPage(): JSX.Element {
         <>
           <Summary runs={runs} complete={list.complete.value} />
           <Table runs={runs} complete={list.complete.value} more={() => void list.more()} />
+          <ChosenBar />
         </>
       )}
     </main>
@@ -135,6 +137,9 @@ function Table({ runs, complete, more }: { runs: Run[]; complete: boolean; more:
     <table class="run-table" aria-rowcount={complete ? runs.length + 1 : -1}>
       <thead>
         <tr>
+          <th class="col-choose" scope="col">
+            <span class="sr">Choose</span>
+          </th>
           <th class="col-samples" scope="col">
             <span class="sr">Newest samples</span>
           </th>
@@ -171,7 +176,7 @@ function Space({ rows }: { rows: number }): JSX.Element | null {
   if (rows === 0) return null;
   return (
     <tr class="space">
-      <td colSpan={7} style={{ height: `${rows * ROW_PX}px` }} />
+      <td colSpan={8} style={{ height: `${rows * ROW_PX}px` }} />
     </tr>
   );
 }
@@ -196,6 +201,9 @@ function Row({ run, glance, index }: { run: Run; glance: Glance | null; index: n
   const samples = glance?.samples ?? null;
   return (
     <tr class={`run-row row-${shown}`} aria-rowindex={index + 2}>
+      <td class="col-choose">
+        <Choose id={run.id} label={label(run)} />
+      </td>
       <td class="col-samples">
         {samples === null ? (
           <span class="thumbnail" />

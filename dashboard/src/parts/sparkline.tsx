@@ -51,7 +51,7 @@ export function scaleY(values: Values): Scale | null {
   const shown = finite.filter((value) => linear || value > 0);
   const low = on(Math.min(...usual, ...shown));
   const high = on(Math.max(...usual, ...shown));
-  return (value) => HEIGHT - MARGIN - ((on(value) - low) / (high - low || 1)) * (HEIGHT - 2 * MARGIN);
+  return (value) => HEIGHT - MARGIN - ((Math.max(low, on(value)) - low) / (high - low || 1)) * (HEIGHT - 2 * MARGIN);
 }
 
 /** A line that breaks where a value is missing or not finite. */

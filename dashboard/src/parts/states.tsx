@@ -21,11 +21,13 @@ export function Empty(props: { title: string; alone?: boolean; children?: Compon
   );
 }
 
-export function Failure({ what, problem, again }: { what: string; problem: Error; again: () => void }): JSX.Element {
+export function Failure(props: { what: string; problem: Error; again: () => void; alone?: boolean }): JSX.Element {
+  const { what, problem, again, alone } = props;
   const silent = problem instanceof Unreachable;
+  const title = silent ? "The service does not answer" : `${what} cannot be shown`;
   return (
     <div class="state" role="alert">
-      <h2>{silent ? "The service does not answer" : `${what} cannot be shown`}</h2>
+      {alone ? <h1>{title}</h1> : <h2>{title}</h2>}
       <p>{silent ? "It is asked again every few seconds." : problem.message}</p>
       <button type="button" onClick={again}>
         Try again

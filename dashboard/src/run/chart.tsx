@@ -15,6 +15,8 @@ export interface Line {
   /** Of what each point stands for, where that is more than one step. */
   low: readonly (number | null)[];
   high: readonly (number | null)[];
+  /** How it stands among others; by default as usual. */
+  stress?: "usual" | "strong" | "faint";
 }
 
 export interface Band {
@@ -41,6 +43,8 @@ export interface ChartProps {
   epochs: number;
   title: string;
   unit: string;
+  /** Which lines have their value said; by default all. */
+  legend?: "all" | "strong";
 }
 
 const HEIGHT_PX = 246;
@@ -52,7 +56,7 @@ export function Chart(props: ChartProps): JSX.Element {
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
-  const shownLines = props.lines.map((line) => line.label).join();
+  const shownLines = props.lines.map((line) => `${line.label} ${line.color} ${line.stress ?? ""}`).join();
 
   useEffect(() => {
     const element = place.current;
@@ -102,7 +106,8 @@ export function Chart(props: ChartProps): JSX.Element {
 }
 
 /** The values under the pointer, else at the end of the cursor's epoch. */
-function Legend({ x, lines }: ChartProps): JSX.Element {
+function Legend({ x, lines: all, legend }: ChartProps): JSX.Element {
+  const lines = legend === "strong" ? all.filter((line) => line.stress === "strong") : all;
   const at = hovered.value ?? epoch.value;
   const index = x.findLastIndex((one) => one <= at);
   return (
@@ -122,8 +127,13 @@ function Legend({ x, lines }: ChartProps): JSX.Element {
   );
 }
 
+const MOST_SAID = 20;
+
 function described({ lines }: ChartProps): string {
-  return lines.map((line) => `${line.label}: ${number(smooth(line.values).at(-1))} at the end`).join("; ");
+  return lines
+    .slice(0, MOST_SAID)
+    .map((line) => `${line.label}: ${number(smooth(line.values).at(-1))} at the end`)
+    .join("; ");
 }
 
 const smoothed = new WeakMap<readonly (number | null)[], (number | null)[]>();
@@ -214,14 +224,23 @@ function options(latest: { current: ChartProps }, width: number): uPlot.Options 
         ...(log ? { grid: { ...axis.grid, filter: decades } } : {}),
         size: 46,
         gap: 4,
-        values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))),
+        values: (_, ticks) =>
+          ticks.map((tick) =>
+            tick === null ? "" : Math.abs(tick) >= 1e4 ? tick.toExponential().replace("+", "") : number(tick),
+          ),
       },
     ],
     series: [
       {},
       ...lines.flatMap((line) => [
         { stroke: `${color(line.color)}55`, width: 1, spanGaps: false, points: { show: false } },
-        { stroke: color(line.color), width: 2, dash: line.dash ?? [], spanGaps: false, points: { show: false } },
+        {
+          stroke: line.stress === "faint" ? `${color(line.color)}40` : color(line.color),
+          width: line.stress === "strong" ? 3.5 : 2,
+          dash: line.dash ?? [],
+          spanGaps: false,
+          points: { show: false },
+        },
       ]),
     ],
     hooks: {

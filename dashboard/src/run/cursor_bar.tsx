@@ -11,6 +11,31 @@ import { epoch, follows, lastEpoch, play, playing, press, show } from "./cursor"
 const FRAME_MS = 250;
 
 export function CursorBar({ run, diagnoses }: { run: RunDetail; diagnoses: Diagnosis[] }): JSX.Element {
+  const now = diagnoses.find((one) => one.epoch === epoch.value);
+  const said = now === undefined ? "" : `${capital(now.verdict)}${now.severity === "none" ? "" : `, ${now.severity}`}`;
+  return (
+    <Cursor
+      total={run.epochs_total}
+      said={`${follows.value ? "" : "then: "}${said}`}
+      valueText={`Epoch ${epoch.value}: ${said}`}
+      tone={tone(now?.verdict ?? null, now?.severity ?? null)}
+      strip={<Strip diagnoses={diagnoses} total={Math.max(lastEpoch.value, 1)} />}
+    />
+  );
+}
+
+interface CursorProps {
+  /** Epochs that there will be. */
+  total: number;
+  /** What holds in the epoch. */
+  said: string;
+  valueText: string;
+  tone: Tone;
+  strip: JSX.Element | null;
+}
+
+/** The one epoch of the page: a slider, keys and a button that plays. */
+export function Cursor(props: CursorProps): JSX.Element {
   useKeys();
   useSignalEffect(() => {
     if (!playing.value) return;
@@ -20,8 +45,6 @@ export function CursorBar({ run, diagnoses }: { run: RunDetail; diagnoses: Diagn
     }, FRAME_MS);
     return () => clearInterval(timer);
   });
-  const now = diagnoses.find((one) => one.epoch === epoch.value);
-  const said = now === undefined ? "" : `${capital(now.verdict)}${now.severity === "none" ? "" : `, ${now.severity}`}`;
   const last = lastEpoch.value;
   return (
     <div class="cursor-bar card">
@@ -36,10 +59,10 @@ export function CursorBar({ run, diagnoses }: { run: RunDetail; diagnoses: Diagn
         <PlayIcon playing={playing.value} />
       </button>
       <span class="cursor-epoch">
-        <span class="muted">Epoch</span> <strong>{epoch.value}</strong> <span class="muted">/ {run.epochs_total}</span>
+        <span class="muted">Epoch</span> <strong>{epoch.value}</strong> <span class="muted">/ {props.total}</span>
       </span>
       <div class="track">
-        <Strip diagnoses={diagnoses} total={Math.max(last, 1)} />
+        {props.strip}
         <input
           class="cursor-range"
           type="range"
@@ -48,17 +71,14 @@ export function CursorBar({ run, diagnoses }: { run: RunDetail; diagnoses: Diagn
           value={epoch.value}
           disabled={last < 2}
           aria-label="Epoch that the page shows"
-          aria-valuetext={`Epoch ${epoch.value}: ${said}`}
+          aria-valuetext={props.valueText}
           onInput={(event) => {
             playing.value = false;
             show(event.currentTarget.valueAsNumber);
           }}
         />
       </div>
-      <span class={`cursor-verdict tone-${tone(now?.verdict ?? null, now?.severity ?? null)}`}>
-        {follows.value ? "" : "then: "}
-        {said}
-      </span>
+      {props.said !== "" && <span class={`cursor-verdict tone-${props.tone}`}>{props.said}</span>}
       <span class="hint keys">
         <kbd>←</kbd> <kbd>→</kbd> <kbd>space</kbd>
       </span>

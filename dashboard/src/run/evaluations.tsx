@@ -26,6 +26,11 @@ const MORE: Record<string, string> = {
   entropy: "Entropy of classes, nats",
   vendi: "Vendi score",
 };
+/** What people call a figure. */
+export function figureTitle(name: string): string {
+  return FIGURES[name]?.title ?? MORE[name] ?? name;
+}
+
 const WIDTH = 240;
 const HEIGHT = 84;
 const MARGIN = 6;

@@ -1,0 +1,63 @@
+"""Pages over several runs, in a real Chromium: comparisons, batches, the server, and where a run begins."""
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import IMAGES, TOKEN, House
+from tests.support.browser import SIZES, Scheme, look, seat
+from tests.support.worker import queue_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def swept(house: House) -> list[str]:
+    """Ids of four runs of two learning rates and two seeds, one of which is sick."""
+    cells = [(rate, seed) for rate in (0.0002, 0.5) for seed in (1, 2)]
+    made = [
+        queue_run(house.clinic.engine, IMAGES, {"optimizer.learning_rate": rate, "seed": seed}, name=f"{rate}, {seed}")
+        for rate, seed in cells
+    ]
+    assert all(house.clinic.wait_for_end(run_id).status == "succeeded" for run_id in made)
+    return made
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_runs_are_compared_under_one_cursor(
+    browser: Browser, house: House, swept: list[str], scheme: Scheme, size: str
+) -> None:
+    with seat(browser, house.url, scheme=scheme, size=SIZES[size]) as desk:
+        desk.log_in(TOKEN)
+        page = desk.page
+        for name in ("0.0002, 1", "0.0002, 2", "0.5, 1", "0.5, 2"):
+            page.get_by_label(f"Choose {name} to compare").check()
+        look(desk, f"runs-chosen-{scheme}-{size}")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.get_by_role("heading", name="Compare 4 runs")).to_be_visible()
+        expect(page.locator(".beside-table thead")).to_contain_text("optimizer.learning_rate")
+        expect(page.locator(".beside-table thead")).not_to_contain_text("batch_size")  # is the same in all
+        pictures = page.locator(".gallery img")
+        expect(pictures).to_have_count(4)
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        for run_id in swept:
+            expect(page.locator(f".gallery img[src='/v1/runs/{run_id}/samples/2']")).to_have_count(1)
+        expect(page.get_by_role("heading", name="Samples, epoch 2")).to_be_visible()
+        page.get_by_label("Have 0.5, 1 stand out").click()
+        expect(page.locator(".chart-legend").first).to_contain_text("0.5, 1")
+        expect(page.locator(".chart canvas")).to_have_count(3)
+        look(desk, f"compare-{scheme}-{size}")
+        page.get_by_label("Curves of").select_option("the mean by optimizer.learning_rate")
+        expect(page.locator("#curves .legend")).to_contain_text("0.5 (2)")
+        page.get_by_label("Across").select_option("seed")
+        expect(page.locator(".scatter .point")).to_have_count(4)
+        look(desk, f"compare-groups-{scheme}-{size}")
+        page.get_by_label("Leave 0.5, 2 out").click()
+        expect(page.get_by_role("heading", name="Compare 3 runs")).to_be_visible()
+        desk.open("/compare")
+        expect(page.get_by_role("heading", name="Choose runs to compare")).to_be_visible()
+        look(desk, f"compare-none-{scheme}-{size}")
+        desk.open(f"/compare?runs={'f' * 16}")
+        expect(page.get_by_role("alert")).to_contain_text("The comparison cannot be shown")
+        look(desk, f"compare-refused-{scheme}-{size}")
