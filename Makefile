@@ -11,7 +11,7 @@ PINS := pyproject.toml constraints.txt
 
 # The dashboard: what is built, what of, and npm with a Node.js that is new enough.
 PAGES := api/pages/built/index.html
-PAGES_SOURCES := $(wildcard dashboard/*.json dashboard/*.mjs dashboard/src/* dashboard/src/*/*)
+PAGES_SOURCES := $(wildcard dashboard/*.json dashboard/*.mjs dashboard/src/* dashboard/src/*/* docs/images/findings/*)
 MODULES := dashboard/node_modules/.package-lock.json
 NPM := $(BIN)/python dashboard/npm.py
 

@@ -1,5 +1,5 @@
 // Bundles the pages into OUT (default: ../api/pages/built), or with --tests the unit tests into generated/tests.
-// A file's name holds the hash of its content, so that browsers keep it for ever; beside each lies its gzip.
+// A file's name holds the hash of its content, so that browsers keep it for ever; beside each text lies its gzip.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
@@ -7,6 +7,8 @@ import { build } from "esbuild";
 
 const LARGEST_GZIP_BYTES = 100 * 1024;
 const JSX = { jsx: "automatic", jsxImportSource: "preact" };
+/** Pictures of the documents are files of their own, under names that esbuild gives them. */
+const PICTURES = { assetNames: "[name].[hash]", loader: { ".png": "file" }, publicPath: "/assets" };
 
 function hashed(name, content) {
   const hash = createHash("sha256").update(content).digest("hex").slice(0, 16);
@@ -16,6 +18,7 @@ function hashed(name, content) {
 async function bundlePages(out) {
   const made = await build({
     ...JSX,
+    ...PICTURES,
     bundle: true,
     entryPoints: { app: "src/main.tsx", style: "src/style.css" },
     format: "esm",
@@ -29,7 +32,7 @@ async function bundlePages(out) {
   const names = {};
   for (const file of made.outputFiles) {
     const name = file.path.split("/").at(-1);
-    names[name] = hashed(name, file.contents);
+    names[name] = name.endsWith(".png") ? name : hashed(name, file.contents);
     files.set(names[name], Buffer.from(file.contents));
   }
   const icon = readFileSync("src/icon.svg");
@@ -46,6 +49,10 @@ function write(out, files) {
   mkdirSync(draft, { recursive: true });
   let total = 0;
   for (const [name, content] of files) {
+    if (name.endsWith(".png")) {
+      writeFileSync(`${draft}/${name}`, content); // is packed as it is, and only asked for where it is seen
+      continue;
+    }
     const packed = gzipSync(content, { level: 9 });
     total += packed.length;
     writeFileSync(`${draft}/${name}`, content);
@@ -62,6 +69,7 @@ async function bundleTests() {
   const tests = readdirSync("tests").filter((name) => name.endsWith(".test.ts") || name.endsWith(".test.tsx"));
   await build({
     ...JSX,
+    ...PICTURES,
     bundle: true,
     entryPoints: tests.map((name) => `tests/${name}`),
     format: "esm",

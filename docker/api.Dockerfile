@@ -4,6 +4,7 @@ WORKDIR /srv/dashboard
 COPY dashboard/package.json dashboard/package-lock.json dashboard/.npmrc ./
 RUN npm ci
 COPY dashboard ./
+COPY docs/images/findings /srv/docs/images/findings
 RUN npm run build -- /srv/built
 
 # The API, and the migration step. No torch.

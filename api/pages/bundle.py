@@ -11,6 +11,7 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
 }
 
@@ -20,8 +21,8 @@ class BuiltFile:
     """One file."""
 
     content: bytes
-    packed: bytes
-    """The same in gzip."""
+    packed: bytes | None
+    """The same in gzip; None of a picture, which is packed as it is."""
     media_type: str
     tag: str
     """Names the content."""
@@ -47,9 +48,10 @@ def read(folder: Path) -> Bundle | None:
 
 def _file(path: Path) -> BuiltFile:
     content = path.read_bytes()
+    packed = path.with_name(f"{path.name}.gz")
     return BuiltFile(
         content=content,
-        packed=path.with_name(f"{path.name}.gz").read_bytes(),
+        packed=packed.read_bytes() if packed.is_file() else None,
         media_type=MEDIA_TYPES[path.suffix],
         tag=sha256(content).hexdigest()[:32],
     )

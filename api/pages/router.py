@@ -49,6 +49,8 @@ def make_router(bundle: Bundle | None, sessions: Sessions, links_folder: Path, c
 
     @router.get("/")
     @router.get("/compare")
+    @router.get("/findings")
+    @router.get("/new")
     @router.get("/runs/{run_id}")
     async def get_page(request: Request) -> Response:
         """The document, which holds nothing of the service's own: its script asks for that, with a session."""
@@ -117,6 +119,6 @@ def _file_response(request: Request, file: BuiltFile, cache_control: str) -> Res
     headers = {**HEADERS, "Cache-Control": cache_control, "ETag": f'"{file.tag}"', "Vary": "Accept-Encoding"}
     if has_tag(request, file.tag):
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.media_type)
     return Response(file.content, headers=headers, media_type=file.media_type)

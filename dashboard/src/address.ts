@@ -1,5 +1,6 @@
 // The page that the address names, and the filters in its query.
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 export interface Address {
   path: string;
@@ -28,7 +29,9 @@ export function follow(): void {
 
 /** Whether these pages draw what lies there. */
 export function isPage(path: string): boolean {
-  return path === "/" || path === "/compare" || /^\/runs\/[0-9a-f]{16}$/.test(path);
+  return (
+    ["/", "/compare", "/findings", "/new", "/server"].includes(path) || /^\/(runs|batches)\/[0-9a-f]{16}$/.test(path)
+  );
 }
 
 export function go(to: string): void {
@@ -47,4 +50,14 @@ export function refine(changes: Record<string, string | null>): void {
   const text = query.toString();
   history.replaceState(null, "", text ? `${location.pathname}?${text}` : location.pathname);
   address.value = read();
+}
+
+/** What the window is called while the page is shown. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = `${title} · GAN Clinic`;
+    return () => {
+      document.title = "GAN Clinic";
+    };
+  }, [title]);
 }

@@ -4,7 +4,9 @@ import { address } from "./address";
 import { get, loggedIn, logOut, silentSince } from "./api/client";
 import { useLive } from "./api/live";
 import { ComparePage } from "./pages/compare";
+import { FindingsPage } from "./pages/findings";
 import { LogIn } from "./pages/login";
+import { NewRunPage } from "./pages/new_run";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
 import { Mark } from "./parts/icons";
@@ -26,10 +28,22 @@ export function App(): JSX.Element {
   );
 }
 
+const PAGES: Record<string, () => JSX.Element> = {
+  "/compare": ComparePage,
+  "/findings": FindingsPage,
+  "/new": NewRunPage,
+};
+const LINKS = [
+  ["/", "Runs"],
+  ["/new", "New run"],
+  ["/findings", "Findings"],
+] as const;
+
 function Page({ path }: { path: string }): JSX.Element {
   const run = /^\/runs\/([0-9a-f]{16})$/.exec(path)?.[1];
   if (run !== undefined) return <RunPage key={run} id={run} />;
-  return path === "/compare" ? <ComparePage /> : <RunsPage />;
+  const Chosen = PAGES[path] ?? RunsPage;
+  return <Chosen />;
 }
 
 /** Asks whose session this is before anything is drawn. */
@@ -64,9 +78,11 @@ function Top(): JSX.Element {
         <Mark /> GAN Clinic
       </a>
       <nav aria-label="Pages">
-        <a href="/" aria-current={address.value.path === "/" ? "page" : undefined}>
-          Runs
-        </a>
+        {LINKS.map(([path, title]) => (
+          <a key={path} href={path} aria-current={address.value.path === path ? "page" : undefined}>
+            {title}
+          </a>
+        ))}
       </nav>
       <span class="spacer" />
       {who !== null && <span class="who">{who.team === null ? who.user : `${who.user} · ${who.team}`}</span>}

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
+from ganlib.spec.preset import preset_names
 from tests.browser.conftest import IMAGES, TOKEN, House
 from tests.support.browser import SIZES, Scheme, look, seat
 from tests.support.worker import queue_run
@@ -61,3 +62,58 @@ def test_runs_are_compared_under_one_cursor(
         desk.open(f"/compare?runs={'f' * 16}")
         expect(page.get_by_role("alert")).to_contain_text("The comparison cannot be shown")
         look(desk, f"compare-refused-{scheme}-{size}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_findings_are_explained_with_pictures_of_real_runs(
+    browser: Browser, house: House, scheme: Scheme, size: str
+) -> None:
+    with seat(browser, house.url, scheme=scheme, size=SIZES[size]) as desk:
+        desk.log_in(TOKEN)
+        page = desk.page
+        page.get_by_role("link", name="Findings", exact=True).click()
+        expect(page.locator(".meanings > li")).to_have_count(14)
+        page.get_by_role("link", name="Mode collapse", exact=True).click()
+        picture = page.locator("#mode-collapse img")
+        expect(picture).to_be_in_viewport()
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
+        look(desk, f"findings-{scheme}-{size}")
+        page.locator("#mode-collapse").get_by_role("link", name="Runs with this verdict").click()
+        expect(page.get_by_label("Verdict")).to_have_value("mode collapse")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_run_is_made_of_a_preset_and_a_wrong_field_is_told_where_it_is(
+    browser: Browser, house: House, scheme: Scheme, size: str
+) -> None:
+    with seat(browser, house.url, scheme=scheme, size=SIZES[size]) as desk:
+        desk.log_in(TOKEN)
+        page = desk.page
+        page.get_by_role("link", name="New run").click()
+        expect(page.locator(".presets > li")).to_have_count(len(preset_names()))
+        look(desk, f"new-gallery-{scheme}-{size}")
+        page.get_by_role("link", name="A GAN on eight Gaussians").click()
+        page.get_by_label("Name").fill(f"mine {scheme} {size}")
+        page.locator("[id='field-training.epochs']").fill("0")
+        page.locator("[id='field-training.steps_per_epoch']").fill("5")
+        page.get_by_role("button", name="Queue the run").click()
+        fault = page.locator("[id='field-training.epochs-fault']")
+        expect(fault).to_contain_text("1")
+        expect(page.locator("[id='field-training.epochs']")).to_be_focused()
+        expect(page.locator("[id='field-training.steps_per_epoch']")).to_have_value("5")
+        look(desk, f"new-refused-{scheme}-{size}")
+        page.locator("[id='field-training.epochs']").fill("1")
+        page.get_by_role("button", name="Queue the run").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"mine {scheme} {size}")
+        page.locator("summary", has_text="Spec").click()
+        expect(page.locator(".spec")).to_contain_text("training.steps_per_epoch5")
+        page.get_by_role("link", name="Change it and queue another run").click()
+        expect(page.locator("[id='field-training.steps_per_epoch']")).to_have_value("5")
+        page.get_by_label("Sweep").check()
+        page.locator("[id='field-optimizer.learning_rate']").fill("1e-4, 2e-4")
+        page.get_by_label("Seeds each").fill("2")
+        look(desk, f"new-sweep-{scheme}-{size}")
+        page.get_by_role("button", name="Queue 4 runs").click()
+        expect(page.locator(".run-row")).to_have_count(4)

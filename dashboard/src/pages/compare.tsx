@@ -1,8 +1,8 @@
 // Runs side by side: what differs, how they went, and their samples under one cursor.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
-import { address, refine } from "../address";
+import { useMemo } from "preact/hooks";
+import { address, refine, useTitle } from "../address";
 import { get } from "../api/client";
 import { ALL_EVENTS } from "../api/events";
 import { useLive } from "../api/live";
@@ -36,12 +36,7 @@ export function ComparePage(): JSX.Element {
     begin();
     zoom.value = null;
   }, [key]);
-  useEffect(() => {
-    document.title = "Compare · GAN Clinic";
-    return () => {
-      document.title = "GAN Clinic";
-    };
-  }, []);
+  useTitle("Compare");
   return (
     <main id="main" class="run compare" tabIndex={-1}>
       {ids.length === 0 ? (

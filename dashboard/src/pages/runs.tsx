@@ -71,7 +71,9 @@ function NoRuns({ filtered }: { filtered: boolean }): JSX.Element {
   }
   return (
     <Empty title="No runs yet">
-      <p>Queue a published experiment; it appears here at once:</p>
+      <p>
+        <a href="/new">Choose a published experiment</a>, or queue one from a shell; it appears here at once:
+      </p>
       <pre>ganclinic run digit8-stable</pre>
       <p>
         Or see three at once, of which two are sick: <code>ganclinic demo</code>

@@ -39,6 +39,9 @@ export function Spec({ run }: { run: RunDetail }): JSX.Element {
       <summary>
         <h2>Spec</h2>
       </summary>
+      <p>
+        <a href={`/new?run=${run.id}`}>Change it and queue another run</a>
+      </p>
       <table class="spec">
         <tbody>
           {flat(run.spec).map(([path, value]) => (
