@@ -1,5 +1,6 @@
 """Workers, and drains: a drained worker finishes what it has and claims nothing more."""
 
+from collections import defaultdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -7,8 +8,8 @@ from fastapi import APIRouter, Path
 from api.deps import CallerDep, Reader, RingAfterAnswer, Writer
 from api.errors import NotAdministrator, documented
 from api.views import utc
-from ganlib.wire.workers import DrainView, WorkerList, WorkerView
-from store.scheduling import workers
+from ganlib.wire.workers import DrainView, GpuView, WorkerList, WorkerView
+from store.scheduling import gpu_readings, workers
 from store.scheduling.accounts import Caller
 from store.scheduling.workers import EVERY_WORKER, Worker
 
@@ -20,7 +21,18 @@ router = APIRouter(tags=["workers"])
 @router.get("/workers")
 def list_workers(session: Reader) -> WorkerList:
     """List the workers."""
-    return WorkerList(items=tuple(_view(worker) for worker in workers.list_workers(session)))
+    gpus: dict[str, list[GpuView]] = defaultdict(list)
+    for read in gpu_readings.fresh(session):
+        gpus[read.worker].append(
+            GpuView(
+                number=read.gpu,
+                name=read.name,
+                utilisation=read.utilisation,
+                memory_used=read.memory_used,
+                memory_total=read.memory_total,
+            )
+        )
+    return WorkerList(items=tuple(_view(worker, tuple(gpus[worker.name])) for worker in workers.list_workers(session)))
 
 
 @router.post("/workers/{name}/drain", status_code=202, responses=documented(403, 404))
@@ -62,7 +74,7 @@ def _require_administrator(caller: Caller) -> None:
         raise NotAdministrator("drain workers")
 
 
-def _view(worker: Worker) -> WorkerView:
+def _view(worker: Worker, gpus: tuple[GpuView, ...]) -> WorkerView:
     return WorkerView(
         name=worker.name,
         started_at=utc(worker.started_at),
@@ -73,4 +85,5 @@ def _view(worker: Worker) -> WorkerView:
         labels=tuple(worker.labels),
         obstacle=worker.obstacle,
         bf16_speedup=worker.bf16_speedup,
+        gpus=gpus,
     )

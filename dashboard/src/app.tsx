@@ -9,6 +9,7 @@ import { LogIn } from "./pages/login";
 import { NewRunPage } from "./pages/new_run";
 import { RunPage } from "./pages/run";
 import { RunsPage } from "./pages/runs";
+import { ServerPage } from "./pages/server";
 import { Mark } from "./parts/icons";
 import { Failure, Loading } from "./parts/states";
 import { clock } from "./words";
@@ -32,10 +33,12 @@ const PAGES: Record<string, () => JSX.Element> = {
   "/compare": ComparePage,
   "/findings": FindingsPage,
   "/new": NewRunPage,
+  "/server": ServerPage,
 };
 const LINKS = [
   ["/", "Runs"],
   ["/new", "New run"],
+  ["/server", "Server"],
   ["/findings", "Findings"],
 ] as const;
 

@@ -5,6 +5,19 @@ from datetime import datetime
 from ganlib.wire.view import View
 
 
+class GpuView(View):
+    """What a worker read of a GPU within the last minute."""
+
+    number: int
+    """As the driver counts."""
+    name: str
+    utilisation: float
+    """Share of the time in which it computed, in [0, 1]."""
+    memory_used: int
+    """In bytes, as the next."""
+    memory_total: int
+
+
 class WorkerView(View):
     """A worker as it was last heard of."""
 
@@ -24,6 +37,8 @@ class WorkerView(View):
     bf16_speedup: float | None = None
     """How many times as fast it multiplies in bf16 as in float32, which `training.precision` = `auto` goes by; null
     until it has measured, and where it trains on GPUs, on which each training measures."""
+    gpus: tuple[GpuView, ...] = ()
+    """That it read lately, by their numbers."""
 
 
 class WorkerList(View):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from store.core.db import now
@@ -17,6 +17,8 @@ from store.core.models import Attempt, OwnerRow, Run
 from store.scheduling.accounts import Sharing
 from store.scheduling.owners import Owner, decayed, use_of
 from store.scheduling.requirements import devices_of_attempt
+
+WEEK_S = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,26 @@ def uses(session: Session) -> list[Use]:
             select(OwnerRow.id, OwnerRow.user, OwnerRow.team, OwnerRow.device_seconds, OwnerRow.as_of)
         )
     ]
+
+
+def week_of(session: Session) -> dict[str, float]:
+    """Device seconds of each owner's attempts in the last seven days, each for as many devices as it uses."""
+    at = session.scalars(select(now())).one()
+    begin = at - WEEK_S
+    started_at = case((Attempt.started_at < begin, begin), else_=Attempt.started_at)
+    query = (
+        select(Run.owner, func.sum((func.coalesce(Attempt.ended_at, at) - started_at) * devices_of_attempt()))
+        .join(Run, Run.id == Attempt.run_id)
+        .where(or_(Attempt.ended_at > begin, Attempt.ended_at.is_(None)))
+        .group_by(Run.owner)
+    )
+    return {owner: max(0.0, seconds or 0.0) for owner, seconds in session.execute(query)}
+
+
+def queued_of(session: Session) -> dict[str, int]:
+    """Queued runs of each owner that has any."""
+    query = select(Run.owner, func.count()).where(Run.status == "queued").group_by(Run.owner)
+    return {owner: int(count) for owner, count in session.execute(query)}
 
 
 def heads(session: Session, sharing: Sharing) -> list[QueueHead]:

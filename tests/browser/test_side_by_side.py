@@ -1,10 +1,16 @@
 """Pages over several runs, in a real Chromium: comparisons, batches, the server, and where a run begins."""
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, expect
 
 from ganlib.spec.preset import preset_names
-from tests.browser.conftest import IMAGES, TOKEN, House
+from store.core.db import transaction
+from store.runs import lifecycle
+from store.scheduling import gpu_readings, workers
+from store.scheduling.gpu_readings import Gpu
+from tests.browser.conftest import IMAGES, LONG, TOKEN, House
 from tests.support.browser import SIZES, Scheme, look, seat
 from tests.support.worker import queue_run
 
@@ -95,7 +101,7 @@ def test_a_run_is_made_of_a_preset_and_a_wrong_field_is_told_where_it_is(
         expect(page.locator(".presets > li")).to_have_count(len(preset_names()))
         look(desk, f"new-gallery-{scheme}-{size}")
         page.get_by_role("link", name="A GAN on eight Gaussians").click()
-        page.get_by_label("Name").fill(f"mine {scheme} {size}")
+        page.get_by_label("Name of the run").fill(f"mine {scheme} {size}")
         page.locator("[id='field-training.epochs']").fill("0")
         page.locator("[id='field-training.steps_per_epoch']").fill("5")
         page.get_by_role("button", name="Queue the run").click()
@@ -117,3 +123,30 @@ def test_a_run_is_made_of_a_preset_and_a_wrong_field_is_told_where_it_is(
         look(desk, f"new-sweep-{scheme}-{size}")
         page.get_by_role("button", name="Queue 4 runs").click()
         expect(page.locator(".run-row")).to_have_count(4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_server_tells_who_trains_what_who_waits_and_who_used_how_much(
+    browser: Browser, house: House, scheme: Scheme, size: str
+) -> None:
+    made = [queue_run(house.clinic.engine, IMAGES, LONG, name=f"{name}, {scheme} {size}") for name in ("first", "next")]
+    with transaction(house.clinic.engine) as session:
+        gpu = Gpu(number=0, name="NVIDIA H200", utilisation=0.5, memory_used=40 * 10**9, memory_total=140 * 10**9)
+        gpu_readings.store(session, workers.list_workers(session)[0].name, [gpu])
+    with seat(browser, house.url, scheme=scheme, size=SIZES[size]) as desk:
+        desk.log_in(TOKEN)
+        page = desk.page
+        page.get_by_role("link", name="Server").click()
+        expect(page.locator(".workers")).to_contain_text(f"first, {scheme} {size}")
+        expect(page.locator(".workers")).to_contain_text("40 of 140 GB")
+        waits = page.locator(".queued li", has_text=f"next, {scheme} {size}")
+        expect(waits.locator(".sub")).to_contain_text(re.compile("worker|run"))
+        user = page.get_by_role("row", name="default")
+        expect(user).to_contain_text("next")
+        look(desk, f"server-{scheme}-{size}")
+        for run_id in made:
+            with transaction(house.clinic.engine) as session:
+                lifecycle.cancel(session, run_id)
+        expect(page.get_by_text("Nothing waits.")).to_be_visible()
+        assert all(house.clinic.wait_for_end(run_id).status == "cancelled" for run_id in made)

@@ -27,18 +27,20 @@ export function FindingsPage(): JSX.Element {
           const meaning = MEANINGS[name];
           return (
             <li key={name} id={idOf(name)} class="card">
-              <h2>
-                {name === "healthy" && <ToneIcon tone="healthy" size={18} />} {capital(name)}
-              </h2>
-              <p>{meaning.says}</p>
-              <p>
-                <strong>Helps:</strong> {meaning.helps}
-              </p>
-              {name !== "healthy" && (
+              <div class="meaning-words">
+                <h2>
+                  {name === "healthy" && <ToneIcon tone="healthy" size={18} />} {capital(name)}
+                </h2>
+                <p>{meaning.says}</p>
                 <p>
-                  <a href={listOf(name)}>Runs with this verdict</a>
+                  <strong>Helps:</strong> {meaning.helps}
                 </p>
-              )}
+                {name !== "healthy" && (
+                  <p>
+                    <a href={listOf(name)}>Runs with this verdict</a>
+                  </p>
+                )}
+              </div>
               <a class="meaning-picture" href={meaning.picture} target="_blank" rel="noreferrer">
                 <img
                   src={meaning.picture}

@@ -167,7 +167,7 @@ function SpecForm({ base }: { base: Base }): JSX.Element {
       </p>
       <div class="card spec-top">
         <label>
-          Name <input name="name" maxLength={100} placeholder="for people" />
+          Name of the run <input name="name" maxLength={100} placeholder="for people" />
         </label>
         {!sweep.value && (
           <label>
@@ -250,7 +250,7 @@ function Parts({ fields, changed, faults, search, sweep }: PartsProps): JSX.Elem
       {[...parts].map(([part, of]) => (
         <details key={part} class="card" open={search !== "" || part === "run" || OPEN.includes(part)}>
           <summary>
-            <h2>{part}</h2>
+            <h2>{part.replaceAll("_", " ")}</h2>
             {of.some(({ field }) => field in changed.value) && <span class="muted"> changed</span>}
           </summary>
           <div class="spec-fields">

@@ -417,3 +417,28 @@ def test_no_server_starts_with_a_bad_tokens_file(sqlite_engine: Engine, tmp_path
     assert process.returncode == 1
     assert "quotas.default.running: Input should be a valid integer" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+# --- shares ------------------------------------------------------------------------------------------------------
+
+
+def test_shares_tell_who_used_how_much_and_whose_turn_is_next(shared: Service) -> None:
+    first = submit(shared, "ada")
+    with transaction(shared.engine) as session:
+        run = claim_run(session)
+        assert run.run_id == first
+        session.execute(
+            text("UPDATE attempts SET started_at = started_at - 10 * 86400 WHERE run_id = :id"), {"id": first}
+        )
+    submit(shared, "ada")
+    submit(shared, "cyd")
+    items = client_of(shared, "bob").get("/v1/shares").json()["items"]
+    assert items[0]["user"] == "ada"
+    told = {item["user"]: item for item in items}
+    ada, cyd = told["ada"], told["cyd"]
+    assert (ada["user"], ada["team"], ada["running"], ada["queued"], ada["turn"]) == ("ada", "vision", 1, 1, 2)
+    assert (cyd["user"], cyd["team"], cyd["running"], cyd["queued"], cyd["turn"]) == ("cyd", None, 0, 1, 1)
+    week = 7 * 24 * 3600
+    assert week <= ada["week_device_seconds"] < week + 60  # of ten days only the last seven
+    assert ada["device_seconds"] < 1.45 * 24 * 3600
+    assert (cyd["week_device_seconds"], cyd["device_seconds"], cyd["weight"], cyd["team_weight"]) == (0, 0, 1, 1)

@@ -68,13 +68,14 @@ MOST = {
     "/v1/runs/{run_id}/treatments": 2,
     "/v1/runs/{run_id}/waiting": 24,
     "/v1/schemas/run-spec": 0,
+    "/v1/shares": 10,
     "/v1/storage": 7,
     "/v1/treatments/{treatment_id}": 2,
     "/v1/uploads": 1,
     "/v1/uploads/{upload_id}": 1,
     "/v1/webhooks": 1,
     "/v1/watched-runs/{watched_run_id}": 2,
-    "/v1/workers": 4,
+    "/v1/workers": 5,
 }
 """Statements of each route that reads, at most. `/log/stream` is that of an attempt that has ended."""
 
