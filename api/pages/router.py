@@ -52,6 +52,7 @@ def make_router(bundle: Bundle | None, sessions: Sessions, links_folder: Path, c
     @router.get("/findings")
     @router.get("/new")
     @router.get("/server")
+    @router.get("/batches/{batch_id}")
     @router.get("/runs/{run_id}")
     async def get_page(request: Request) -> Response:
         """The document, which holds nothing of the service's own: its script asks for that, with a session."""

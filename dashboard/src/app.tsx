@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { address } from "./address";
 import { get, loggedIn, logOut, silentSince } from "./api/client";
 import { useLive } from "./api/live";
+import { BatchPage } from "./pages/batch";
 import { ComparePage } from "./pages/compare";
 import { FindingsPage } from "./pages/findings";
 import { LogIn } from "./pages/login";
@@ -45,6 +46,8 @@ const LINKS = [
 function Page({ path }: { path: string }): JSX.Element {
   const run = /^\/runs\/([0-9a-f]{16})$/.exec(path)?.[1];
   if (run !== undefined) return <RunPage key={run} id={run} />;
+  const batch = /^\/batches\/([0-9a-f]{16})$/.exec(path)?.[1];
+  if (batch !== undefined) return <BatchPage key={batch} id={batch} />;
   const Chosen = PAGES[path] ?? RunsPage;
   return <Chosen />;
 }

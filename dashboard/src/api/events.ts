@@ -81,3 +81,4 @@ export function listen(path: string, changed: () => void, patience: Patience = P
 
 export const ALL_EVENTS: GetPath = "/v1/events";
 export const RUN_EVENTS: GetPath = "/v1/runs/{run_id}/events";
+export const BATCH_EVENTS: GetPath = "/v1/batches/{batch_id}/events";

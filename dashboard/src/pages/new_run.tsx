@@ -125,7 +125,7 @@ function SpecForm({ base }: { base: Base }): JSX.Element {
           name,
           sweep: { base: { ...base.request, set }, ...varied },
         } as never);
-        go(`/?batch=${made.id}`);
+        go(`/batches/${made.id}`);
       } else {
         const priority = Number(form.get("priority") ?? 0);
         const made = await post("/v1/runs", {}, { ...base.request, set, name, priority } as never);

@@ -128,6 +128,12 @@ function Head({ run, done }: { run: RunDetail; done: () => void }): JSX.Element 
         <p class="muted">
           {run.name !== null && run.preset !== null && `${run.preset} · `}
           <code>{run.id}</code> · {run.user}, {ago(run.created_at, Date.now())}
+          {run.batch_id !== null && (
+            <>
+              {" "}
+              · <a href={`/batches/${run.batch_id}`}>its batch</a>
+            </>
+          )}
           {run.attempts.length > 0 && ` · trained for ${duration(trainedFor(run.attempts, Date.now()))}`}
         </p>
       </div>

@@ -114,7 +114,7 @@ function WorkerCard({ worker, run }: { worker: Worker; run: Run | null }): JSX.E
       <p class="muted sub">
         {worker.is_drained && "drained: claims nothing more · "}
         {worker.labels.length > 0 && `${worker.labels.join(", ")} · `}
-        since {ago(worker.started_at, Date.now()).replace(" ago", "")}
+        started {ago(worker.started_at, Date.now())}
       </p>
       {run !== null ? (
         <div class="worker-run">
