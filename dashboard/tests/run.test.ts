@@ -6,6 +6,7 @@ import { kindOf } from "../src/run/bins";
 import { hasNegative, smooth } from "../src/run/chart";
 import { spans } from "../src/run/cursor_bar";
 import { marksOf, places } from "../src/run/curves";
+import { downloadsOf } from "../src/run/details";
 import { lies } from "../src/run/evaluations";
 import { changes, chosenRemedies, coursesOf } from "../src/run/findings";
 import { newest } from "../src/run/pictures";
@@ -161,4 +162,12 @@ test("all is read anew once an attempt has forgotten the epochs that it makes ag
   );
   assert.notEqual(claimed, before);
   assert.notEqual(begun, claimed);
+});
+
+test("only what is there is offered to be downloaded", () => {
+  const of = (attempt: number, epochs_done: number): string[] =>
+    downloadsOf({ id: "a", attempt, epochs_done }).map(({ href }) => href.replace("/v1/runs/a", ""));
+  assert.deepEqual(of(0, 0), [""]);
+  assert.deepEqual(of(1, 0), ["", "/log"]);
+  assert.ok(of(1, 3).includes("/samples/3"));
 });

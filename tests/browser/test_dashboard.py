@@ -52,6 +52,11 @@ def test_every_page_keeps_its_policy_and_the_accessibility_rules(
         for title in ("Spec", "Attempts", "Log"):
             page.locator("summary", has_text=re.compile(f"^{title}$")).click()
         expect(page.locator(".log")).to_contain_text("begins")
+        page.locator("summary", has_text="Downloads").click()
+        addresses = [link.get_attribute("href") for link in page.locator(".downloads a").all()]
+        answers = [page.request.get(f"{house.url}{address}") for address in addresses]
+        assert len(answers) == 8
+        assert all(answer.ok for answer in answers)
         look(desk, f"run-open-{scheme}-{size}")
         desk.open("/runs/ffffffffffffffff")
         expect(page.get_by_role("heading", name="There is no such run")).to_be_visible()

@@ -13,7 +13,7 @@ import { Bins } from "../run/bins";
 import { begin, lastEpoch } from "../run/cursor";
 import { CursorBar } from "../run/cursor_bar";
 import { Curves } from "../run/curves";
-import { Attempts, Family, Log, Spec } from "../run/details";
+import { Attempts, Downloads, Family, Log, Spec } from "../run/details";
 import { Dispute } from "../run/dispute";
 import { Evaluations } from "../run/evaluations";
 import { FindingsInTime, Remedies } from "../run/findings";
@@ -116,6 +116,7 @@ function Run({ run, refresh }: { run: RunDetail; refresh: () => void }): JSX.Ele
       <Spec run={run} />
       <Attempts run={run} />
       <Log run={run} />
+      <Downloads run={run} />
     </>
   );
 }

@@ -58,6 +58,59 @@ export function Spec({ run }: { run: RunDetail }): JSX.Element {
   );
 }
 
+/** What the run has recorded, as files. */
+export function Downloads({ run }: { run: RunDetail }): JSX.Element {
+  return (
+    <details class="card">
+      <summary>
+        <h2>Downloads</h2>
+      </summary>
+      <ul class="downloads">
+        {downloadsOf(run).map(({ title, href, file }) => (
+          <li key={file}>
+            <a href={href} download={file}>
+              {title}
+            </a>{" "}
+            <code class="muted">{file}</code>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+interface Download {
+  title: string;
+  href: string;
+  /** Name that the file is kept under. */
+  file: string;
+}
+
+/** Those that there is something in. */
+export function downloadsOf(run: Pick<RunDetail, "id" | "attempt" | "epochs_done">): Download[] {
+  const of = `/v1/runs/${run.id}`;
+  const always = [{ title: "The run, its spec and its attempts", href: of, file: `run-${run.id}.json` }];
+  if (run.attempt > 0) always.push({ title: "The log", href: `${of}/log`, file: `run-${run.id}.log` });
+  if (run.epochs_done === 0) return always;
+  return [
+    ...always,
+    { title: "Losses, drawn", href: `${of}/figures/losses.svg`, file: `run-${run.id}-losses.svg` },
+    { title: "Bins of the last epoch, drawn", href: `${of}/figures/ndb.svg`, file: `run-${run.id}-bins.svg` },
+    {
+      title: "Series of up to 5,000 points",
+      href: `${of}/series?resolution=step&max_points=5000`,
+      file: `run-${run.id}-series.json`,
+    },
+    { title: "Evaluations", href: `${of}/evaluations`, file: `run-${run.id}-evaluations.json` },
+    { title: "Verdicts of each epoch", href: `${of}/diagnosis/history`, file: `run-${run.id}-verdicts.json` },
+    {
+      title: `Samples of epoch ${run.epochs_done}`,
+      href: `${of}/samples/${run.epochs_done}`,
+      file: `run-${run.id}-samples.png`,
+    },
+  ];
+}
+
 export function Attempts({ run }: { run: RunDetail }): JSX.Element {
   return (
     <details class="card">
