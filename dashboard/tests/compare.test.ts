@@ -65,7 +65,7 @@ test("numbers that differ by far are on a log axis, and words have places of the
     axisOf(["a", "b"]).ticks.map(({ at }) => at),
     [0.25, 0.75],
   );
-  assert.ok(Number.isFinite(axisOf([2, 2]).at(2)));
+  assert.equal(axisOf([2, 2]).at(2), 0.5); // equal numbers stand in the middle
 });
 
 test("the nearest epochs are loaded first, and an epoch without a picture shows the one before", () => {

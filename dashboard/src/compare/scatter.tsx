@@ -34,8 +34,9 @@ export function axisOf(values: (number | string)[]): Axis {
   const most = Math.max(...numbers);
   const log = least > 0 && most / least > MOST_RATIO;
   const on = (value: number): number => (log ? Math.log(value) : value);
-  const span = on(most) - on(least) || 1;
-  const at = (value: number | string): number => 0.04 + 0.92 * ((on(value as number) - on(least)) / span);
+  const span = on(most) - on(least);
+  const at = (value: number | string): number =>
+    span === 0 ? 0.5 : 0.04 + 0.92 * ((on(value as number) - on(least)) / span);
   const shown = least === most ? [least] : [least, log ? Math.sqrt(least * most) : (least + most) / 2, most];
   return { at, ticks: shown.map((value) => ({ at: at(value), text: number(value) })), log };
 }
