@@ -40,7 +40,9 @@ export function Spec({ run }: { run: RunDetail }): JSX.Element {
         <h2>Spec</h2>
       </summary>
       <p>
-        <a href={`/new?run=${run.id}`}>Change it and queue another run</a>
+        <a class="roomy" href={`/new?run=${run.id}`}>
+          Change it and queue another run
+        </a>
       </p>
       <table class="spec">
         <tbody>
@@ -68,7 +70,7 @@ export function Downloads({ run }: { run: RunDetail }): JSX.Element {
       <ul class="downloads">
         {downloadsOf(run).map(({ title, href, file }) => (
           <li key={file}>
-            <a href={href} download={file}>
+            <a class="roomy" href={href} download={file}>
               {title}
             </a>{" "}
             <code class="muted">{file}</code>
