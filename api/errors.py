@@ -4,8 +4,10 @@ Errors of the store and of ganlib are translated here and nowhere else, by the t
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -218,7 +220,27 @@ async def _answer_http(request: Request, error: Exception) -> Response:
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible here.",
     }
     problem = http_problem(error.status_code, details.get(HTTPStatus(error.status_code), error.detail))
-    return problem_response(problem, request.scope, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+        headers["Allow"] = ", ".join(sorted(methods))
+    return problem_response(problem, request.scope, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """What is possible at the request's address: each method has a route of its own, and Starlette names the first's.
+
+    Empty for an address that the OpenAPI document does not have.
+    """
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    at = [item for template, item in paths.items() if _pattern(template).fullmatch(request.url.path)]
+    return {method.upper() for item in at for method in item}
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """Of the addresses that a path of the document stands for."""
+    parts = re.split(r"\{\w+\}", template)
+    return re.compile("[^/]+".join(map(re.escape, parts)))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """What nobody passes without a token, and what nobody passes at all. No database is touched."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,18 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
         assert answer.headers["content-type"] == PROBLEM
         assert answer.headers["www-authenticate"] == 'Bearer realm="ganclinic"'
         assert answer.json()["instance"].startswith(("/v1/", "/metrics"))
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PATCH"])
+def test_what_is_not_possible_at_an_address_names_all_that_is(app: FastAPI, client: TestClient, method: str) -> None:
+    for path, item in app.openapi()["paths"].items():
+        answer = client.request(method, re.sub(r"\{\w+\}", "1", path))
+        assert answer.status_code == 405, path
+        named = set(answer.headers["allow"].split(", "))
+        assert {each.upper() for each in item} <= named, path
+    assert client.request(method, "/v1/runs").headers["allow"] == "GET, POST"
+    assert client.request(method, "/metrics").headers["allow"] == "GET"
+    assert client.request(method, "/v1/nothing").status_code == 404
 
 
 @pytest.mark.parametrize(
