@@ -1,9 +1,10 @@
 """What the API takes in queries and forms; bodies are in `ganlib.spec.request` and `ganlib.wire`."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ganlib.data.picture_files import Convert
 from ganlib.findings import Verdict
@@ -30,6 +31,17 @@ class Parameters(BaseModel):
 
 
 Filter = Annotated[str, Field(max_length=200)]
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _is_written_out(value: Any) -> Any:
+    """Refuses what pydantic would take besides: numbers of seconds, which the OpenAPI document knows nothing of."""
+    if isinstance(value, str) and RFC_3339.fullmatch(value) is None:
+        raise ValueError("is no time of RFC 3339 with its offset; write it as 2026-12-01T09:00:00Z")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_is_written_out)]
 
 
 class RunQuery(Parameters):
@@ -47,9 +59,9 @@ class RunQuery(Parameters):
     """Whose team."""
     tag: list[RunTag] = Field(default=[], max_length=MOST_TAGS)
     """Only runs that have this tag; may be given again, and then they have all."""
-    made_after: AwareDatetime | None = None
+    made_after: Time | None = None
     """Only runs made after this time (RFC 3339, with its offset)."""
-    made_before: AwareDatetime | None = None
+    made_before: Time | None = None
     """Only runs made before it."""
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
     cursor: Filter | None = None

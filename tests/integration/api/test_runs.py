@@ -358,7 +358,7 @@ def test_runs_are_listed_by_team_and_by_when_they_were_made(service: Service) ->
     assert listed(made_after="1970-01-01T00:20:00Z") == [third, second]  # 1,200 s
     assert listed(made_before="1970-01-01T01:33:20+01:00") == [first]  # 2,000 s, which is not before
     assert listed(made_after="1970-01-01T00:16:40Z", made_before="1970-01-01T00:50:00Z") == [second]
-    for wrong in ("yesterday", "1970-01-01T00:00:00"):
+    for wrong in ("yesterday", "1970-01-01T00:00:00", "1970-01-01", "0.5", "1200"):
         assert service.client.get("/v1/runs", params={"made_after": wrong}).status_code == 422
     with served(service) as url, Client(url, TOKEN) as client:
         since = datetime(1970, 1, 1, 0, 20, tzinfo=UTC)
