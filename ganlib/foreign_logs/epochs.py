@@ -21,7 +21,7 @@ EPOCH_UPDATES = WINDOW_UPDATES / FEWEST_ROWS
 def updates_per_row(table: Table, steps_per_epoch: int | None, notes: list[str]) -> float:
     """From one row to the next, by steps, images or epochs; said where it is only assumed."""
     if STEP in table.columns:
-        return float(stride(table))
+        return _updates_by_epochs(table) or float(stride(table))
     if KIMG in table.columns and len(table) > 1:
         advances = np.diff(table.columns[KIMG].values)
         images = 1000 * float(np.median(advances[advances > 0])) if (advances > 0).any() else 0.0
@@ -30,6 +30,14 @@ def updates_per_row(table: Table, steps_per_epoch: int | None, notes: list[str])
     if table.row_span == "epoch" or _has_a_row_an_epoch(table):
         return float(steps_per_epoch or table.epoch_steps or EPOCH_UPDATES)
     return 1.0
+
+
+def _updates_by_epochs(table: Table) -> float | None:
+    """By the rows of whole epochs, where it is known how many steps one has; None where it is not."""
+    if table.epoch_steps is None or table.row_span != "update" or EPOCH not in table.columns:
+        return None
+    _, counts = np.unique(np.floor(table.columns[EPOCH].values), return_counts=True)
+    return max(1.0, table.epoch_steps / float(np.median(counts[:-1]))) if len(counts) > 1 else None
 
 
 def _has_a_row_an_epoch(table: Table) -> bool:

@@ -74,7 +74,7 @@ class Table:
     """What the format's trainer minimises unless it is told otherwise: a hint, not a fact."""
     row_span: RowSpan = "update"
     epoch_steps: int | None = None
-    """Where a row is of an epoch: how many steps that has; None where nothing says."""
+    """How many steps an epoch has; None where nothing says."""
     batch_size: int | None = None
     """Where `kimg` counts images: how many an update takes; None where nothing says."""
     notes: tuple[str, ...] = ()

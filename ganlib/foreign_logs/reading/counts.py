@@ -22,7 +22,20 @@ FEWEST_IMAGES = 1000
 
 def counted(table: Table, totals: Mapping[str, int], *, lists: bool) -> Table:
     """The table with its steps in updates, and with what a row is of where its counts tell it."""
-    return _of_epochs(_epochs_of_bars(_images_as_updates(_kimg_as_updates(table), totals)), lists=lists)
+    of_batches = _with_epoch_steps(_kimg_as_updates(table), totals)
+    return _of_epochs(_epochs_of_bars(_images_as_updates(of_batches, totals)), lists=lists)
+
+
+def _with_epoch_steps(table: Table, totals: Mapping[str, int]) -> Table:
+    """With how many steps an epoch has, where batches are counted anew in each: 782 of `[50/782]`."""
+    column = table.columns.get(STEP)
+    total = totals.get(column.name) if column is not None else None
+    if column is None or total is None or EPOCH not in table.columns or table.row_span != "update":
+        return table
+    known = column.values[column.given]
+    if not len(known) or not np.isfinite(known).all() or not (np.diff(known) < 0).any() or known.max() > total:
+        return table
+    return table if batch_of_images(known, total) else replace(table, epoch_steps=total)
 
 
 def _kimg_as_updates(table: Table) -> Table:

@@ -103,6 +103,12 @@ def test_an_objective_that_the_numbers_leave_open_is_asked_for(name: str) -> Non
     assert ganclinic.diagnose(CASES / name, objective="relativistic-hinge").diagnosis.findings == ()
 
 
+def test_what_a_bracket_counts_to_says_how_many_updates_an_epoch_has() -> None:
+    """Rows of [0/32], [10/32], [20/32] and [30/32] are of 8 updates each, though 10 lie from one to the next."""
+    history = ganclinic.diagnose(CASES / "dcgan-stdout.txt").reading.history
+    assert (history.updates_per_row, history.updates) == (8, 8 * len(history.steps))
+
+
 def test_losses_that_cannot_be_cross_entropies_are_read_as_a_critics_and_that_is_said() -> None:
     found = ganclinic.diagnose(CASES / "wgan-gp-large.csv")
     assert found.reading.implied.why.startswith("these cannot be cross-entropies (")
