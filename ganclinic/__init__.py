@@ -1,6 +1,6 @@
 """Client of a GAN Clinic service: `Client` has a method for every verb of the command line.
 
-`diagnose` needs no service: it reads the losses of any trainer.
+`diagnose` needs no service: it reads the losses of any trainer. `watch` sends those of a training that goes on.
 """
 
 from importlib import import_module
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ganclinic.errors import GanClinicError
     from ganclinic.foreign import diagnose, diagnose_each
     from ganclinic.views import BatchView, ComparisonView, RunDetails, RunView
+    from ganclinic.watching.watch import WatchedTraining, WatchVerdict, watch
     from ganlib.spec.request import RunRequest
 
 __all__ = [
@@ -21,14 +22,20 @@ __all__ = [
     "RunDetails",
     "RunRequest",
     "RunView",
+    "WatchVerdict",
+    "WatchedTraining",
     "diagnose",
     "diagnose_each",
+    "watch",
 ]
 _HOMES = {
     "Client": "ganclinic.client",
     "GanClinicError": "ganclinic.errors",
     "diagnose": "ganclinic.foreign",
     "diagnose_each": "ganclinic.foreign",
+    "WatchedTraining": "ganclinic.watching.watch",
+    "WatchVerdict": "ganclinic.watching.watch",
+    "watch": "ganclinic.watching.watch",
     "RunRequest": "ganlib.spec.request",
 }
 """Where each name is defined; the others are views. They are imported when they are used: `--help` needs none."""

@@ -18,6 +18,7 @@ from ganclinic.verbs.runs import RunVerbs
 from ganclinic.verbs.scheduling import SchedulingVerbs
 from ganclinic.verbs.treatments import TreatmentVerbs
 from ganclinic.verbs.uploads import UploadVerbs
+from ganclinic.verbs.watching import WatchVerbs
 from ganclinic.verbs.webhooks import WebhookVerbs
 
 
@@ -31,6 +32,7 @@ class Client(
     UploadVerbs,
     LabelVerbs,
     TreatmentVerbs,
+    WatchVerbs,
     WebhookVerbs,
 ):
     """A connection to one service; usable as a context manager. Its verbs lie in `ganclinic.verbs`, by subject.

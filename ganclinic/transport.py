@@ -175,6 +175,17 @@ class Transport:
             headers = {"Idempotency-Key": key} if key else {}
             return self._send("POST", path, files=opened, data=dict(fields), headers=headers, timeout=timeout)
 
+    def send_once(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        """The answer to one request, which the caller sends again where it has to. `parts` are those of httpx.
+
+        Raises:
+            GanClinicError: see `ganclinic.errors`.
+        """
+        try:
+            return _checked(self._http.request(method, path, **parts))
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self.url, str(error) or type(error).__name__) from error
+
     def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         for delay_s in RETRY_DELAYS_S:
             try:

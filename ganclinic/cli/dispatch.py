@@ -50,6 +50,7 @@ CLIENT_VERBS: dict[str, str] = {
     "upload": "uploads.upload",
     "uploads": "uploads.uploads",
     "webhooks": "webhooks.webhooks",
+    "sync": "syncing.sync",
 }
 """Verbs that ask a service: where their function is, below `ganclinic.cli`. It is imported when it is called."""
 LOCAL_VERBS: dict[str, str] = {

@@ -52,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_compare(verbs)
     _add_diagnose(verbs)
     _add_uploads(verbs)
+    _add_sync(verbs)
     _add_scheduling(verbs)
     _add_webhooks(verbs)
     return parser
@@ -337,6 +338,13 @@ def _add_uploads(verbs: Verbs) -> None:
     upload.add_argument("--name", help="a name for people (default: the file's)")
     uploads = _add(verbs, "uploads", "list what was uploaded, newest first")
     uploads.add_argument("--delete", metavar="UPLOAD", help="delete this one first, by its id")
+
+
+def _add_sync(verbs: Verbs) -> None:
+    sync = _add(verbs, "sync", "send what watched trainers have kept while the service was away")
+    sync.add_argument(
+        "folder", metavar="DIR", nargs="?", default=".ganclinic-watch", help="where (default: %(default)s)"
+    )
 
 
 def _add_scheduling(verbs: Verbs) -> None:

@@ -90,3 +90,12 @@ def test_a_training_elsewhere_is_watched_as_the_note_says(sqlite_service: Servic
     assert told.split() == ["2", "1", "3"]
     (watched_run,) = sqlite_service.client.get("/v1/runs").json()["items"]
     assert (watched_run["name"], watched_run["watched"]) == ("my-dcgan", True)
+
+
+def test_a_loop_is_watched_and_synced_as_the_note_says(sqlite_service: Service, tmp_path: Path) -> None:
+    program, command = examples("watch.md", "python")[0], examples("watch.md", "sh")[0]
+    with served(sqlite_service) as url:
+        run_id = run([sys.executable, "-c", program], url, tmp_path).strip()
+        told = run(["bash", "-ec", command], url, tmp_path)
+    assert told.startswith(f"{run_id}  300 steps, 3 epochs  .ganclinic-watch/")
+    assert sqlite_service.client.get(f"/v1/watched-runs/{run_id}").json()["epochs_sent"] == 3

@@ -1,0 +1,442 @@
+"""A trainer's side of a watched run. Needs no torch, never raises in a training loop, and never makes it wait.
+
+with ganclinic.watch("my-stylegan", real=reference_images) as w:
+    for ...:
+        w.step(d_loss_real=..., d_loss_fake=..., g_loss=..., d_acc_real=..., d_acc_fake=...)
+        w.epoch(samples=fakes)
+        if w.verdict.severe: break
+
+What is logged is put into a list, and nothing else happens in the trainer's own thread. Another one takes it from there
+twice a second, writes it to a file (see `ganclinic.watching.spool`) and sends what the file has. So at most the last
+half second is missing when the trainer is killed, and an outage of the service costs nothing but the file.
+"""
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+from ganclinic.config import ConfigSources, find_service
+from ganclinic.errors import GanClinicError
+from ganclinic.transport import Transport
+from ganclinic.watching.local import LocalJudge
+from ganclinic.watching.rows import Row, StepBuilder, array_of, blocks, numbers_of, samples_of
+from ganclinic.watching.sender import Away, Refused, Sender, as_upload
+from ganclinic.watching.spool import Spool, SpooledRun
+from ganlib.foreign_logs.objectives import OBJECTIVES
+
+INTERVAL_S = 0.5
+LOOK_INTERVAL_S = 2.0
+"""How often the service is asked for a verdict that it has not told yet."""
+LONGEST_PAUSE_S = 10.0
+"""Between two tries to reach a service that is away."""
+MOST_WAITING = 200_000
+"""Steps in memory, should the disk not take them; older ones are dropped then, and counted."""
+MOST_SAMPLES_WAITING = 4
+"""Epochs' samples in memory, likewise."""
+EPOCH_STEPS = 500
+EPOCH_SHARE = 0.02
+"""Where the trainer never says that an epoch has ended, so many steps are one, or this share of all, if that is more:
+an epoch is judged by all that came before, and a long training would be judged ever more slowly."""
+MAX_SPOOL_BYTES = 2 * 1024**3
+"""Of samples that wait for the service; an epoch beyond that is sent without them."""
+Mode = Literal["server", "local", "off"]
+FOLDER = Path(".ganclinic-watch")
+
+logger = logging.getLogger("ganclinic.watch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchVerdict:
+    """What is known so far."""
+
+    name: str | None = None
+    """The verdict; None before the first epoch is judged."""
+    severity: str | None = None
+    epoch: int = 0
+    """Up to which it was judged."""
+    reason: str = ""
+    """What shows it; the service tells it on the run's page, this machine here."""
+    cancelled: bool = False
+    """Whether somebody wants the training to stop."""
+
+    @property
+    def severe(self) -> bool:
+        """Whether going on as before is a waste."""
+        return self.severity == "severe"
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """An epoch's end among the steps."""
+
+    seconds: float
+    samples: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The training's end."""
+
+    outcome: str
+    error: str | None
+
+
+class WatchedTraining:
+    """A training that is watched; usable as a context manager. Its methods may be called from any thread."""
+
+    def __init__(
+        self, spool: Spool | None, sender: Callable[[], Sender] | None, *, steps_per_epoch: int | None
+    ) -> None:
+        """`spool`: None where nothing is kept. `sender`: None where nothing is sent."""
+        self._spool, self._make_sender = spool, sender
+        self._sender: Sender | None = None
+        self._judge = LocalJudge(spool) if spool is not None and sender is None else None
+        self._items: deque[tuple[Row, bool] | _Epoch | _End] = deque(maxlen=MOST_WAITING)
+        self._rows = StepBuilder()
+        self._was_open: Row | None = None
+        self._per_epoch = steps_per_epoch
+        self._says_epochs = False
+        self._epochs = self._in_epoch = self._steps = 0
+        self._began_at = time.monotonic()
+        self._next_try = self._next_look = 0.0
+        self._pause = INTERVAL_S
+        self._verdict = WatchVerdict()
+        self._refused: str | None = None
+        self._ended = self._all_sent = False
+        self._noted: set[str] = set()
+        self._wake = threading.Event()
+        self._progress = threading.Condition()
+        self._thread: threading.Thread | None = None
+        if spool is not None:
+            self._thread = threading.Thread(target=self._run, name="ganclinic-watch", daemon=True)
+            self._thread.start()
+            atexit.register(self._at_exit)
+
+    # --- what a trainer calls -----------------------------------------------------------------------------------
+
+    def step(self, **values: Any) -> None:
+        """Logs a step: numbers, or tensors with one element, by their names. Never raises."""
+        if self._spool is not None:
+            self._items.append((numbers_of(values), True))
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Logs numbers under the trainer's own names, perhaps a part of a step's. Never raises.
+
+        `step`: the number of the step; without it, a step goes on until one of its names comes again.
+        """
+        if self._spool is None:
+            return
+        with contextlib.suppress(Exception):
+            row = numbers_of(values)
+            if row:
+                self._items.append((row if step is None else {"step": float(step), **row}, False))
+
+    def epoch(self, samples: Any = None) -> WatchVerdict:
+        """Ends an epoch, with samples of it; the verdict so far. Never raises.
+
+        Samples are [n, channels, height, width] (or channels last), as bytes or floats, or points [n, d]; of more than
+        1,000 some are looked at, by chance. They are copied, and may be changed at once.
+        """
+        if self._spool is None:
+            return self._verdict
+        array: Any = None
+        try:
+            if (
+                samples is not None
+                and sum(isinstance(item, _Epoch) for item in list(self._items)) < MOST_SAMPLES_WAITING
+            ):
+                array = samples_of(samples)
+        except Exception as error:  # noqa: BLE001  whatever a stranger's type raises, its trainer goes on
+            self._note(f"the samples were not taken: {error}")
+        now = time.monotonic()
+        self._says_epochs = True
+        self._items.append(_Epoch(seconds=now - self._began_at, samples=array))
+        self._began_at = now
+        self._wake.set()
+        return self._verdict
+
+    @property
+    def verdict(self) -> WatchVerdict:
+        """What is known so far: of the last epoch that was judged, which may be one before the last that was sent."""
+        return self._verdict
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id; None before the service has made it, and without one."""
+        return None if self._spool is None else self._spool.order.run_id
+
+    @property
+    def folder(self) -> Path | None:
+        """Where everything is kept until the service has it; None where nothing is."""
+        return None if self._spool is None else self._spool.folder
+
+    def end(self, outcome: str = "succeeded", error: str | None = None, *, timeout_s: float = 30.0) -> None:
+        """Ends the run (`succeeded`, `failed` or `cancelled`), and waits until all is sent, for as long at most.
+
+        What is left then is in `folder`: `ganclinic sync` sends it. Never raises.
+        """
+        if self._spool is None or self._ended:
+            return
+        self._ended = True
+        self._items.append(_End(outcome, error))
+        self._wake.set()
+        self._wait(lambda: self._all_sent or self._refused is not None, timeout_s)
+        if self._make_sender is not None and not self._all_sent:
+            self._note(f"not all was sent; `ganclinic sync {self._spool.folder}` sends what is left")
+
+    def wait(self, timeout_s: float = 60.0) -> WatchVerdict:
+        """The verdict once every epoch so far is judged, or after that time. Never raises."""
+        if self._spool is not None:
+            self._wake.set()
+            self._wait(lambda: not self._items and self._verdict.epoch >= self._epochs, timeout_s)
+        return self._verdict
+
+    def __enter__(self) -> Self:
+        """The watch itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the run: as failed where an error goes through."""
+        if kind is None:
+            self.end()
+        elif issubclass(kind, KeyboardInterrupt):
+            self.end("cancelled", timeout_s=5.0)
+        else:
+            self.end("failed", f"{kind.__name__}: {error}"[:2000], timeout_s=5.0)
+
+    # --- the other thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._all_sent:
+            self._wake.wait(INTERVAL_S)
+            self._wake.clear()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001  a fault of ours, a full disk: the trainer goes on
+                self._note(f"{type(error).__name__}: {error}")
+            with self._progress:
+                self._progress.notify_all()
+
+    def _turn(self) -> None:
+        self._write()
+        if self._judge is not None:
+            self._judge.judge()
+            self._take_local(self._judge)
+        elif self._refused is None:
+            self._send()
+
+    def _write(self) -> None:
+        """Everything that was logged by now goes to the file."""
+        rows: list[Row] = []
+        for _ in range(len(self._items)):
+            match self._items.popleft():
+                case _Epoch() as epoch:
+                    self._write_epoch(self._closed(rows), epoch)
+                    rows = []
+                case _End() as end:
+                    self._write_end(self._closed(rows), end)
+                    rows = []
+                case row, is_whole:
+                    self._collect(rows, row, is_whole=is_whole)
+                    if self._is_epoch(len(rows)):
+                        self._write_epoch(rows, self._epoch_by_count())
+                        rows = []
+        if self._rows.open is not None and self._rows.open is self._was_open:
+            rows = self._closed(rows)  # half a second old: it is not held back any longer
+        self._was_open = self._rows.open
+        self._write_rows(rows)
+
+    def _collect(self, rows: list[Row], row: Row, *, is_whole: bool) -> None:
+        before = self._rows.add(row) if not is_whole else self._rows.close()
+        if before is not None:
+            rows.append(before)
+        if is_whole:
+            rows.append(row)
+
+    def _closed(self, rows: list[Row]) -> list[Row]:
+        last = self._rows.close()
+        return rows if last is None else [*rows, last]
+
+    def _is_epoch(self, waiting: int) -> bool:
+        if self._per_epoch is None and self._says_epochs:
+            return False
+        most = self._per_epoch or max(EPOCH_STEPS, EPOCH_SHARE * self._steps)
+        return self._in_epoch + waiting >= most
+
+    def _epoch_by_count(self) -> _Epoch:
+        now = time.monotonic()
+        seconds, self._began_at = now - self._began_at, now
+        return _Epoch(seconds=seconds)
+
+    def _write_rows(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        assert self._spool is not None, "without one there is no thread"
+        for block, count in blocks(rows):
+            self._spool.add("steps", block)
+            self._in_epoch += count
+            self._steps += count
+
+    def _write_epoch(self, rows: list[Row], epoch: _Epoch) -> None:
+        assert self._spool is not None, "without one there is no thread"
+        if not rows and self._in_epoch == 0:
+            rows = [{}]  # an epoch has a step, be it one of which nothing is known
+        self._write_rows(rows)
+        self._epochs += 1
+        self._in_epoch = 0
+        if epoch.samples is not None and self._has_room():
+            try:
+                self._spool.save_samples(self._spool.samples_path(self._epochs), epoch.samples)
+            except OSError as error:
+                self._note(f"the samples of epoch {self._epochs} were not kept: {error}")
+        self._spool.add("epoch", json.dumps({"seconds": round(epoch.seconds, 3)}).encode(), safe=True)
+
+    def _has_room(self) -> bool:
+        assert self._spool is not None, "without one there is no thread"
+        if sum(path.stat().st_size for path in self._spool.folder.glob("epoch-*.npy")) < MAX_SPOOL_BYTES:
+            return True
+        self._note("samples are kept no longer: those that wait for the service take too much")
+        return False
+
+    def _write_end(self, rows: list[Row], end: _End) -> None:
+        assert self._spool is not None, "without one there is no thread"
+        self._write_rows(rows)
+        if self._in_epoch:
+            self._write_epoch([], self._epoch_by_count())
+        said = {"outcome": end.outcome, **({} if end.error is None else {"error": end.error})}
+        self._spool.add("end", json.dumps(said).encode(), safe=True)
+        if self._make_sender is None:
+            self._spool.close()
+
+    def _take_local(self, judge: LocalJudge) -> None:
+        self._say_notes(judge.notes)
+        found = judge.diagnosis
+        if found is not None:
+            self._verdict = WatchVerdict(
+                name=found.verdict, severity=found.severity, epoch=found.epoch, reason=found.reason
+            )
+        self._all_sent = self._ended and not self._items
+
+    def _send(self) -> None:
+        now = time.monotonic()
+        if now < self._next_try and not self._ended:
+            return
+        try:
+            if self._sender is None:
+                assert self._make_sender is not None, "else it is judged here"
+                self._sender = self._make_sender()
+            sender = self._sender
+            self._all_sent = sender.send()
+            state = sender.state
+            if state is not None and state.epochs_done < state.epochs_sent and now >= self._next_look:
+                self._next_look = now + LOOK_INTERVAL_S
+                sender.look()
+        except (Away, GanClinicError) as error:
+            self._note(f"the service is away, and all is kept in {self.folder}: {error}")
+            self._next_try = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
+        except Refused as error:
+            self._refused = str(error)
+            with contextlib.suppress(Away, Refused, GanClinicError):
+                if self._sender is not None:
+                    self._sender.look()  # was it cancelled?
+            self._note(f"the service takes no more: {error}")
+        else:
+            self._pause = INTERVAL_S
+        self._take_state()
+
+    def _take_state(self) -> None:
+        if self._sender is None:
+            return
+        self._say_notes(self._sender.notes)
+        state = self._sender.state
+        if state is not None:
+            self._verdict = WatchVerdict(
+                name=state.verdict,
+                severity=state.severity,
+                epoch=state.epochs_done,
+                cancelled=state.cancel_requested or state.status == "cancelled",
+            )
+
+    # --- small things -------------------------------------------------------------------------------------------
+
+    def _wait(self, is_so: Callable[[], bool], timeout_s: float) -> None:
+        with self._progress:
+            self._progress.wait_for(is_so, timeout_s)
+
+    def _say_notes(self, notes: list[str]) -> None:
+        while notes:
+            self._note(notes.pop(0))
+
+    def _note(self, text: str) -> None:
+        """Warns, of each thing once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            logger.warning("%s", text)
+
+    def _at_exit(self) -> None:
+        """The process ends without a word to us: what was logged is kept, and sent where that is quick."""
+        if not self._ended:
+            self.end("succeeded" if self._all_sent else "failed", "the trainer ended without saying so", timeout_s=5.0)
+
+
+def watch(
+    name: str | None = None,
+    *,
+    real: Any = None,
+    objective: str | None = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    mode: Mode = "server",
+    folder: str | Path = FOLDER,
+    url: str | None = None,
+    token: str | None = None,
+) -> WatchedTraining:
+    """Begins to watch this training. Does not wait for the service, which may be away.
+
+    `real`: real samples, as `epoch` takes them, at least 100, with which fakes are compared. `objective`: what the
+    trainer minimises (`bce`, `lsgan`, `wgan-gp`, …); inferred from the numbers without it. `epochs`: how many there
+    will be. `steps_per_epoch`: ends an epoch by itself after so many; without it that is left to `epoch`, and where
+    that is never called, every 500 steps are one. `mode`: `server` sends to the service that `url` and `token` name,
+    or the configuration (see `ganclinic.config`); `local` needs none, and judges here; `off` does nothing at all.
+    `folder`: where what waits to be sent is kept.
+
+    Raises:
+        ValueError: an argument is none of those that are allowed, or `real` holds no samples.
+    """
+    if mode not in ("server", "local", "off"):
+        raise ValueError(f"mode: '{mode}' is not known; allowed: server, local, off")
+    if objective is not None and objective not in OBJECTIVES:
+        raise ValueError(f"objective: '{objective}' is not known; allowed: {', '.join(OBJECTIVES)}")
+    if steps_per_epoch is not None and steps_per_epoch < 1:
+        raise ValueError(f"steps_per_epoch: {steps_per_epoch}; allowed: 1 and more")
+    if mode == "off":
+        return WatchedTraining(None, None, steps_per_epoch=None)
+    reals = None if real is None else as_upload(array_of(real))
+    order = SpooledRun(name=name, objective=objective, epochs=epochs, key=uuid4().hex)
+    try:
+        made = Spool.begin(Path(folder) / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{order.key[:6]}", order)
+        if reals is not None:
+            made.save_samples(made.real_path, reals)
+    except OSError as error:
+        logger.warning("the training is not watched: %s", error)
+        return WatchedTraining(None, None, steps_per_epoch=None)
+
+    def sender() -> Sender:
+        address = find_service(ConfigSources.real(), url=url, token=token)
+        return Sender(transport=Transport(address.url, address.token), spool=made, notes=[])
+
+    return WatchedTraining(made, sender if mode == "server" else None, steps_per_epoch=steps_per_epoch)

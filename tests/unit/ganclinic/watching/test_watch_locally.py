@@ -1,0 +1,204 @@
+"""A watched training without a service: what is kept, what is judged, and that its trainer never notices."""
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ganclinic
+from ganclinic.watching import spool as spool_module
+from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
+from ganclinic.watching.spool import Spool
+from ganclinic.watching.watch import EPOCH_STEPS, WatchedTraining
+from ganlib.step_blocks import decode, is_absent
+from tests.support.images import CHECKOUT
+
+
+def local(tmp_path: Path, **options: Any) -> WatchedTraining:
+    return ganclinic.watch("toy", mode="local", folder=tmp_path, **options)
+
+
+def kept(folder: Path) -> tuple[list[dict[str, float]], list[int]]:
+    """Every step that a spool holds, by its names, and the number of steps by the end of each epoch."""
+    steps: list[dict[str, float]] = []
+    ends: list[int] = []
+    for record in Spool.at(folder).records():
+        if record.kind == "steps":
+            names, values = decode(record.content)
+            steps += [
+                {
+                    name: float(value)
+                    for name, value in zip(names, row, strict=True)
+                    if not is_absent(value.reshape(1))[0]
+                }
+                for row in values
+            ]
+        elif record.kind == "epoch":
+            ends.append(len(steps))
+    return steps, ends
+
+
+def test_a_training_is_kept_and_judged_without_a_service(tmp_path: Path) -> None:
+    with local(tmp_path, objective="bce") as w:
+        for _ in range(2):
+            for i in range(120):
+                w.step(d_loss_real=0.1, d_loss_fake=0.1, g_loss=float("nan") if i == 60 else 0.7)
+            w.epoch()
+        assert w.wait().name == "divergence"
+    assert w.verdict.severe
+    assert (w.verdict.epoch, w.verdict.cancelled) == (2, False)
+    assert w.folder is not None
+    steps, ends = kept(w.folder)
+    assert ends == [120, 240]
+    assert sorted(steps[0]) == ["d_loss_fake", "d_loss_real", "g_loss"]
+    last = json.loads((w.folder / "diagnoses.jsonl").read_text().splitlines()[-1])
+    assert (last["epoch"], last["verdict"]) == (2, "divergence")
+    assert "fakes and reals" in last["missing"]
+
+
+def test_what_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ganclinic.watch(mode="off") as w:
+        w.step(g_loss=1.0)
+        w.log({"errD": 1.0})
+        assert w.epoch(samples=object()).name is None
+    assert list(tmp_path.iterdir()) == []
+
+
+class Broken:
+    def __float__(self) -> float:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("value", ["text", None, [1, 2], object(), Broken(), np.zeros(3)])
+def test_a_trainer_may_log_anything(tmp_path: Path, value: Any) -> None:
+    with local(tmp_path) as w:
+        w.step(g_loss=0.5, other=value)
+        w.log({"errD": 0.5, "picture": value}, step=3)
+        w.epoch(samples=value)
+        w.epoch(samples=np.zeros((0, 3)))
+    assert w.folder is not None
+    steps, ends = kept(w.folder)
+    assert [step for step in steps if step] == [{"g_loss": 0.5}, {"step": 3.0, "errD": 0.5}]
+    assert len(ends) == 2
+
+
+def test_a_full_disk_does_not_reach_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = local(tmp_path)
+
+    def add(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool_module.Spool, "add", add)
+    w.step(g_loss=1.0)
+    w.epoch()
+    w.wait(0.2)
+    monkeypatch.undo()
+    w.step(g_loss=2.0)
+    w.end()
+    assert w.folder is not None
+    assert kept(w.folder)[0][-1] == {"g_loss": 2.0}
+
+
+def test_a_folder_that_cannot_be_made_costs_the_watch_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with ganclinic.watch(mode="local", folder=tmp_path / "file") as w:
+        w.step(g_loss=1.0)
+    assert w.folder is None
+
+
+def test_parts_of_a_step_are_put_together() -> None:
+    builder = StepBuilder()
+    closed = [
+        builder.add(numbers_of(row))
+        for row in ({"errD": 1}, {"errG": 2}, {"errD": 3}, {"step": 7, "errD": 4}, {"step": 7, "errG": 5}, {"step": 8})
+    ]
+    assert [row for row in closed if row] == [{"errD": 1, "errG": 2}, {"errD": 3}, {"step": 7, "errD": 4, "errG": 5}]
+    assert builder.close() == {"step": 8}
+
+
+def test_a_step_that_lacks_a_name_says_so() -> None:
+    ((block, count),) = blocks([{"a": 1.0}, {"b": float("nan")}])
+    names, values = decode(block)
+    assert (names, count) == (("a", "b"), 2)
+    np.testing.assert_array_equal(is_absent(values), [[False, True], [True, False]])
+
+
+def test_many_steps_are_several_blocks_within_a_megabyte() -> None:
+    made = list(blocks([{"a": float(i), "b": 0.0} for i in range(120_000)]))
+    assert sum(count for _, count in made) == 120_000
+    assert max(len(block) for block, _ in made) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("samples", "shape", "dtype"),
+    [
+        (np.zeros((5, 4, 4, 3), np.float64), (5, 3, 4, 4), "float32"),
+        (np.zeros((5, 4, 4), np.uint8), (5, 1, 4, 4), "uint8"),
+        (np.zeros((1500, 2)), (1000, 2), "float32"),
+    ],
+)
+def test_samples_come_as_trainers_have_them(samples: Any, shape: tuple[int, ...], dtype: str) -> None:
+    found = samples_of(samples)
+    assert (found.shape, found.dtype.name) == (shape, dtype)
+
+
+def test_without_epochs_of_its_own_a_training_has_some(tmp_path: Path) -> None:
+    w = local(tmp_path)
+    for _ in range(2 * EPOCH_STEPS + 10):
+        w.step(g_loss=1.0)
+    w.end(timeout_s=60)
+    assert w.folder is not None
+    assert kept(w.folder)[1] == [EPOCH_STEPS, 2 * EPOCH_STEPS, 2 * EPOCH_STEPS + 10]
+
+
+@pytest.mark.parametrize("options", [{"mode": "x"}, {"objective": "x"}, {"steps_per_epoch": 0}, {"real": "text"}])
+def test_a_wrong_argument_is_said_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"allowed|samples"):
+        ganclinic.watch(**options)
+
+
+def test_a_message_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    with local(tmp_path) as w:
+        w.step(g_loss=1.0)
+        w.epoch()
+    assert w.folder is not None
+    file = w.folder / "messages"
+    whole = len(list(Spool.at(w.folder).records()))
+    file.write_bytes(file.read_bytes()[:-3])
+    assert len(list(Spool.at(w.folder).records())) == whole - 1
+
+
+def test_of_a_killed_trainer_no_more_than_the_last_moment_is_missing(tmp_path: Path) -> None:
+    program = textwrap.dedent(f"""
+        import time, ganclinic
+        w = ganclinic.watch(mode="local", folder={str(tmp_path)!r})
+        for i in range(10**6):
+            w.step(g_loss=float(i), at=time.time())
+            time.sleep(0.001)
+    """)
+    trainer = subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT)
+    try:
+        while not (found := list(tmp_path.glob("*/messages"))) or found[0].stat().st_size < 20_000:
+            time.sleep(0.05)
+    finally:
+        trainer.kill()
+    killed_at = time.time()
+    trainer.wait()
+    steps, _ = kept(found[0].parent)
+    assert [step["g_loss"] for step in steps] == [float(i) for i in range(len(steps))]
+    assert killed_at - steps[-1]["at"] < 5  # half a second, on a machine that has time
+
+
+def test_neither_torch_nor_a_server_is_imported() -> None:
+    program = (
+        "import sys, ganclinic; ganclinic.watch(mode='off'); print({'torch', 'fastapi', 'PIL'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
