@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StringConstraints, Tag, model_validator
 
 from ganlib.spec.part import Name
 from ganlib.spec.request import MAX_BATCH, RunRequest
@@ -34,9 +34,9 @@ class SweepRange(_Part):
 
     low: float = Field(allow_inf_nan=False)
     high: float = Field(allow_inf_nan=False)
-    log: bool = False
+    log: StrictBool = False
     """Whether equal ratios are equally likely, or equally far apart, instead of equal differences."""
-    integer: bool = False
+    integer: StrictBool = False
     """Whether only whole numbers are meant."""
     points: int | None = Field(default=None, ge=2, le=MAX_VALUES)
     """Of a grid: how many values, evenly apart."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from ganlib.findings import Labelled, Verdict
 from ganlib.spec.limits import MAX_EPOCH
@@ -21,7 +21,7 @@ class LabelRequest(BaseModel):
 
     finding: Labelled
     """A failure mode, or `healthy`."""
-    holds: bool
+    holds: StrictBool
     """Whether it is there."""
     epoch: int | None = Field(default=None, ge=1, le=MAX_EPOCH)
     """After which epoch; null: of the whole run."""

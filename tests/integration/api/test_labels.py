@@ -115,6 +115,13 @@ def test_labels_of_all_runs_are_listed_in_pages(service: Service, recorded: Reco
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("holds", [0, 1, "yes", None])
+def test_only_true_and_false_say_whether_it_holds(sqlite_service: Service, holds: Any) -> None:
+    run = record(sqlite_service, 1)
+    answer = sqlite_service.client.post(f"{run.path}/labels", json={**ABSENT, "holds": holds})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "holds")
+
+
 @pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": 0}, {"finding": "x"}])
 def test_a_bad_list_query_is_refused(sqlite_service: Service, query: dict[str, Any]) -> None:
     answer = sqlite_service.client.get("/v1/labels", params=query)

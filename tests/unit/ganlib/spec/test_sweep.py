@@ -169,6 +169,11 @@ def test_every_range_of_whole_numbers_that_is_taken_gives_some_within_it(
     assert all(isinstance(value, int) and low <= value <= high for value in drawn)
 
 
+@pytest.mark.parametrize("flag", ["log", "integer"])
+def test_only_true_and_false_are_flags_of_a_range(flag: str) -> None:
+    assert list(problem(vary={RATE: {"low": 1, "high": 3, "points": 3, flag: 1}})) == [f"vary.{RATE}.range.{flag}"]
+
+
 MEBIBYTE = "x" * 2**20
 
 
