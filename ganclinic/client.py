@@ -1,6 +1,6 @@
 """The Python client: the same verbs as the command line.
 
-with Client.here() as client:                     # or Client("http://gpu-server:8000", token="…")
+with Client() as client:                          # or Client("http://gpu-server:8000", token="…")
     run = client.create_run(RunRequest(preset="digit8-latent-1", set={"training.epochs": 3}))
     run = client.wait(run.id)
     print(run.verdict, client.diagnosis(run.id).reason)

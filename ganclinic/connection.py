@@ -22,26 +22,34 @@ class Connection:
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         token: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`transport`, `sleep` and `clock` are for tests."""
+        """Without `url`, of the service that the configuration names (see `ganclinic.config`), with its token.
+
+        `transport`, `sleep` and `clock` are for tests.
+
+        Raises:
+            ServiceNotFound: no `url`, and the configuration names none.
+        """
+        if url is None:
+            address = find_service(ConfigSources.real(), token=token)
+            url, token = address.url, address.token
         self._transport = Transport(url, token, transport, sleep)
         self._answers = Answers(self._transport)
         self._polling = Polling(sleep, clock)
 
     @classmethod
     def here(cls) -> Self:
-        """A client of the service that the configuration names (see `ganclinic.config`).
+        """The same as `Client()`.
 
         Raises:
-            ServiceNotFound: it names none.
+            ServiceNotFound: the configuration names none.
         """
-        address = find_service(ConfigSources.real())
-        return cls(address.url, address.token)
+        return cls()
 
     @property
     def url(self) -> str:

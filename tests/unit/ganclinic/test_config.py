@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
+from ganclinic.client import Client
 from ganclinic.config import Address, ConfigSources, find_home, find_service, program_name, running_service
 from ganclinic.errors import InvalidInput, ServiceNotFound
 from ganclinic.service import home as service_home
@@ -184,3 +186,23 @@ def test_the_program_is_named_as_a_person_can_type_it(work: Path, monkeypatch: p
     assert program_name(nowhere) == ".venv/bin/ganclinic"
     on_path = ConfigSources(environ={"PATH": str(program.parent)}, cwd=work, user_home=work)
     assert program_name(on_path) == "ganclinic"
+
+
+def test_a_client_finds_service_and_token_by_itself(monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get("Authorization"))
+        return httpx.Response(200, json={"status": "ok"})
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(ConfigSources, "real", lambda: around(work, URL="http://clinic.test/", TOKEN="configured"))
+    for client in (Client(transport=transport), Client(token="given", transport=transport)):
+        assert client.url == "http://clinic.test"
+        assert client.is_healthy()
+    assert Client.here().url == "http://clinic.test"
+    assert Client("http://other.test", transport=transport).is_healthy()
+    assert asked == ["Bearer configured", "Bearer given", None]  # no token goes to another service
+    monkeypatch.setattr(ConfigSources, "real", lambda: around(work))
+    with pytest.raises(ServiceNotFound):
+        Client()
