@@ -7,8 +7,9 @@ of 8 workers, on which users whose runs last from 1 minute to 10 hours have alwa
 every 12 hours. `oldest first` is the same week without shares: all runs are one user's, to the store.
 
 The cost is measured on PostgreSQL, with 10,000 queued runs of 50 users and 100,000 attempts of the past: of the claim
-that takes the oldest run of the highest priority, of the present one, of the present one with quotas, and of summing up
-what users have used from the attempts of the last week instead of keeping it.
+that takes the oldest run of the highest priority, of the present one, of the present one with quotas, of one that takes
+up to 16 runs to be trained together (where all of an owner's are alike, and where none are), and of summing up what
+users have used from the attempts of the last week instead of keeping it.
 """
 
 import argparse
@@ -50,6 +51,8 @@ BEGIN_S = 1.8e9  # of the simulated clock, in seconds since 1970
 LONG_LEASE = timedelta(days=30)
 QUEUED, USERS, PAST_RUNS, ATTEMPTS_EACH = 10_000, 50, 10_000, 10
 CLAIMS = 300
+STACKS = 100
+MEMBERS = 16
 REQUEST = RunRequest(
     spec={
         "dataset": {"name": "ring8", "size": 100},
@@ -216,6 +219,7 @@ def fill(engine: Engine) -> None:
             session.execute(copy, {**given, "users": USERS, "id": template.id})
         session.execute(text(PAST), {"number": ATTEMPTS_EACH})
         session.execute(text("UPDATE owners SET device_seconds = 1000 * random()"))
+        session.execute(text("DELETE FROM events"))
         session.execute(text("DELETE FROM runs WHERE priority = -9"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -243,7 +247,29 @@ def timed(engine: Engine, work: Callable[[Session], object], number: int = CLAIM
         with transaction(engine) as session:
             assert work(session) is not None
         times.append(1e3 * (time.perf_counter() - started))
+    with transaction(engine) as session:  # thousands that run at once would be what the next one measures
+        session.execute(text("UPDATE runs SET status = 'succeeded' WHERE status = 'running'"))
     return {"median": round(statistics.median(times), 2), "p95": round(float(np.quantile(times, 0.95)), 2)}
+
+
+UNLIKE = """
+UPDATE runs SET spec = jsonb_set(runs.spec::jsonb, '{generator,width}', to_jsonb(n))::json, stack_key = 'width ' || n
+FROM (SELECT id, row_number() OVER (PARTITION BY owner) AS n FROM runs WHERE status = 'queued') AS numbered
+WHERE numbered.id = runs.id
+"""
+
+
+def make_unlike(engine: Engine) -> None:
+    """Gives each queued run of an owner networks of another width, so that no two can be trained together."""
+    with transaction(engine) as session:
+        session.execute(text(UNLIKE))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+
+
+def claim_stack(session: Session) -> claims.Claim | None:
+    """Claims up to 16 runs that are trained together."""
+    return claims.claim(session, "worker-1", LONG_LEASE, EQUAL, most_members=MEMBERS)
 
 
 def cost() -> dict[str, Any]:
@@ -256,8 +282,11 @@ def cost() -> dict[str, Any]:
         found: dict[str, Any] = {
             "present": timed(engine, lambda session: claims.claim(session, "worker-1", LONG_LEASE, EQUAL)),
             "present, with quotas": timed(engine, lambda session: claims.claim(session, "w", LONG_LEASE, limited)),
+            "up to 16 at once, all alike": timed(engine, claim_stack, STACKS),
             "summing up attempts alone": timed(engine, lambda session: session.execute(text(SUMMED_UP)).all(), 20),
         }
+        make_unlike(engine)
+        found["up to 16 at once, none alike"] = timed(engine, claim_stack, STACKS)
         with transaction(engine) as session:
             session.execute(text("CREATE INDEX ix_before ON runs (status, priority, created_at, id)"))
         found["oldest first, one statement"] = timed(engine, lambda session: session.execute(text(OLDEST)).one())

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from typing_extensions import override
@@ -128,6 +129,9 @@ class Drain(Base):
 
 LISTED_BY = ("status", "preset", "verdict", "name", "batch_id")
 """Columns that lists are filtered by, besides the user."""
+QUEUED = text("status = 'queued'")
+TRAINED_ALONE = "alone"
+"""The `stack_key` of a run that no other can be trained with."""
 
 
 class Run(Base):
@@ -148,6 +152,7 @@ class Run(Base):
         Index("ix_runs_parent_id", "parent_id"),
         Index("ix_runs_treatment_id", "treatment_id"),
         Index("ix_runs_gives_way_to", "gives_way_to", unique=True),
+        Index("ix_runs_stack", "owner", "stack_key", "created_at", "id", postgresql_where=QUEUED, sqlite_where=QUEUED),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -214,6 +219,8 @@ class Run(Base):
     """Epochs and idempotency key of the last extension, as `20:key`."""
     epochs_done: Mapped[int] = mapped_column(default=0)
     steps_per_epoch: Mapped[int]
+    stack_key: Mapped[str | None]
+    """See `ganlib.spec.checks.stacking`, or TRAINED_ALONE; null for a comparison, and of an earlier version."""
     step: Mapped[int] = mapped_column(BigInteger, default=0)
     """The last step that was reported."""
     verdict: Mapped[str | None]

@@ -1,10 +1,11 @@
 """Claiming: the queued run whose turn it is becomes running, for one worker, with a lease and a new fencing token."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.orm import Session
 
 from ganlib.spec.comparison import ComparisonSpec
@@ -74,7 +75,7 @@ def claim(
                 return None
         if run is None:
             return None
-        attempt = _begin_attempt(session, run, worker)
+        _begin_attempts(session, [run], worker)
         try:
             spec = SPECS[run.kind].model_validate(run.spec)
         except ValidationError as error:  # stored by another version of this code: it must not block the queue
@@ -89,29 +90,30 @@ def claim(
         taken = stacks.take_fellows(session, run, spec, worker=worker, lease=lease, sharing=sharing, most=most_members)
         if not stacks.is_stacked(session, run, spec, most_members):
             return _claim_on(run, spec)
-        attempt.stack_size = 1 + len(taken)
-        for other, _ in taken:
-            _begin_attempt(session, other, worker, stack_size=attempt.stack_size)
+        size = 1 + len(taken)
+        session.get_one(Attempt, (run.id, run.attempt)).stack_size = size
+        _begin_attempts(session, [other for other, _ in taken], worker, stack_size=size)
         session.flush()
         fellows = tuple(_claim_on(*each, is_stacked=True) for each in taken)
         return _claim_on(run, spec, is_stacked=True, fellows=fellows)
     return None
 
 
-def _begin_attempt(session: Session, run: Run, worker: str, *, stack_size: int | None = None) -> Attempt:
-    attempt = Attempt(
-        run_id=run.id,
-        number=run.attempt,
-        token=run.token,
-        worker=worker,
-        started_at=now(),
-        outcome="running",
-        stack_size=stack_size,
-    )
-    session.add(attempt)
-    session.flush()
-    events.note_status(session, run)
-    return attempt
+def _begin_attempts(session: Session, runs: Sequence[Run], worker: str, *, stack_size: int | None = None) -> None:
+    attempts = [
+        {
+            "run_id": run.id,
+            "number": run.attempt,
+            "token": run.token,
+            "worker": worker,
+            "outcome": "running",
+            "stack_size": stack_size,
+        }
+        for run in runs
+    ]
+    if attempts:
+        session.execute(insert(Attempt).values(started_at=now()), attempts)
+        events.note_status(session, *runs)
 
 
 def _claim_on(run: Run, spec: AnySpec, *, is_stacked: bool = False, fellows: tuple[Claim, ...] = ()) -> Claim:

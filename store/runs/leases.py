@@ -11,11 +11,12 @@ Where a cancel was asked for, a run that would be queued again is cancelled inst
 `claims` has the first arrow, `endings` the others. What follows is stored in the same transaction: see `follow_ups`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, null, update
+from sqlalchemy import ColumnElement, ScalarResult, func, null, update
 from sqlalchemy.orm import Session
 
 from store.core.db import after, now
@@ -43,25 +44,35 @@ class RenewResult:
 
 def update_run(session: Session, *guards: ColumnElement[bool], **values: Any) -> Run | None:
     """The run with these columns set; None when no row passed every guard, and nothing was written."""
-    statement = update(Run).where(*guards).values(values).returning(Run)
-    return session.scalars(
-        statement, execution_options={"synchronize_session": False, "populate_existing": True}
-    ).one_or_none()
+    return _update(session, guards, values).one_or_none()
 
 
 def take(session: Session, worker: str, lease: timedelta, *guards: ColumnElement[bool]) -> Run | None:
     """The queued run that passes every guard, running for that worker from now on; None where none does."""
-    return update_run(
-        session,
-        *guards,
-        Run.status == "queued",
-        status="running",
-        attempt=Run.attempt + 1,
-        token=Run.token + 1,
-        started_at=func.coalesce(Run.started_at, now()),
-        lease_worker=worker,
-        lease_expires_at=after(lease),
-    )
+    return _update(session, (*guards, Run.status == "queued"), _taken(worker, lease)).one_or_none()
+
+
+def take_each(session: Session, worker: str, lease: timedelta, run_ids: Sequence[str]) -> list[Run]:
+    """Those of these runs that are queued, running for that worker from now on, in their order."""
+    guards = Run.id.in_(run_ids), Run.status == "queued"
+    taken = _update(session, guards, _taken(worker, lease)).all() if run_ids else ()
+    return sorted(taken, key=lambda run: run_ids.index(run.id))
+
+
+def _taken(worker: str, lease: timedelta) -> dict[str, Any]:
+    return {
+        "status": "running",
+        "attempt": Run.attempt + 1,
+        "token": Run.token + 1,
+        "started_at": func.coalesce(Run.started_at, now()),
+        "lease_worker": worker,
+        "lease_expires_at": after(lease),
+    }
+
+
+def _update(session: Session, guards: Sequence[ColumnElement[bool]], values: dict[str, Any]) -> ScalarResult[Run]:
+    statement = update(Run).where(*guards).values(values).returning(Run)
+    return session.scalars(statement, execution_options={"synchronize_session": False, "populate_existing": True})
 
 
 def held(run_id: str, token: int) -> tuple[ColumnElement[bool], ...]:

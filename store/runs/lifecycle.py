@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 
+from ganlib.spec.checks.stacking import stack_key
 from ganlib.spec.hashing import spec_hash
 from ganlib.spec.request import Document, RunRequest
 from ganlib.spec.run import RunSpec
@@ -21,7 +22,7 @@ from ganlib.wire.statuses import FINAL_STATUSES, Status
 from store.core.db import clock, now
 from store.core.errors import RunNotFound
 from store.core.idempotency import insert_once
-from store.core.models import Attempt, Kind, Run, Treatment
+from store.core.models import TRAINED_ALONE, Attempt, Kind, Run, Treatment
 from store.core.pages import Page, page_of
 from store.operations import tracing
 from store.runs import events, tags
@@ -85,6 +86,7 @@ def new_run(request: RunRequest, spec: RunSpec, *, priority: int | None = None, 
         request_hash=hash_request(request),
         epochs_total=spec.training.epochs,
         steps_per_epoch=spec.steps_per_epoch,
+        stack_key=stack_key(spec) or TRAINED_ALONE,
     )
 
 

@@ -210,7 +210,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0021; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0022; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

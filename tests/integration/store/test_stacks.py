@@ -5,10 +5,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
 from ganlib.spec.request import RunRequest
+from ganlib.spec.run import RunSpec
 from store.core.db import now, transaction
 from store.core.models import Attempt, OwnerRow, Run
 from store.runs import claims, endings, lifecycle, recording, stacks
@@ -236,6 +237,66 @@ def test_whoever_asks_why_learns_with_how_many_others_a_run_is_trained(engine: E
         for fellow in claimed.fellows:
             endings.finish(session, fellow.run_id, fellow.token, "cancelled")
         assert why(claimed) == []
+
+
+def test_runs_of_an_earlier_version_which_stored_no_keys_are_claimed_together_with_others(engine: Engine) -> None:
+    with transaction(engine) as session:
+        expected = queue(session, 2)
+        [unlike] = queue(session, 1, generator__width=8)
+        session.execute(update(Run).values(stack_key=None))
+        expected += queue(session, 2)
+        assert ids_of(claim(session)) == expected
+        assert ids_of(claim(session)) == [unlike]
+
+
+def test_a_key_that_is_stored_is_not_believed(engine: Engine) -> None:
+    with transaction(engine) as session:
+        [first] = queue(session, 1)
+        [unlike] = queue(session, 1, generator__width=8)
+        session.execute(update(Run).values(stack_key=lifecycle.get(session, first).stack_key))
+        assert ids_of(claim(session)) == [first]
+        assert ids_of(claim(session)) == [unlike]
+
+
+def test_more_members_take_no_more_statements(engine: Engine) -> None:
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    with transaction(engine) as session:
+        queue(session, 4)
+    event.listen(engine, "before_cursor_execute", note)
+    with transaction(engine) as session:
+        assert len(ids_of(claim(session))) == 4
+    few = len(statements)
+    event.remove(engine, "before_cursor_execute", note)
+    with transaction(engine) as session:
+        queue(session, 16)
+    statements.clear()
+    event.listen(engine, "before_cursor_execute", note)
+    with transaction(engine) as session:
+        assert len(ids_of(claim(session))) == 16
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(statements) == few
+
+
+def test_runs_that_cannot_be_trained_with_it_are_not_read(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+
+    class Noted(RunSpec):
+        @classmethod
+        def model_validate(cls, obj: Any, **options: Any) -> Any:
+            read.append(obj)
+            return super().model_validate(obj, **options)
+
+    monkeypatch.setattr(stacks, "RunSpec", Noted)
+    with transaction(engine) as session:
+        queue(session, 1)
+        for width in range(1, 20):
+            queue(session, 1, generator__width=width)
+        assert len(ids_of(claim(session))) == 1
+    assert read == []
 
 
 def test_claimers_at_once_never_get_the_same_runs(engine: Engine) -> None:
