@@ -8,6 +8,21 @@ down_revision = "0020"
 branch_labels = None
 depends_on = None
 
+RECORDS = (
+    "run_tags",
+    "deliveries",
+    "events",
+    "labels",
+    "log_pieces",
+    "artifacts",
+    "diagnoses",
+    "evaluations",
+    "series",
+    "epochs",
+    "attempts",
+)
+"""Tables whose rows belong to one run."""
+
 
 def upgrade() -> None:
     """No run so far is one of these."""
@@ -50,8 +65,7 @@ def downgrade() -> None:
     doomed = "SELECT id FROM runs WHERE watched OR kind = 'look'"
     for table in ("watched_epochs", "watched_blocks", "watches"):
         op.drop_table(table)
-    for table in ("events", "labels", "log_pieces", "artifacts", "diagnoses", "evaluations", "series", "epochs"):
+    for table in RECORDS:
         op.execute(sa.text(f"DELETE FROM {table} WHERE run_id IN ({doomed})"))  # noqa: S608  names of tables
-    op.execute(sa.text(f"DELETE FROM attempts WHERE run_id IN ({doomed})"))  # noqa: S608
     op.execute(sa.text("DELETE FROM runs WHERE watched OR kind = 'look'"))
     op.drop_column("runs", "watched")

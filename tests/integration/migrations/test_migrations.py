@@ -8,13 +8,15 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import BigInteger, inspect, select, text
+from sqlalchemy import BigInteger, insert, inspect, select, text
 
 from ganlib.spec.run import RunSpec
-from store import migrate
+from ganlib.step_blocks import encode
+from ganlib.wire.watching import WatchRequest
+from store import migrate, watched
 from store.core.db import current_revision, make_engine, migrating, require_migrated, transaction, upgrade
 from store.core.errors import DatabaseNotMigrated, DatabaseTooNew
-from store.core.models import Base, EvaluationRow, Run
+from store.core.models import Base, EvaluationRow, Run, RunTagRow
 from store.runs import pauses
 from store.runs.endings import finish, pause
 from store.runs.lifecycle import attempts, get, list_runs
@@ -70,6 +72,27 @@ def test_the_version_before_comparisons_sees_trainings_alone(database_url: str) 
     upgrade(engine)
     with transaction(engine) as session:
         assert [(run.id, run.kind) for run in list_runs(session).items] == [(run_id, "training")]
+    engine.dispose()
+
+
+def test_the_version_before_watched_runs_sees_none(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine)
+    with transaction(engine) as session:
+        run_id = create_run(session).id
+        sent = watched.create(session, WatchRequest(name="elsewhere"))
+        session.execute(insert(RunTagRow).values(run_id=sent.id, tag="mine"))
+        block = encode(["g_loss"], [[1.0]])
+        watched.receive(session, sent.id, 1, watched.SentSteps(block=block, count=1))
+        assert watched.receive(session, sent.id, 2, watched.EpochEnd(seconds=1.0)).is_queued
+    with migrating(engine) as config:
+        command.downgrade(config, "0020")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id FROM runs")).scalars().all() == [run_id]
+        assert connection.execute(text("SELECT run_id FROM run_tags")).all() == []
+    upgrade(engine)
+    with transaction(engine) as session:
+        assert [(run.id, run.watched) for run in list_runs(session).items] == [(run_id, False)]
     engine.dispose()
 
 
