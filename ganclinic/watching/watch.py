@@ -113,7 +113,7 @@ class WatchedTraining:
         self._pause = INTERVAL_S
         self._verdict = WatchVerdict()
         self._refused: str | None = None
-        self._ended = self._all_sent = False
+        self._ended = self._wrote_end = self._all_sent = self._is_busy = False
         self._noted: set[str] = set()
         self._wake = threading.Event()
         self._progress = threading.Condition()
@@ -199,7 +199,7 @@ class WatchedTraining:
         """The verdict once every epoch so far is judged, or after that time. Never raises."""
         if self._spool is not None:
             self._wake.set()
-            self._wait(lambda: not self._items and self._verdict.epoch >= self._epochs, timeout_s)
+            self._wait(self._is_judged, timeout_s)
         return self._verdict
 
     def __enter__(self) -> Self:
@@ -223,11 +223,13 @@ class WatchedTraining:
         while not self._all_sent:
             self._wake.wait(INTERVAL_S)
             self._wake.clear()
+            self._is_busy = True  # before anything is taken from the list
             try:
                 self._turn()
             except Exception as error:  # noqa: BLE001  a fault of ours, a full disk: the trainer goes on
                 self._note(f"{type(error).__name__}: {error}")
             with self._progress:
+                self._is_busy = False
                 self._progress.notify_all()
 
     def _turn(self) -> None:
@@ -318,6 +320,7 @@ class WatchedTraining:
             self._write_epoch([], self._epoch_by_count())
         said = {"outcome": end.outcome, **({} if end.error is None else {"error": end.error})}
         self._spool.add("end", json.dumps(said).encode(), safe=True)
+        self._wrote_end = True
         if self._make_sender is None:
             self._spool.close()
 
@@ -328,7 +331,7 @@ class WatchedTraining:
             self._verdict = WatchVerdict(
                 name=found.verdict, severity=found.severity, epoch=found.epoch, reason=found.reason
             )
-        self._all_sent = self._ended and not self._items
+        self._all_sent = self._wrote_end
 
     def _send(self) -> None:
         now = time.monotonic()
@@ -376,6 +379,9 @@ class WatchedTraining:
     def _wait(self, is_so: Callable[[], bool], timeout_s: float) -> None:
         with self._progress:
             self._progress.wait_for(is_so, timeout_s)
+
+    def _is_judged(self) -> bool:
+        return not self._items and not self._is_busy and self._verdict.epoch >= self._epochs
 
     def _say_notes(self, notes: list[str]) -> None:
         while notes:

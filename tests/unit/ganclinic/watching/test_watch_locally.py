@@ -106,6 +106,24 @@ def test_a_full_disk_does_not_reach_the_trainer(tmp_path: Path, monkeypatch: pyt
     assert kept(w.folder)[0][-1] == {"g_loss": 2.0}
 
 
+def test_the_verdict_of_an_epoch_that_is_being_written_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = spool_module.Spool.add
+
+    def add_slowly(*arguments: Any, **options: Any) -> None:
+        time.sleep(0.5)
+        add(*arguments, **options)
+
+    monkeypatch.setattr(spool_module.Spool, "add", add_slowly)
+    w = local(tmp_path)
+    w.step(g_loss=1.0)
+    w.epoch()
+    time.sleep(0.2)
+    assert w.wait(30).epoch == 1
+    w.end()
+
+
 def test_a_folder_that_cannot_be_made_costs_the_watch_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with ganclinic.watch(mode="local", folder=tmp_path / "file") as w:
