@@ -11,6 +11,7 @@ import { lies } from "../src/run/evaluations";
 import { changes, chosenRemedies, coursesOf } from "../src/run/findings";
 import { newest } from "../src/run/pictures";
 import { beginningOf, isWhole, joined } from "../src/run/records";
+import { tagsOf } from "../src/run/tags";
 
 type Severity = Diagnosis["severity"];
 
@@ -170,4 +171,8 @@ test("only what is there is offered to be downloaded", () => {
   assert.deepEqual(of(0, 0), [""]);
   assert.deepEqual(of(1, 0), ["", "/log"]);
   assert.ok(of(1, 3).includes("/samples/3"));
+});
+
+test("tags are words, each once", () => {
+  assert.deepEqual(tagsOf(" a, b  a\n"), ["a", "b"]);
 });

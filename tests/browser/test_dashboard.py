@@ -238,6 +238,23 @@ def test_what_is_typed_stays_while_the_run_and_the_list_go_on(browser: Browser, 
         assert house.clinic.wait_for_end(run_id).status == "cancelled"
 
 
+def test_a_run_is_tagged_and_found_by_its_tag(browser: Browser, house: House) -> None:
+    with seat(browser, house.url) as desk:
+        desk.log_in(TOKEN)
+        page = desk.open(f"/runs/{house.sick}")
+        page.get_by_role("button", name="Add tags").click()
+        page.get_by_label("Tags, with spaces between").fill("paper <b>")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        expect(page.locator(".tags [role=alert]")).to_contain_text("tags")
+        page.get_by_label("Tags, with spaces between").fill("paper rate")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.get_by_role("link", name="rate", exact=True).click()
+        expect(page.get_by_label("Tag", exact=True)).to_have_value("rate")
+        expect(page.locator(".run-row")).to_have_count(1)
+        expect(page.locator(".run-row")).to_contain_text("#paper · #rate")
+        desk.require_clean()
+
+
 def test_a_service_without_runs_says_how_to_make_one_and_its_silence_is_told(browser: Browser, empty: Clinic) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
 // Requests to the API. Each error is a Refused, with the problem document's own words, or Unreachable.
 import { signal } from "@preact/signals";
-import type { BodyOf, GetPath, Got, Posted, PostPath, Problem, QueryOf } from "./types";
+import type { BodyOf, GetPath, Got, Posted, PostPath, Problem, PutPath, QueryOf } from "./types";
 
 /** Whether the browser has a session; null until the first answer. */
 export const loggedIn = signal<boolean | null>(null);
@@ -97,6 +97,15 @@ export async function post<P extends PostPath>(path: P, params: Params = {}, bod
   }
   const answer = await send(fill(path, params), init);
   return (await answer.json()) as Posted<P>;
+}
+
+export async function putTags(id: string, tags: string[]): Promise<void> {
+  const path: PutPath = "/v1/runs/{run_id}/tags";
+  await send(fill(path, { run_id: id }), {
+    method: "PUT",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ tags }),
+  });
 }
 
 /** Begins a session; Refused where the token is nobody's. */

@@ -39,10 +39,11 @@ export type FindingName = Finding["name"];
 
 export type RunQuery = NonNullable<operations["list_runs"]["parameters"]["query"]>;
 
-type Method = "get" | "post" | "delete";
+type Method = "get" | "post" | "put" | "delete";
 type PathsWith<M extends Method> = { [P in keyof paths]: paths[P][M] extends object ? P : never }[keyof paths];
 export type GetPath = PathsWith<"get">;
 export type PostPath = PathsWith<"post">;
+export type PutPath = PathsWith<"put">;
 export type Answer<O> = O extends { responses: infer R }
   ? {
       [S in keyof R]: S extends 200 | 201 | 202

@@ -6,7 +6,7 @@ import { STATUSES, VERDICTS } from "../names";
 import { capital } from "../words";
 
 const SORTS = { newest: "Newest first", worst: "Worst first", oldest: "Oldest first" };
-const FILTERS = ["status", "verdict", "user", "preset", "batch"] as const;
+const FILTERS = ["status", "verdict", "user", "preset", "batch", "tag"] as const;
 
 type Query = Record<string, string>;
 
@@ -38,7 +38,8 @@ export function Filters({ query }: { query: Query }): JSX.Element {
       </label>
       <Choice name="verdict" title="Verdict" options={VERDICTS} value={query["verdict"]} />
       <Choice name="status" title="Status" options={STATUSES} value={query["status"]} />
-      <Owner user={query["user"] ?? ""} />
+      <Typed name="user" title="Owner" value={query["user"] ?? ""} />
+      <Typed name="tag" title="Tag" value={query["tag"] ?? ""} />
       <label>
         <span class="sr">Order</span>
         <select
@@ -67,22 +68,22 @@ export function Filters({ query }: { query: Query }): JSX.Element {
   );
 }
 
-/** Asks for an owner once the name is whole; what is typed until then stays, whatever the list does meanwhile. */
-function Owner({ user }: { user: string }): JSX.Element {
+/** Asks once the word is whole; what is typed until then stays, whatever the list does meanwhile. */
+function Typed({ name, title, value }: { name: string; title: string; value: string }): JSX.Element {
   const typed = useSignal<string | null>(null);
   return (
     <label>
-      <span class="sr">Owner</span>
+      <span class="sr">{title}</span>
       <input
         class="short"
-        placeholder="Owner"
-        value={typed.value ?? user}
+        placeholder={title}
+        value={typed.value ?? value}
         onInput={(event) => {
           typed.value = event.currentTarget.value;
         }}
         onChange={(event) => {
           typed.value = null;
-          refine({ user: event.currentTarget.value.trim() });
+          refine({ [name]: event.currentTarget.value.trim() });
         }}
       />
     </label>

@@ -19,6 +19,7 @@ import { Evaluations } from "../run/evaluations";
 import { FindingsInTime, Remedies } from "../run/findings";
 import { Pictures } from "../run/pictures";
 import { useRecords } from "../run/records";
+import { Tags } from "../run/tags";
 import { VerdictPanel } from "../run/verdict";
 import { zoom } from "../run/zoom";
 import { isLive, label, trainedFor } from "../verdicts";
@@ -137,6 +138,7 @@ function Head({ run, done }: { run: RunDetail; done: () => void }): JSX.Element 
           )}
           {run.attempts.length > 0 && ` · trained for ${duration(trainedFor(run.attempts, Date.now()))}`}
         </p>
+        <Tags run={run} done={done} />
       </div>
       <div class="run-progress">
         <StatusBadge status={run.status} asked={askedFor(run)} />

@@ -225,6 +225,7 @@ function Row({ run, glance, index }: { run: Run; glance: Glance | null; index: n
             run.name === null ? null : run.preset,
             run.remedy === null ? null : `try: ${run.remedy}`,
             `seed ${run.seed}`,
+            ...(run.tags ?? []).map((tag) => `#${tag}`),
           ]
             .filter(Boolean)
             .join(" · ")}
