@@ -107,9 +107,7 @@ function Beside({ compared }: { compared: Compared }): JSX.Element {
           </label>
         )}
       </div>
-      {lastEpoch.value > 0 && (
-        <Cursor total={lastEpoch.value} said="" valueText={`Epoch ${epoch.value}`} tone="unknown" strip={null} />
-      )}
+      {lastEpoch.value > 0 && <CursorOfAll />}
       <RunsBeside compared={compared} indices={indices} picked={picked} drop={drop} />
       <Gallery compared={compared} indices={indices} picked={picked} />
       {lastEpoch.value > 0 && (
@@ -168,6 +166,11 @@ function Beside({ compared }: { compared: Compared }): JSX.Element {
       {items.length > 1 && <Scatter compared={compared} indices={indices} picked={picked} />}
     </>
   );
+}
+
+/** Apart, so that a step of the cursor draws the charts' frames anew and not all that is around them. */
+function CursorOfAll(): JSX.Element {
+  return <Cursor total={lastEpoch.value} said="" valueText={`Epoch ${epoch.value}`} tone="unknown" strip={null} />;
 }
 
 function keyOfGroup(compared: Compared, group: string, indices: Map<string, number>, id: string): string | null {
