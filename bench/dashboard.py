@@ -42,7 +42,25 @@ SIDE_PX = 226
 TRIES = 5
 KEYS = 60
 FRAMES_S = 3
-WHEN_FRAMED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+SETTLED_MS = 5000
+"""In which the pictures around the cursor are decoded."""
+PAGES = {
+    "/new": ".presets li",
+    "/new?preset=ring8-stable": ".spec-field",
+    "/findings": ".meanings li",
+    "/server": "#shares-title",
+}
+"""Further pages, and what is on them once they are there."""
+PAINTED = """async ([selector, count]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  while (document.querySelectorAll(selector).length < count) await frame();
+  await frame();
+  await frame();
+  return performance.now();
+}"""
+LOADED = """async () => {
+  while ([...document.images].some((image) => !image.complete)) await new Promise(requestAnimationFrame);
+}"""
 CHANGE = """async (key) => {
   const shown = () => [...document.querySelectorAll(".gallery img")].map((image) => image.src).join();
   const before = shown();
@@ -104,12 +122,9 @@ def fill(engine: Engine, settings: Settings) -> tuple[str, list[str]]:
     return long.run_id, beside
 
 
-def painted_ms(desk: Seat, path: str, is_there: str) -> float:
-    """From the beginning of the navigation to the frame after `is_there` holds."""
-    page = desk.open(path)
-    page.wait_for_function(is_there)
-    page.evaluate(WHEN_FRAMED)
-    return page.evaluate("performance.now()")
+def painted_ms(desk: Seat, path: str, selector: str, count: int) -> float:
+    """From the beginning of the navigation to the frame in which so many elements are seen."""
+    return desk.open(path).evaluate(PAINTED, [selector, count])
 
 
 def median(measure: Callable[[], float]) -> float:
@@ -127,19 +142,19 @@ def measure(desk: Seat, long: str, beside: list[str]) -> dict[str, Any]:
         faults.extend(desk.inaccessible())
         breaches.extend(desk.violations())
 
-    listed = median(lambda: painted_ms(desk, "/", "document.querySelectorAll('.run-row').length > 5"))
+    listed = median(lambda: painted_ms(desk, "/", ".run-row", 6))
     check()
-    first = median(lambda: painted_ms(desk, f"/runs/{long}", "document.querySelectorAll('.chart canvas').length >= 3"))
+    first = median(lambda: painted_ms(desk, f"/runs/{long}", ".chart canvas", 3))
     frames = round(desk.page.evaluate(PAN, FRAMES_S), 1)
     check()
-    loaded = f"document.querySelectorAll('.gallery img').length === {BESIDE}"
-    compared = median(lambda: painted_ms(desk, f"/compare?runs={','.join(beside)}&epoch=10", loaded))
-    desk.page.wait_for_load_state("networkidle")
+    side_by_side = f"/compare?runs={','.join(beside)}&epoch=10"
+    compared = median(lambda: painted_ms(desk, side_by_side, ".gallery img", BESIDE))
+    desk.page.evaluate(LOADED)
+    desk.page.wait_for_timeout(SETTLED_MS)
     taken = [desk.page.evaluate(CHANGE, "ArrowRight" if key < KEYS // 2 else "ArrowLeft") for key in range(KEYS)]
     check()
-    for path in ("/new", "/new?preset=ring8-stable", "/findings", "/server"):
-        desk.open(path)
-        desk.page.wait_for_load_state("networkidle")
+    for path, is_there in PAGES.items():
+        desk.open(path).locator(is_there).first.wait_for()
         check()
     return {
         "first_paint_ms": first,
