@@ -122,6 +122,20 @@ def clinic(database_url: str, tmp_path: Path) -> Any:
     yield from clinic_at(tmp_path, database_url)
 
 
+def test_a_worker_judges_what_comes_while_it_comes(clinic: Clinic, tmp_path: Path) -> None:
+    port, rng = free_port(), np.random.default_rng(0)
+    with clinic.api(port), clinic.worker():
+        w = watch(f"http://127.0.0.1:{port}", tmp_path, real=points(0), objective="bce")
+        for epoch in (1, 2):
+            for _ in range(150):
+                w.step(d_loss_real=rng.normal(0.65, 0.03), d_loss_fake=rng.normal(0.66, 0.03), g_loss=0.75)
+            w.epoch(samples=points(epoch))
+            assert w.wait(60).epoch == epoch
+        w.end()
+        run = clinic.wait_for_end(str(w.run_id))
+    assert (run.status, run.epochs_done, run.error, w.verdict.severity) == ("succeeded", 2, None, "none")
+
+
 TRAINER = """
 import sys, time, ganclinic
 w = ganclinic.watch("toy", url=sys.argv[1], token=sys.argv[2], folder=sys.argv[3], steps_per_epoch=400)
