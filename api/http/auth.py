@@ -18,7 +18,10 @@ from store.scheduling.accounts import Accounts, Caller
 
 OPEN_PATHS = frozenset({"/v1/health", "/v1/health/live", "/v1/health/ready"})
 """All that may be asked for without a token; a new route is protected unless it is named here."""
-PAGES = re.compile(r"/(|assets/[A-Za-z0-9._-]{1,80}|runs/[0-9a-f]{16}|session|open/[0-9a-f]{64}(/[0-9a-f]{16})?)")
+PAGES = re.compile(
+    r"/(|new|compare|findings|server|runs/[0-9a-f]{16}|batches/[0-9a-f]{16}"
+    r"|assets/[A-Za-z0-9._-]{1,80}|session|open/[0-9a-f]{64}(/[0-9a-f]{16})?)"
+)
 """Paths of the dashboard, which holds nothing of the service's own: what it shows it asks the API for."""
 METRICS_PATH = "/metrics"
 FOREIGN_PAGE = "A session changes something only from a page of the service, by its Origin. Scripts send a token."

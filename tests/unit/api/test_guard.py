@@ -19,7 +19,10 @@ from tests.support.api import TEST_HOST
 TOKEN = "correct-horse"
 MAX_UPLOAD_BYTES = 2 * 1024**2
 PROBLEM = "application/problem+json"
-DASHBOARD = {"/", "/assets/{name}", "/runs/{run_id}", "/session", "/open/{key}", "/open/{key}/{run_id}"}
+DASHBOARD = {
+    *("/", "/new", "/compare", "/findings", "/server", "/runs/{run_id}", "/batches/{batch_id}"),
+    *("/assets/{name}", "/session", "/open/{key}", "/open/{key}/{run_id}"),
+}
 """Hold nothing of the service's own: tests/security/test_sessions.py has what they give."""
 
 
@@ -82,6 +85,14 @@ def test_every_route_but_health_needs_a_token(app: FastAPI, anonymous: TestClien
         assert answer.headers["content-type"] == PROBLEM
         assert answer.headers["www-authenticate"] == 'Bearer realm="ganclinic"'
         assert answer.json()["instance"].startswith(("/v1/", "/metrics"))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(path for path in DASHBOARD if not path.startswith(("/assets", "/open", "/session")))
+)
+def test_every_page_is_there_without_a_token_to_ask_for_one(anonymous: TestClient, path: str) -> None:
+    answer = anonymous.get(path.format(run_id="a" * 16, batch_id="b" * 16))
+    assert answer.headers["content-type"].startswith("text/html"), answer.text
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PATCH"])
