@@ -15,6 +15,7 @@ from ganlib.wire.view import View
 from store.core.models import Attempt, Run
 
 PRIVATE = {
+    "stack_key",
     "idempotency_key",
     "request_hash",
     "token",
