@@ -31,6 +31,7 @@ from api.requests import EpochEndQuery, TrainingEndQuery
 from api.runs.views import run_view
 from api.sandbox.reader import read_apart
 from ganlib.data.archives import InvalidUpload, Limits, ReadSamples
+from ganlib.data.samples import CHANNELS
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.watched import WatchedSpec
 from ganlib.step_blocks import MEDIA_TYPE, InvalidBlock, decode
@@ -48,6 +49,8 @@ from store.watched import EpochEnd, Message, Received, SentSteps, TrainingEnd
 
 NPY = "application/octet-stream"
 MOST_FAKES = 10_000
+LONGEST_SIDE = 1024
+"""Pixels, of an image in floats or bytes: the worker draws a sheet of many in memory."""
 WatchedRunId = Annotated[str, Path(description="Id of the watched run, 16 hex digits.")]
 Sequence = Annotated[
     int, Path(ge=1, le=MAX_SEQUENCE, description="Number of the message within its run, from 1, without a gap.")
@@ -194,7 +197,18 @@ def _read(form: Form, services: Services, shape: tuple[int, ...] | None) -> Read
         raise InvalidRequest({"fakes": f"has samples of the shape {list(samples.shape)}; send images or points [n, d]"})
     if shape is not None and tuple(samples.shape) != shape:
         raise InvalidRequest({"fakes": f"has samples of the shape {list(samples.shape)}, the reals {list(shape)}"})
+    if samples.array.ndim == 4 and not _can_be_drawn(*samples.shape):
+        raise InvalidRequest(
+            {
+                "fakes": f"has images of the shape {list(samples.shape)}; send [n, channels, height, width] with 1 or "
+                f"3 channels, and with 1 to {LONGEST_SIDE:,} pixels a side"
+            }
+        )
     return samples
+
+
+def _can_be_drawn(channels: int, height: int, width: int) -> bool:
+    return channels in CHANNELS and 1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE
 
 
 def _stored(samples: ReadSamples, services: Services) -> StoredArtifact:

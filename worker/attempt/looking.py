@@ -27,7 +27,7 @@ from ganlib.seeding import Stream, numpy_generator
 from ganlib.spec.evaluation import Comparison
 from ganlib.spec.evaluation import Evaluation as EvaluationSpec
 from store import watched
-from store.core.errors import ArtifactNotFound, EpochOutOfOrder, LeaseLost
+from store.core.errors import ArtifactNotFound, EpochOutOfOrder, LeaseLost, StoreError
 from store.core.models import ArtifactKind
 from store.files.artifacts import Artifacts, StoredArtifact
 from store.runs import leases, lifecycle, recording, records
@@ -79,12 +79,11 @@ def _judge_all(context: AttemptContext, taken: Taken) -> None:
     while (waiting := look_up(engine, lambda session: watched.next_epoch(session, taken))) is not None:
         channel.obey()
         channel.tell(Working(on=f"judging epoch {waiting.epoch}"))
-        fakes = _fakes(waiting, artifacts)
-        evaluation, reference = compared.with_fakes(fakes, waiting.epoch)
+        seen = _look_at_fakes(taken, waiting, compared, artifacts)
         previous = look_up(engine, lambda session: records.diagnosis(session, taken.run_id))
-        evaluations = () if evaluation is None else (evaluation,)
+        evaluations = () if seen.evaluation is None else (seen.evaluation,)
         judged = judge(waiting.sent, (*waiting.evaluations, *evaluations), previous)
-        pictures = _pictures(taken, waiting, fakes, compared.reals, reference, artifacts)
+        pictures = _pictures(taken, waiting, seen, compared.reals, artifacts)
         record = EpochRecord(
             run_id=taken.run_id,
             token=taken.token,
@@ -180,19 +179,47 @@ class _Compared:
         return evaluate(reference, fakes, epoch), reference
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What an epoch's samples gave; nothing where there are none."""
+
+    evaluation: EpochEvaluation | None = None
+    reference: Reference | None = None
+    """That they were compared with."""
+    picture: bytes | None = None
+
+
+def _look_at_fakes(taken: Taken, waiting: WaitingEpoch, compared: _Compared, artifacts: Artifacts) -> _Seen:
+    """What the epoch's samples give. Where that fails for good, nothing: later epochs wait for this one.
+
+    Raises:
+        OSError: of a disk or a network, which another attempt may find well.
+        StoreError: of a store, likewise.
+    """
+    try:
+        fakes = _fakes(waiting, artifacts)
+        if fakes is None:
+            return _Seen()
+        evaluation, reference = compared.with_fakes(fakes, waiting.epoch)
+        return _Seen(evaluation=evaluation, reference=reference, picture=sample_grid(fakes[: taken.spec.samples.count]))
+    except (OSError, StoreError):
+        raise
+    except Exception:
+        logger.exception("epoch %d is judged without its samples, which cannot be drawn or compared", waiting.epoch)
+        return _Seen()
+
+
 def _pictures(
-    taken: Taken,
-    waiting: WaitingEpoch,
-    fakes: NDArray[np.float32] | None,
-    reals: NDArray[np.float32] | None,
-    reference: Reference | None,
-    artifacts: Artifacts,
+    taken: Taken, waiting: WaitingEpoch, seen: _Seen, reals: NDArray[np.float32] | None, artifacts: Artifacts
 ) -> dict[ArtifactKind, StoredArtifact]:
     pictures: dict[ArtifactKind, StoredArtifact] = {}
-    count = taken.spec.samples.count
-    if fakes is not None:
-        pictures["samples"] = artifacts.put(sample_grid(fakes[:count]), "image/png")
+    if seen.picture is not None:
+        pictures["samples"] = artifacts.put(seen.picture, "image/png")
     if reals is not None and waiting.epoch == 1:
+        count = taken.spec.samples.count
         spread = np.linspace(0, len(reals) - 1, min(count, len(reals))).astype(np.int64)
-        pictures["reals"] = artifacts.put(sample_grid(reals[spread]), "image/png")
-    return pictures if reference is None else pictures | put_bin_images(reference, artifacts)
+        try:
+            pictures["reals"] = artifacts.put(sample_grid(reals[spread]), "image/png")
+        except (TypeError, ValueError):  # an upload of floats may have any shape
+            logger.exception("the reals cannot be drawn")
+    return pictures if seen.reference is None else pictures | put_bin_images(seen.reference, artifacts)

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
+from api.watched_runs import NPY
 from ganlib.records import STEP_COLUMNS
 from ganlib.step_blocks import ABSENT, MEDIA_TYPE, encode
 from store import watched
 from store.core.db import reading, transaction
 from store.core.models import Artifact, Run, WatchedBlock, WatchRow
+from store.files.backends import open_artifacts
 from store.runs import claims, endings, events, rediagnosis
 from store.runs.series import read_steps
-from store.watched import SILENT, lose_silent
+from store.watched import SILENT, EpochEnd, lose_silent
 from tests.support.api import Service
 from tests.support.store import LEASE
 from tests.support.watched import NAMES, PATH, Trainer, look, npy, rows
@@ -330,6 +332,32 @@ def test_uploads_of_a_trainer_have_limits(sqlite_service: Service) -> None:
     files = {"fakes": ("fakes.npy", npy(pickled))}
     assert "fakes" in problems(trainer.put("epochs", sequence=2, files=files))
     assert trainer.put("epochs", sequence=2, params={"seconds": "nan"}).status_code == 422
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64, 3), (2, 5, 8, 8), (2, 1, 1025, 8), (2, 3, 8, 1025)])
+def test_images_that_no_picture_can_show_are_refused(sqlite_service: Service, shape: tuple[int, ...]) -> None:
+    trainer = Trainer(sqlite_service)
+    trainer.steps(rows(3))
+    assert "1 or 3 channels" in problems(trainer.epoch(np.zeros(shape, np.float32)))["fakes"]
+    assert trainer.epoch(sequence=2).json()["epochs_sent"] == 1, "the epoch is still to come"
+
+
+def test_an_epoch_whose_samples_cannot_be_looked_at_is_judged_without_them(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = Trainer(service, objective="bce")
+    values = rows(200)
+    trainer.steps(values[:100])
+    fakes = open_artifacts(service.settings).put(npy(np.zeros((2, 5, 8, 8), np.float32)), NPY)
+    with transaction(service.engine) as session:
+        watched.receive(session, trainer.id, 2, EpochEnd(seconds=1, fakes=fakes))
+    trainer.steps(values[100:], sequence=3)
+    trainer.epoch(points(1), sequence=4)
+    look(service)
+    assert trainer.get()["epochs_done"] == 2, "later epochs are judged, too"
+    answers = [service.client.get(f"/v1/runs/{trainer.id}/samples/{epoch}").status_code for epoch in (1, 2)]
+    assert answers == [404, 200]
+    assert "epoch 1 is judged without its samples" in caplog.text
 
 
 def test_reals_have_to_be_there_and_enough(sqlite_service: Service) -> None:
