@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
+from ganlib.step_blocks import MEDIA_TYPE, encode
 from store.core.db import transaction
 from store.core.errors import StorageFull, StorageQuotaExceeded
 from store.core.models import Run
@@ -118,6 +119,21 @@ def test_a_user_beyond_its_quota_is_refused_what_would_store_more_and_nobody_els
         ("user", "storage_bytes", PICTURES + 1000),
         ("team", "storage_bytes", PICTURES + 1000),
     ]
+
+
+def test_a_watched_run_goes_on_without_samples_where_its_owner_may_store_no_more(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    service = make_shared(sqlite_engine, tmp_path, QUOTAS)
+    path = f"/v1/watched-runs/{client_of(service, 'ada').post('/v1/watched-runs', json={}).json()['id']}"
+    full = record(service, 1).id
+    give(service, full, ADA)
+    save_checkpoint(service, full, 1000)
+    ada = client_of(make_shared(sqlite_engine, tmp_path, QUOTAS), "ada")  # the gauge looks anew
+    block: dict[str, Any] = {"content": encode(["g_loss"], [[1.0]]), "headers": {"Content-Type": MEDIA_TYPE}}
+    assert ada.put(f"{path}/steps/1", **block).status_code == 200
+    assert ada.put(f"{path}/epochs/2", files={"fakes": POINTS}).status_code == 507
+    assert ada.put(f"{path}/epochs/2").json()["epochs_sent"] == 1
 
 
 def test_a_team_is_limited_together(engine: Engine, tmp_path: Path) -> None:
