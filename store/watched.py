@@ -13,7 +13,7 @@ A run of which nothing is heard for long has failed; with the next message it ru
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from ganlib.foreign_logs.watched import Sent
@@ -22,7 +22,7 @@ from ganlib.spec.hashing import spec_hash
 from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.watched import MAX_STEPS, LookSpec, WatchedSpec
-from ganlib.wire.statuses import FINAL_STATUSES
+from ganlib.wire.statuses import FINAL_STATUSES, Status
 from ganlib.wire.watching import WatchedEnd, WatchRequest
 from store.core.db import clock, now
 from store.core.errors import RunNotFound, UploadNotFound, WatchedRunOver, WatchOutOfOrder
@@ -38,6 +38,8 @@ SILENT = "TrainerSilent"
 """The error of a run of which nothing more came; it goes on with the next message."""
 UNJUDGED = "NotJudged"
 """The error of a run whose last epochs no worker could judge."""
+LOST_LOOKS: tuple[Status, ...] = ("failed", "cancelled")
+"""What a look is that judges nothing more, unless another epoch comes."""
 FEWEST_REALS = 100
 """Half of them stand for fakes where a figure's null is made."""
 
@@ -240,12 +242,17 @@ def end_if_judged(session: Session, run: Run, watch: WatchRow) -> None:
 
 
 def lose_silent(session: Session, patience: timedelta) -> list[str]:
-    """Fails every running watched run of which nothing was heard for longer, and nothing waits; the ids of those."""
+    """Fails every running watched run of which nothing was heard for longer, and nothing waits; the ids of those.
+
+    What nobody could judge waits no more.
+    """
+    look = aliased(Run)
+    has_failed = exists().where(look.id == WatchRow.look_id, look.status.in_(LOST_LOOKS))
     silent = (
         select(Run)
         .join(WatchRow, WatchRow.run_id == Run.id)
         .where(WatchRow.heard_at < now() - patience.total_seconds(), Run.status == "running", Run.watched)
-        .where(WatchRow.ending.is_(None), WatchRow.epochs == Run.epochs_done)
+        .where(WatchRow.ending.is_(None), or_(WatchRow.epochs == Run.epochs_done, has_failed))
         .with_for_update(skip_locked=True, of=Run)
     )
     lost = list(session.scalars(silent, execution_options={"populate_existing": True}))
@@ -267,7 +274,7 @@ def end_unjudged(session: Session) -> list[str]:
         .join(WatchRow, WatchRow.run_id == Run.id)
         .join(look, look.id == WatchRow.look_id)
         .where(Run.status == "running", WatchRow.ending.is_not(None), WatchRow.epochs > Run.epochs_done)
-        .where(look.status.in_(("failed", "cancelled")))
+        .where(look.status.in_(LOST_LOOKS))
         .with_for_update(skip_locked=True, of=Run)
     )
     ended = session.execute(query, execution_options={"populate_existing": True}).all()

@@ -227,6 +227,25 @@ def test_a_silent_trainer_has_failed_until_it_is_heard_again(service: Service) -
     assert trainer.get()["error"] is None
 
 
+def test_a_silent_trainer_whose_epochs_nobody_can_judge_has_failed(service: Service) -> None:
+    trainer = Trainer(service)
+    trainer.steps(rows(20))
+    trainer.epoch()
+    patience = timedelta(minutes=10)
+    with transaction(service.engine) as session:
+        session.execute(update(WatchRow).values(heard_at=WatchRow.heard_at - 601))
+        assert lose_silent(session, patience) == [], "a worker has yet to look"
+        claimed = claims.claim(session, "worker-1", LEASE)
+        assert claimed is not None
+        endings.finish(session, claimed.run_id, claimed.token, "failed", error="out of luck", error_kind="X")
+        assert lose_silent(session, patience) == [trainer.id]
+    assert (trainer.get()["status"], trainer.get()["error_kind"]) == ("failed", SILENT)
+    trainer.steps(rows(20))
+    assert trainer.epoch().json()["status"] == "running"
+    look(service)
+    assert trainer.get()["epochs_done"] == 2
+
+
 def test_a_run_whose_epochs_nobody_can_judge_ends_all_the_same(service: Service) -> None:
     trainer = Trainer(service)
     trainer.steps(rows(20))
