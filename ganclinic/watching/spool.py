@@ -69,7 +69,7 @@ class Spool:
     def __init__(self, folder: Path, order: SpooledRun) -> None:
         self.folder, self.order = folder, order
         self._file: BinaryIO | None = None
-        self._sequence = 0
+        self._sequence = self._end = 0
 
     @classmethod
     def begin(cls, folder: Path, order: SpooledRun) -> "Spool":
@@ -97,7 +97,8 @@ class Spool:
     def save_order(self, order: SpooledRun) -> None:
         """Keeps what the run is to be, or has become."""
         self.order = order
-        _write_whole(self.folder / "run.json", json.dumps(asdict(order)).encode())
+        with _replacing(self.folder / "run.json") as file:
+            file.write(json.dumps(asdict(order)).encode())
 
     def made(self, run_id: str, url: str) -> None:
         """Keeps the id that the service has given."""
@@ -110,18 +111,20 @@ class Spool:
             OSError: there is no room, say; the file ends as before.
         """
         assert self._file is not None, "the folder was begun here"
+        if self._file.closed:  # the last message did not fit, and could not be cut off either
+            self._file = _cut(self._file, self.folder / "messages", self._end)
         sequence = self._sequence + 1
         head = HEAD.pack(MAGIC, KINDS.index(kind), sequence, len(content), zlib.crc32(content))
-        before = self._file.tell()
         try:
             self._file.write(head + content)
             self._file.flush()
+            if safe:
+                os.fsync(self._file.fileno())
         except OSError:
-            self._file = _cut(self._file, self.folder / "messages", before)
+            self._file = _cut(self._file, self.folder / "messages", self._end)
             raise
         self._sequence = sequence
-        if safe:
-            os.fsync(self._file.fileno())
+        self._end += len(head) + len(content)
 
     def records(self, start: int = 0) -> Iterator[Record]:
         """The messages from that place in the file on, as far as they are whole."""
@@ -145,10 +148,8 @@ class Spool:
         Raises:
             OSError: there is no room, say.
         """
-        temporary = path.with_suffix(".part")
-        with temporary.open("wb") as file:
+        with _replacing(path) as file:
             np.save(file, samples, allow_pickle=False)
-        temporary.replace(path)
 
     def close(self) -> None:
         """Adds nothing more."""
@@ -178,7 +179,14 @@ def _cut(file: BinaryIO, path: Path, length: int) -> BinaryIO:
     return path.open("ab")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes that place once it is whole; nothing stays of one that did not fit."""
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -34,6 +34,7 @@ from ganclinic.watching.rows import Row, StepBuilder, array_of, blocks, numbers_
 from ganclinic.watching.sender import Away, Refused, Sender, as_upload
 from ganclinic.watching.spool import Spool, SpooledRun
 from ganlib.foreign_logs.objectives import OBJECTIVES
+from ganlib.step_blocks import MAX_BLOCK_STEPS
 
 INTERVAL_S = 0.5
 LOOK_INTERVAL_S = 2.0
@@ -41,7 +42,7 @@ LOOK_INTERVAL_S = 2.0
 LONGEST_PAUSE_S = 10.0
 """Between two tries to reach a service that is away."""
 MOST_WAITING = 200_000
-"""Steps in memory, should the disk not take them; older ones are dropped then, and counted."""
+"""Steps in memory, should the disk not take them; what comes then is left out, and counted."""
 MOST_SAMPLES_WAITING = 4
 """Epochs' samples in memory, likewise."""
 EPOCH_STEPS = 500
@@ -102,7 +103,10 @@ class WatchedTraining:
         self._spool, self._make_sender = spool, sender
         self._sender: Sender | None = None
         self._judge = LocalJudge(spool) if spool is not None and sender is None else None
-        self._items: deque[tuple[Row, bool] | _Epoch | _End] = deque(maxlen=MOST_WAITING)
+        self._items: deque[tuple[Row, bool] | _Epoch | _End] = deque()
+        self._unwritten: list[Row] = []
+        self._left_out = 0
+        self._counting = threading.Lock()
         self._rows = StepBuilder()
         self._was_open: Row | None = None
         self._per_epoch = steps_per_epoch
@@ -128,7 +132,7 @@ class WatchedTraining:
     def step(self, **values: Any) -> None:
         """Logs a step: numbers, or tensors with one element, by their names. Never raises."""
         if self._spool is not None:
-            self._items.append((numbers_of(values), True))
+            self._put(numbers_of(values), is_whole=True)
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Logs numbers under the trainer's own names, perhaps a part of a step's. Never raises.
@@ -140,7 +144,7 @@ class WatchedTraining:
         with contextlib.suppress(Exception):
             row = numbers_of(values)
             if row:
-                self._items.append((row if step is None else {"step": float(step), **row}, False))
+                self._put(row if step is None else {"step": float(step), **row}, is_whole=False)
 
     def epoch(self, samples: Any = None) -> WatchVerdict:
         """Ends an epoch, with samples of it; the verdict so far. Never raises.
@@ -152,11 +156,10 @@ class WatchedTraining:
             return self._verdict
         array: Any = None
         try:
-            if (
-                samples is not None
-                and sum(isinstance(item, _Epoch) for item in list(self._items)) < MOST_SAMPLES_WAITING
-            ):
+            if samples is not None and self._waiting_samples() < MOST_SAMPLES_WAITING:
                 array = samples_of(samples)
+            elif samples is not None:
+                self._note(f"samples are left out: those of {MOST_SAMPLES_WAITING} epochs wait for the disk")
         except Exception as error:  # noqa: BLE001  whatever a stranger's type raises, its trainer goes on
             self._note(f"the samples were not taken: {error}")
         now = time.monotonic()
@@ -192,7 +195,10 @@ class WatchedTraining:
         self._items.append(_End(outcome, error))
         self._wake.set()
         self._wait(lambda: self._all_sent or self._refused is not None, timeout_s)
-        if self._make_sender is not None and not self._all_sent:
+        self._say_left_out()
+        if not self._wrote_end:
+            self._note("not all was written: what the disk does not take until the process ends is lost")
+        elif self._make_sender is not None and not self._all_sent:
             self._note(f"not all was sent; `ganclinic sync {self._spool.folder}` sends what is left")
 
     def wait(self, timeout_s: float = 60.0) -> WatchVerdict:
@@ -217,6 +223,16 @@ class WatchedTraining:
         else:
             self.end("failed", f"{kind.__name__}: {error}"[:2000], timeout_s=5.0)
 
+    def _put(self, row: Row, *, is_whole: bool) -> None:
+        if len(self._items) + len(self._unwritten) < MOST_WAITING:
+            self._items.append((row, is_whole))
+        else:
+            with self._counting:
+                self._left_out += 1
+
+    def _waiting_samples(self) -> int:
+        return sum(isinstance(item, _Epoch) and item.samples is not None for item in list(self._items))
+
     # --- the other thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -233,7 +249,12 @@ class WatchedTraining:
                 self._progress.notify_all()
 
     def _turn(self) -> None:
-        self._write()
+        try:
+            self._write()
+        except OSError as error:  # what is in the file goes on: samples that were sent make room
+            self._note(f"what was logged waits in memory for the disk: {error}")
+        else:
+            self._say_left_out()
         if self._judge is not None:
             self._judge.judge()
             self._take_local(self._judge)
@@ -241,70 +262,82 @@ class WatchedTraining:
             self._send()
 
     def _write(self) -> None:
-        """Everything that was logged by now goes to the file."""
-        rows: list[Row] = []
-        for _ in range(len(self._items)):
-            match self._items.popleft():
-                case _Epoch() as epoch:
-                    self._write_epoch(self._closed(rows), epoch)
-                    rows = []
-                case _End() as end:
-                    self._write_end(self._closed(rows), end)
-                    rows = []
-                case row, is_whole:
-                    self._collect(rows, row, is_whole=is_whole)
-                    if self._is_epoch(len(rows)):
-                        self._write_epoch(rows, self._epoch_by_count())
-                        rows = []
-        if self._rows.open is not None and self._rows.open is self._was_open:
-            rows = self._closed(rows)  # half a second old: it is not held back any longer
-        self._was_open = self._rows.open
-        self._write_rows(rows)
+        """Everything that was logged by now goes to the file; what it does not take is kept for the next time.
 
-    def _collect(self, rows: list[Row], row: Row, *, is_whole: bool) -> None:
+        Raises:
+            OSError: there is no room, say.
+        """
+        for _ in range(len(self._items)):
+            if self._wrote_end:
+                self._items.clear()  # what came after the end is of no run
+                return
+            match self._items[0]:
+                case _Epoch() as epoch:
+                    self._close_step()
+                    self._write_epoch(epoch)
+                case _End() as end:
+                    self._close_step()
+                    self._write_end(end)
+                case row, is_whole:
+                    self._items.popleft()
+                    self._collect(row, is_whole=is_whole)
+                    if self._is_epoch():
+                        self._end_epoch()
+        if self._rows.open is not None and self._rows.open is self._was_open:
+            self._close_step()  # half a second old: it is not held back any longer
+        self._was_open = self._rows.open
+        self._write_rows()
+
+    def _collect(self, row: Row, *, is_whole: bool) -> None:
         before = self._rows.add(row) if not is_whole else self._rows.close()
         if before is not None:
-            rows.append(before)
+            self._unwritten.append(before)
         if is_whole:
-            rows.append(row)
+            self._unwritten.append(row)
 
-    def _closed(self, rows: list[Row]) -> list[Row]:
+    def _close_step(self) -> None:
         last = self._rows.close()
-        return rows if last is None else [*rows, last]
+        if last is not None:
+            self._unwritten.append(last)
 
-    def _is_epoch(self, waiting: int) -> bool:
+    def _is_epoch(self) -> bool:
         if self._per_epoch is None and self._says_epochs:
             return False
         most = self._per_epoch or max(EPOCH_STEPS, EPOCH_SHARE * self._steps)
-        return self._in_epoch + waiting >= most
+        return self._in_epoch + len(self._unwritten) >= most
 
-    def _epoch_by_count(self) -> _Epoch:
+    def _end_epoch(self) -> None:
+        """Ends an epoch of which the trainer has said nothing, before all that waits."""
         now = time.monotonic()
-        seconds, self._began_at = now - self._began_at, now
-        return _Epoch(seconds=seconds)
+        epoch = _Epoch(seconds=now - self._began_at)
+        self._began_at = now
+        self._items.appendleft(epoch)
+        self._write_epoch(epoch)
 
-    def _write_rows(self, rows: list[Row]) -> None:
-        if not rows:
-            return
+    def _write_rows(self) -> None:
         assert self._spool is not None, "without one there is no thread"
-        for block, count in blocks(rows):
-            self._spool.add("steps", block)
-            self._in_epoch += count
-            self._steps += count
+        while self._unwritten:
+            for block, count in blocks(self._unwritten[:MAX_BLOCK_STEPS]):
+                self._spool.add("steps", block)
+                del self._unwritten[:count]
+                self._in_epoch += count
+                self._steps += count
 
-    def _write_epoch(self, rows: list[Row], epoch: _Epoch) -> None:
+    def _write_epoch(self, epoch: _Epoch) -> None:
+        """Writes an epoch's end, the first of what waits."""
         assert self._spool is not None, "without one there is no thread"
-        if not rows and self._in_epoch == 0:
-            rows = [{}]  # an epoch has a step, be it one of which nothing is known
-        self._write_rows(rows)
-        self._epochs += 1
-        self._in_epoch = 0
+        if not self._unwritten and self._in_epoch == 0:
+            self._unwritten.append({})  # an epoch has a step, be it one of which nothing is known
+        self._write_rows()
+        number = self._epochs + 1
         if epoch.samples is not None and self._has_room():
             try:
-                self._spool.save_samples(self._spool.samples_path(self._epochs), epoch.samples)
+                self._spool.save_samples(self._spool.samples_path(number), epoch.samples)
             except OSError as error:
-                self._note(f"the samples of epoch {self._epochs} were not kept: {error}")
+                self._note(f"the samples of epoch {number} were not kept: {error}")
         self._spool.add("epoch", json.dumps({"seconds": round(epoch.seconds, 3)}).encode(), safe=True)
+        self._epochs, self._in_epoch = number, 0
+        self._items.popleft()
 
     def _has_room(self) -> bool:
         assert self._spool is not None, "without one there is no thread"
@@ -313,14 +346,16 @@ class WatchedTraining:
         self._note("samples are kept no longer: those that wait for the service take too much")
         return False
 
-    def _write_end(self, rows: list[Row], end: _End) -> None:
+    def _write_end(self, end: _End) -> None:
+        """Writes the training's end, the last of what waits."""
         assert self._spool is not None, "without one there is no thread"
-        self._write_rows(rows)
+        self._write_rows()
         if self._in_epoch:
-            self._write_epoch([], self._epoch_by_count())
+            self._end_epoch()
         said = {"outcome": end.outcome, **({} if end.error is None else {"error": end.error})}
         self._spool.add("end", json.dumps(said).encode(), safe=True)
         self._wrote_end = True
+        self._items.popleft()
         if self._make_sender is None:
             self._spool.close()
 
@@ -382,6 +417,12 @@ class WatchedTraining:
 
     def _is_judged(self) -> bool:
         return not self._items and not self._is_busy and self._verdict.epoch >= self._epochs
+
+    def _say_left_out(self) -> None:
+        with self._counting:
+            count, self._left_out = self._left_out, 0
+        if count:
+            self._note(f"{count} steps were left out: {MOST_WAITING} waited for the disk already")
 
     def _say_notes(self, notes: list[str]) -> None:
         while notes:

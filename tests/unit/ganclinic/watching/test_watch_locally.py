@@ -1,20 +1,24 @@
 """A watched training without a service: what is kept, what is judged, and that its trainer never notices."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 import ganclinic
 from ganclinic.watching import spool as spool_module
+from ganclinic.watching import watch as watch_module
 from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
-from ganclinic.watching.spool import Spool
+from ganclinic.watching.spool import Kind, Spool, SpooledRun
 from ganclinic.watching.watch import EPOCH_STEPS, WatchedTraining
 from ganlib.step_blocks import decode, is_absent
 from tests.support.images import CHECKOUT
@@ -42,6 +46,21 @@ def kept(folder: Path) -> tuple[list[dict[str, float]], list[int]]:
         elif record.kind == "epoch":
             ends.append(len(steps))
     return steps, ends
+
+
+@contextlib.contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> Iterator[None]:
+    """No message is added in here, or none of these kinds."""
+    add = Spool.add
+
+    def added(spool: Spool, kind: Kind, content: bytes, **options: Any) -> None:
+        if not kinds or kind in kinds:
+            raise OSError(28, "No space left on device")
+        add(spool, kind, content, **options)
+
+    with monkeypatch.context() as full:
+        full.setattr(Spool, "add", added)
+        yield
 
 
 def test_a_training_is_kept_and_judged_without_a_service(tmp_path: Path) -> None:
@@ -89,21 +108,87 @@ def test_a_trainer_may_log_anything(tmp_path: Path, value: Any) -> None:
     assert len(ends) == 2
 
 
-def test_a_full_disk_does_not_reach_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_full_disk_does_not_take_is_written_when_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     w = local(tmp_path)
+    with full_disk(monkeypatch):
+        w.step(g_loss=1.0)
+        w.epoch()
+        w.wait(0.2)
+        w.step(g_loss=2.0)
+        w.end(timeout_s=0.7)
+        assert w.wait(0.2).epoch == 0
+    assert w.wait(60).epoch == 2
+    assert w.folder is not None
+    assert kept(w.folder) == ([{"g_loss": 1.0}, {"g_loss": 2.0}], [1, 2])
+    assert [record.kind for record in Spool.at(w.folder).records()][-1] == "end"
 
-    def add(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool_module.Spool, "add", add)
+def test_samples_keep_their_epoch_over_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+
+    def save_samples(_: Spool, path: Path, __: Any) -> None:
+        saved.append(path.name)
+
+    monkeypatch.setattr(Spool, "save_samples", save_samples)
+    w = local(tmp_path)
     w.step(g_loss=1.0)
-    w.epoch()
-    w.wait(0.2)
-    monkeypatch.undo()
-    w.step(g_loss=2.0)
+    with full_disk(monkeypatch, "epoch"):
+        w.epoch(samples=np.zeros((4, 2)))
+        w.wait(0.2)
+    w.end(timeout_s=60)
+    assert len(saved) > 1
+    assert set(saved) == {"epoch-1.npy"}
+
+
+def test_what_is_beyond_what_memory_may_take_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch_module, "MOST_WAITING", 3)
+    w = local(tmp_path)
+    with full_disk(monkeypatch):
+        for i in range(5):
+            w.step(g_loss=float(i))
+        w.wait(0.7)
     w.end()
     assert w.folder is not None
-    assert kept(w.folder)[0][-1] == {"g_loss": 2.0}
+    assert [step["g_loss"] for step in kept(w.folder)[0]] == [0, 1, 2]
+    assert "2 steps were left out" in caplog.text
+
+
+def test_nothing_stays_of_samples_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+
+    def save(file: BinaryIO, *_: Any, **__: Any) -> None:
+        file.write(b"a part")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", save)
+    with pytest.raises(OSError, match="space"):
+        spool.save_samples(spool.samples_path(1), np.zeros((4, 2)))
+    spool.close()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["messages", "run.json"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "truncate"])
+def test_a_message_that_did_not_reach_the_disk_is_added_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+    spool.add("epoch", b"{}", safe=True)
+
+    def fail(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fail)
+        broken.setattr(os, call, fail)
+        with pytest.raises(OSError, match="output"):
+            spool.add("epoch", b"{}", safe=True)
+    spool.add("epoch", b"{}", safe=True)
+    spool.close()
+    assert [record.sequence for record in Spool.at(tmp_path / "run").records()] == [1, 2]
 
 
 def test_the_verdict_of_an_epoch_that_is_being_written_is_waited_for(
