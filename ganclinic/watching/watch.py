@@ -8,7 +8,8 @@ with ganclinic.watch("my-stylegan", real=reference_images) as w:
 
 What is logged is put into a list, and nothing else happens in the trainer's own thread. Another one takes it from there
 twice a second, writes it to a file (see `ganclinic.watching.spool`) and sends what the file has. So at most the last
-half second is missing when the trainer is killed, and an outage of the service costs nothing but the file.
+half second is missing when the trainer is killed, and the step that `log` has begun; an outage of the service costs
+nothing but the file.
 """
 
 import atexit
@@ -41,6 +42,8 @@ LOOK_INTERVAL_S = 2.0
 """How often the service is asked for a verdict that it has not told yet."""
 LONGEST_PAUSE_S = 10.0
 """Between two tries to reach a service that is away."""
+LONGEST_OPEN_S = 60.0
+"""So long a step that `log` has begun is held back for the rest of it."""
 MOST_WAITING = 200_000
 """Steps in memory, should the disk not take them; what comes then is left out, and counted."""
 MOST_SAMPLES_WAITING = 4
@@ -109,6 +112,7 @@ class WatchedTraining:
         self._counting = threading.Lock()
         self._rows = StepBuilder()
         self._was_open: Row | None = None
+        self._open_since = 0.0
         self._per_epoch = steps_per_epoch
         self._says_epochs = False
         self._epochs = self._in_epoch = self._steps = 0
@@ -137,7 +141,8 @@ class WatchedTraining:
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Logs numbers under the trainer's own names, perhaps a part of a step's. Never raises.
 
-        `step`: the number of the step; without it, a step goes on until one of its names comes again.
+        `step`: the number of the step; without it, a step goes on until one of its names comes again, `epoch` or
+        `end`, for a minute at most.
         """
         if self._spool is None:
             return
@@ -283,9 +288,7 @@ class WatchedTraining:
                     self._collect(row, is_whole=is_whole)
                     if self._is_epoch():
                         self._end_epoch()
-        if self._rows.open is not None and self._rows.open is self._was_open:
-            self._close_step()  # half a second old: it is not held back any longer
-        self._was_open = self._rows.open
+        self._close_old_step()
         self._write_rows()
 
     def _collect(self, row: Row, *, is_whole: bool) -> None:
@@ -294,6 +297,13 @@ class WatchedTraining:
             self._unwritten.append(before)
         if is_whole:
             self._unwritten.append(row)
+
+    def _close_old_step(self) -> None:
+        now = time.monotonic()
+        if self._rows.open is not self._was_open:
+            self._was_open, self._open_since = self._rows.open, now
+        elif now - self._open_since >= LONGEST_OPEN_S:
+            self._close_step()
 
     def _close_step(self) -> None:
         last = self._rows.close()

@@ -19,7 +19,7 @@ from ganclinic.watching import spool as spool_module
 from ganclinic.watching import watch as watch_module
 from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
 from ganclinic.watching.spool import Kind, Spool, SpooledRun
-from ganclinic.watching.watch import EPOCH_STEPS, WatchedTraining
+from ganclinic.watching.watch import EPOCH_STEPS, INTERVAL_S, WatchedTraining
 from ganlib.step_blocks import decode, is_absent
 from tests.support.images import CHECKOUT
 
@@ -224,6 +224,29 @@ def test_parts_of_a_step_are_put_together() -> None:
     ]
     assert [row for row in closed if row] == [{"errD": 1, "errG": 2}, {"errD": 3}, {"step": 7, "errD": 4, "errG": 5}]
     assert builder.close() == {"step": 8}
+
+
+@pytest.mark.parametrize("step", [None, 7])
+def test_parts_of_a_step_are_put_together_however_slow_it_is(tmp_path: Path, step: int | None) -> None:
+    with local(tmp_path) as w:
+        w.log({"errD": 1.0}, step=step)
+        time.sleep(2.5 * INTERVAL_S)
+        w.log({"errG": 2.0}, step=step)
+    assert w.folder is not None
+    ((row,), _) = kept(w.folder)
+    assert row == {"errD": 1.0, "errG": 2.0, **({} if step is None else {"step": 7.0})}
+
+
+def test_a_step_is_not_held_back_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "LONGEST_OPEN_S", INTERVAL_S)
+    w = local(tmp_path)
+    w.log({"errD": 1.0})
+    assert w.folder is not None
+    deadline = time.monotonic() + 60
+    while not (steps := kept(w.folder)[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert steps == [{"errD": 1.0}]
+    w.end()
 
 
 def test_a_step_that_lacks_a_name_says_so() -> None:
