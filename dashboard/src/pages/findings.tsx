@@ -1,6 +1,7 @@
 // What each finding means, with a run that has it.
 import type { JSX } from "preact";
 import { useTitle } from "../address";
+import { listOf } from "../findings/address";
 import { MEANINGS } from "../findings/meanings";
 import { LABEL_FINDINGS } from "../names";
 import { ToneIcon } from "../parts/icons";
@@ -35,9 +36,9 @@ export function FindingsPage(): JSX.Element {
                 <p>
                   <strong>Helps:</strong> {meaning.helps}
                 </p>
-                {name !== "healthy" && (
+                {listOf(name) !== null && (
                   <p>
-                    <a href={listOf(name)}>Runs with this verdict</a>
+                    <a href={listOf(name) ?? ""}>Runs with this verdict</a>
                   </p>
                 )}
               </div>
@@ -62,8 +63,4 @@ function short(name: string): string {
 
 export function idOf(name: string): string {
   return name.replaceAll(/[^a-z]+/g, "-");
-}
-
-function listOf(name: string): string {
-  return `/?verdict=${encodeURIComponent(name.split(":")[0] ?? name)}`;
 }

@@ -4,7 +4,7 @@ import { useTitle } from "../address";
 import { get } from "../api/client";
 import { ALL_EVENTS } from "../api/events";
 import { useLive } from "../api/live";
-import type { Gpu, Run, Share, Waiting, Worker } from "../api/types";
+import type { Gpu, Run, RunQuery, Share, Waiting, Worker } from "../api/types";
 import { StatusIcon } from "../parts/icons";
 import { ProgressMeter } from "../parts/meters";
 import { Failure, Loading } from "../parts/states";
@@ -14,6 +14,7 @@ import { ago, capital, duration, number, percent, plural } from "../words";
 const LOOK_MS = 5000;
 /** Of so many queued runs is said why they wait. */
 const EXPLAINED = 12;
+const MOST_PAGES = 10;
 const GB = 1e9;
 
 interface Seen {
@@ -29,7 +30,7 @@ async function look(): Promise<Seen> {
   const [workers, running, queued, shares] = await Promise.all([
     get("/v1/workers"),
     get("/v1/runs", {}, { status: "running", limit: 200 }),
-    get("/v1/runs", {}, { status: "queued", limit: 200 }),
+    allQueued(),
     get("/v1/shares"),
   ]);
   const first = inOrder(queued.items).slice(0, EXPLAINED);
@@ -40,10 +41,24 @@ async function look(): Promise<Seen> {
     workers: workers.items,
     running: running.items,
     queued: inOrder(queued.items),
-    more: queued.next_cursor !== null,
+    more: queued.more,
     waiting: new Map(why.flatMap((each) => (each === null ? [] : [[each.run_id, each]]))),
     shares: shares.items,
   };
+}
+
+/** Every queued run, newest first, for the oldest is the next; of a queue of thousands the newest, and that there are more. */
+async function allQueued(): Promise<{ items: Run[]; more: boolean }> {
+  const items: Run[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const query: RunQuery = { status: "queued", limit: 200, ...(cursor === null ? {} : { cursor }) };
+    const found = await get("/v1/runs", {}, query);
+    items.push(...found.items);
+    cursor = found.next_cursor;
+    if (cursor === null) return { items, more: false };
+  }
+  return { items, more: true };
 }
 
 /** Higher priority first, of equals the oldest. */
@@ -127,7 +142,7 @@ function WorkerCard({ worker, run }: { worker: Worker; run: Run | null }): JSX.E
       ) : (
         <p class={worker.obstacle === null ? "tone-healthy" : "tone-moderate"}>
           {worker.run_id !== null
-            ? "Compares uploaded samples"
+            ? "Compares or judges samples"
             : (worker.obstacle ?? (worker.is_drained ? "Idle" : "Free"))}
         </p>
       )}

@@ -26,10 +26,11 @@ export function Actions({ run, done }: { run: RunDetail; done: () => void }): JS
   }
 
   const resumable = run.status === "paused" || run.pause_requested;
-  const extendable = ["succeeded", "halted"].includes(run.status);
+  // a watched run is trained elsewhere: it can be cancelled, and no more
+  const extendable = !run.watched && ["succeeded", "halted"].includes(run.status);
   return (
     <div class="actions">
-      {isLive(run.status) && (
+      {isLive(run.status) && !run.watched && (
         <button
           type="button"
           disabled={busy.value}

@@ -39,11 +39,13 @@ export function Spec({ run }: { run: RunDetail }): JSX.Element {
       <summary>
         <h2>Spec</h2>
       </summary>
-      <p>
-        <a class="roomy" href={`/new?run=${run.id}`}>
-          Change it and queue another run
-        </a>
-      </p>
+      {!run.watched && (
+        <p>
+          <a class="roomy" href={`/new?run=${run.id}`}>
+            Change it and queue another run
+          </a>
+        </p>
+      )}
       <table class="spec">
         <tbody>
           {flat(run.spec).map(([path, value]) => (
