@@ -44,21 +44,28 @@ def diagnose(history: History) -> Diagnosis:
     if not _harmful(found):
         found = _found(WITHOUT_A_CAUSE, signals) + found
     missing = tuple(name for name in STEP_COLUMNS if name not in history.columns)
-    findings = tuple(_known_since(_less_sure(finding, missing), history) for finding in found)
+    findings = tuple(_less_sure(finding, missing) for finding in found)
     verdict, reason = _sum_up(findings, signals)
-    return Diagnosis(
+    graded = grade_of(signals)
+    diagnosis = Diagnosis(
         epoch=history.epoch,
         verdict=verdict,
         severity=_worst(findings),
         findings=findings,
         reason=reason,
         ruleset=RULESET,
-        recovered=_recovered(findings, history),
         missing=(*missing, *_unmeasured(signals)),
-        grade=None if (graded := grade_of(signals)) is None else graded.grade,
+        grade=None if graded is None else graded.grade,
         quality=None if graded is None else graded.quality,
         quality_error=None if graded is None else graded.error,
     )
+    return dated(diagnosis, history)
+
+
+def dated(diagnosis: Diagnosis, history: History) -> Diagnosis:
+    """With the epoch since when each finding holds, and what is over, against the history's diagnosis before it."""
+    findings = tuple(_known_since(finding, history) for finding in diagnosis.findings)
+    return replace(diagnosis, findings=findings, recovered=_recovered(findings, history))
 
 
 def _found(rules: Iterable[Callable[[Signals], Finding | None]], signals: Signals) -> list[Finding]:

@@ -17,7 +17,7 @@ import numpy as np
 from ganlib.diagnosis.history import FEWEST_ROWS, History
 from ganlib.diagnosis.prescribe import PRESCRIPTIONS, REMEDIES
 from ganlib.diagnosis.replay import replay
-from ganlib.diagnosis.rules import diagnose
+from ganlib.diagnosis.rules import dated, diagnose
 from ganlib.diagnosis.thresholds import WINDOW_UPDATES
 from ganlib.diagnosis.verdict import Diagnosis, Finding, Remedy
 from ganlib.findings import FindingName
@@ -317,7 +317,7 @@ def diagnose_epoch(
         suspected=None if suspected is None else (suspected[0], ended(suspected[1])),
     )
     history = replace(ended(reading.history), evaluations=seen, previous=previous)
-    found = _judged(reading, history, diagnose(history)).diagnosis
+    found = dated(_judged(reading, history, diagnose(history)).diagnosis, history)
     return found if seen else replace(found, missing=(*found.missing, EVALUATION))
 
 
