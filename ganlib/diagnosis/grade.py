@@ -22,7 +22,7 @@ class Graded:
     quality: float
     """The median of the last evaluations': a share of what real data scores."""
     error: float | None
-    """Its standard error by the number of samples; None where it is not known, of pairs."""
+    """The largest of their standard errors by the number of samples; None where it is not known, of pairs."""
 
     @property
     def is_below_fair(self) -> bool:
@@ -33,10 +33,11 @@ class Graded:
     def edge(self) -> Grade | None:
         """The neighbouring grade that other samples of the same run might get; None where the grade is sure."""
         own = GRADES.index(self.grade)
-        for index, cut in enumerate(CUTS):
-            if self.error is not None and abs(self.quality - cut.value) < EDGE * self.error:
-                return GRADES[index + 1 if own <= index else index]
-        return None
+        beside = [(abs(self.quality - CUTS[cut].value), cut) for cut in (own - 1, own) if 0 <= cut < len(CUTS)]
+        distance, cut = min(beside)
+        if self.error is None or distance >= EDGE * self.error:
+            return None
+        return GRADES[cut] if cut < own else GRADES[cut + 1]
 
     @property
     def words(self) -> str:
@@ -50,6 +51,7 @@ def grade_of(signals: Signals) -> Graded | None:
     """Of the last evaluations; None before the first."""
     if signals.outcome is None:
         return None
-    quality, error = signals.late_quality, signals.outcome.quality_error
+    quality = signals.late_quality
+    error = max(one.quality_error for one in signals.outcomes[-at.LATE_EVALUATIONS :])
     grade = GRADES[sum(quality >= cut.value for cut in CUTS)]
     return Graded(grade=grade, quality=quality, error=error if math.isfinite(error) else None)

@@ -106,7 +106,8 @@ def deceptive_loss(signals: Signals) -> Finding | None:
     if not (low_d.value <= third.d_loss <= high_d.value and low_g.value <= third.g_loss <= high_g.value):
         return None
     collapsed, quality = mode_collapse(signals), signals.late_quality
-    is_poor = quality < at.POOR_QUALITY.value and not (signals.is_rising or signals.updates < at.YOUNG_UPDATES)
+    may_rise = signals.updates < at.YOUNG_UPDATES or signals.quality_trend() is None or signals.is_rising
+    is_poor = quality < at.POOR_QUALITY.value and not may_rise
     if not is_poor and collapsed is None:
         return None
     evidence = [

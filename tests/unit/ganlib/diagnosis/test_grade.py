@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ganlib.diagnosis.grade import grade_of
+from ganlib.diagnosis.grade import Graded, grade_of
 from ganlib.diagnosis.rules import diagnose
 from ganlib.diagnosis.signals import signals_of
 from tests.support.histories import evaluation, history, improving
@@ -94,3 +94,27 @@ def test_a_run_of_120_updates_with_poor_samples_is_unfinished_and_no_more() -> N
     young = history(4, outcome={"precision": 0.01, "coverage": 0.01, "recall": 0.01})
     assert young.updates < 200
     assert (diagnose(young).verdict, diagnose(young).findings) == ("undetermined", ())
+
+
+def test_the_edge_is_that_of_the_nearest_cut() -> None:
+    few = Graded(grade="fair", quality=0.43, error=0.11)
+    assert few.edge == "rough"
+    assert Graded(grade="poor", quality=0.2, error=0.02).edge == "rough"
+    assert Graded(grade="close to real", quality=0.85, error=0.03).edge == "fair"
+    assert Graded(grade="close to real", quality=0.95, error=0.03).edge is None
+    assert Graded(grade="fair", quality=0.43, error=None).edge is None
+
+
+def test_a_lucky_last_evaluation_makes_no_grade_surer() -> None:
+    past, _ = graded(0.4)
+    last = evaluation(past.epoch, precision=0.0, coverage=0.0, recall=0.0)
+    found = grade_of(signals_of(replace(past, evaluations=(*past.evaluations[:-1], last))))
+    assert found is not None
+    assert found.error is not None
+    assert found.error > 0.01
+
+
+def test_losses_deceive_of_no_samples_whose_course_is_not_known() -> None:
+    past = history(outcome={"precision": 0.1, "coverage": 0.1, "recall": 0.1})
+    few = tuple(one for one in past.evaluations if one.epoch in (0, 6, 8, 10))
+    assert "deceptive loss" not in [f.name for f in diagnose(replace(past, evaluations=few)).findings]
