@@ -26,6 +26,7 @@ from bench import results
 from bench.foreign.plain_loop import KINDS, train
 from bench.foreign.truth import NOTHING_WRONG, Known, known
 from ganlib.diagnosis.thresholds import RULESET
+from ganlib.diagnosis.treatment import UNFINISHED
 from ganlib.diagnosis.verdict import Diagnosis
 from ganlib.findings import FindingName
 
@@ -127,7 +128,7 @@ def _fakes(folder: Path) -> dict[int, NDArray[np.float32]]:
 
 def answer(way: Way, said: Said, true: Known) -> Answer:
     """How far what was said is true."""
-    if said.first == "undetermined":
+    if said.first in UNFINISHED:
         return "right" if way == FULL and true.expected in ("undetermined", NOTHING_WRONG) else "undetermined"
     if said.first == true.expected or (said.first == "healthy" and true.expected == NOTHING_WRONG):
         return "right"

@@ -13,7 +13,7 @@ from ganclinic.cli.words import NONE, finding_words, ndb_words, remedy_words, st
 from ganclinic.demo import DemoResult
 
 HEADS = ("preset", "status", "verdict", "severity", "first epoch seen", "NDB/K (null)")
-HEALTHY = "healthy"
+MILD = ("none", "mild")
 GAP = 2
 INDENT = 2
 
@@ -44,7 +44,7 @@ def shown_path(path: Path, cwd: Path) -> str:
 
 def _cells(outcome: DemoResult) -> list[Text]:
     run = outcome.run
-    is_healthy = run.verdict == HEALTHY  # what it has of findings is mild, and named below
+    is_healthy = run.severity in MILD  # what it has of findings is named below
     seen = str(run.first_epoch_seen) if run.first_epoch_seen is not None and not is_healthy else NONE
     return [
         Text(run.label),
@@ -66,7 +66,7 @@ def _line(cells: Sequence[Text], widths: Sequence[int]) -> Table:
 
 def _details(outcome: DemoResult, cwd: Path) -> list[tuple[str, RenderableType]]:
     files = (("losses", outcome.loss_figure), ("samples", outcome.sample_grid))
-    findings = outcome.diagnosis.findings if outcome.diagnosis is not None and outcome.run.verdict == HEALTHY else ()
+    findings = outcome.diagnosis.findings if outcome.diagnosis is not None and outcome.run.severity in MILD else ()
     return [
         ("evidence", Text(outcome.evidence or NONE)),
         *(("finding", Text(finding_words(finding))) for finding in findings),
