@@ -18,7 +18,10 @@ from ganlib.step_blocks import ABSENT, decode
 
 
 class LocalJudge:
-    """Judges each epoch of a spool, and writes what it finds to `diagnoses.jsonl` in its folder."""
+    """Judges each epoch of a spool, and writes what it finds to `diagnoses.jsonl` in its folder.
+
+    The samples of an epoch are deleted once it is judged, or left out.
+    """
 
     def __init__(self, spool: Spool) -> None:
         self.diagnosis: Diagnosis | None = None
@@ -40,8 +43,13 @@ class LocalJudge:
                 self._count += len(values)
             elif record.kind == "epoch":
                 self._ends.append(self._count)
-        if len(self._ends) > before:
-            self._judge_epoch()
+        last = len(self._ends)
+        if last > before:
+            try:
+                self._judge_epoch()
+            finally:
+                for epoch in range(before + 1, last + 1):
+                    self._spool.samples_path(epoch).unlink(missing_ok=True)
 
     def _judge_epoch(self) -> None:
         self._evaluations += self._evaluated(len(self._ends))

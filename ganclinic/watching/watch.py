@@ -53,7 +53,7 @@ EPOCH_SHARE = 0.02
 """Where the trainer never says that an epoch has ended, so many steps are one, or this share of all, if that is more:
 an epoch is judged by all that came before, and a long training would be judged ever more slowly."""
 MAX_SPOOL_BYTES = 2 * 1024**3
-"""Of samples that wait for the service; an epoch beyond that is sent without them."""
+"""Of samples that wait for the service, or to be judged here; an epoch beyond that goes on without them."""
 Mode = Literal["server", "local", "off"]
 FOLDER = Path(".ganclinic-watch")
 
@@ -353,7 +353,7 @@ class WatchedTraining:
         assert self._spool is not None, "without one there is no thread"
         if sum(path.stat().st_size for path in self._spool.folder.glob("epoch-*.npy")) < MAX_SPOOL_BYTES:
             return True
-        self._note("samples are kept no longer: those that wait for the service take too much")
+        self._note(f"samples are left out: those that wait in {self.folder} take {MAX_SPOOL_BYTES / 1024**3:g} GiB")
         return False
 
     def _write_end(self, end: _End) -> None:

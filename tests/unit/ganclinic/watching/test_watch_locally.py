@@ -17,6 +17,7 @@ import pytest
 import ganclinic
 from ganclinic.watching import spool as spool_module
 from ganclinic.watching import watch as watch_module
+from ganclinic.watching.local import LocalJudge
 from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
 from ganclinic.watching.spool import Kind, Spool, SpooledRun
 from ganclinic.watching.watch import EPOCH_STEPS, INTERVAL_S, WatchedTraining
@@ -79,6 +80,24 @@ def test_a_training_is_kept_and_judged_without_a_service(tmp_path: Path) -> None
     last = json.loads((w.folder / "diagnoses.jsonl").read_text().splitlines()[-1])
     assert (last["epoch"], last["verdict"]) == (2, "divergence")
     assert "fakes and reals" in last["missing"]
+
+
+def test_samples_that_were_judged_or_left_out_are_deleted(tmp_path: Path) -> None:
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+    judge = LocalJudge(spool)
+    for epoch in (1, 2, 3):
+        ((block, _),) = blocks([{"g_loss": 1.0}])
+        spool.add("steps", block)
+        spool.save_samples(spool.samples_path(epoch), np.zeros((60, 2), np.float32))
+        spool.add("epoch", b"{}")
+        if epoch != 2:  # which is left out then, for the last is judged
+            judge.judge()
+    spool.save_samples(spool.samples_path(4), np.zeros((60, 2), np.float32))  # its end is not written yet
+    judge.judge()
+    spool.close()
+    assert judge.diagnosis is not None
+    assert judge.diagnosis.epoch == 3
+    assert [path.name for path in (tmp_path / "run").glob("epoch-*")] == ["epoch-4.npy"]
 
 
 def test_what_is_off_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
