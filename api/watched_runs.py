@@ -24,7 +24,7 @@ from api.deps import (
     require_may_change,
     require_own_storage,
 )
-from api.errors import NotSteps, documented
+from api.errors import NotMultipart, NotSteps, documented
 from api.http.arrays import FILE, as_npy, form_body
 from api.http.concurrency import READING_TURNS
 from api.http.multipart import Form, receive_form
@@ -150,10 +150,17 @@ async def put_epoch(
 ) -> WatchState:
     """End an epoch, perhaps with samples of it. A worker judges it next."""
     if not request.headers.get("content-type", "").startswith("multipart/"):
+        if _has_body(request):  # as of `curl -T fakes.npy`: its samples would be lost without a word
+            raise NotMultipart
         return await run_in_threadpool(_put_epoch, services, caller, watched_run_id, sequence, query.seconds, None)
     await run_in_threadpool(require_own_storage, services, caller)  # only samples take room: without, the run goes on
     async with receive_form(request, services.settings.uploads, ("fakes",), ()) as form, READING_TURNS.limiter():
         return await run_in_threadpool(_put_epoch, services, caller, watched_run_id, sequence, query.seconds, form)
+
+
+def _has_body(request: Request) -> bool:
+    """Whether its headers say that one comes, as those of every HTTP/1.1 request with a body do."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def _put_epoch(

@@ -379,6 +379,15 @@ def test_an_epoch_whose_samples_cannot_be_looked_at_is_judged_without_them(
     assert "epoch 1 is judged without its samples" in caplog.text
 
 
+def test_samples_without_a_form_are_refused_and_not_dropped(sqlite_service: Service) -> None:
+    trainer = Trainer(sqlite_service)
+    trainer.steps(rows(3))
+    answer = trainer.put("epochs", content=npy(points(1)))  # as `curl -T fakes.npy` does
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:ganclinic:problem:unsupported-media-type")
+    assert "multipart/form-data" in answer.json()["detail"]
+    assert trainer.epoch(sequence=2).status_code == 200
+
+
 def test_reals_have_to_be_there_and_enough(sqlite_service: Service) -> None:
     for real, why in (("0" * 16, "there is no upload"), (upload(sqlite_service, points(0, 60)), "at least 100")):
         answer = sqlite_service.client.post(PATH, json={"real": real})
