@@ -51,6 +51,8 @@ def require_allowed(host: str, addresses: Iterable[str], networks: Sequence[Netw
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address.is_site_local:  # fec0::/10, which `is_global` takes for public
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -42,6 +42,8 @@ PRIVATE = [
     "::",
     "fe80::1%eth0",
     "fc00::1",
+    "fec0::1",  # of a site alone, as fc00::/7 is today
+    "feff::1",
     "ff02::1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
