@@ -199,7 +199,7 @@ class WatchedTraining:
         self._ended = True
         self._items.append(_End(outcome, error))
         self._wake.set()
-        self._wait(lambda: self._all_sent or self._refused is not None, timeout_s)
+        self._wait(self._is_over, timeout_s)
         self._say_left_out()
         if not self._wrote_end:
             self._note("not all was written: what the disk does not take until the process ends is lost")
@@ -241,7 +241,7 @@ class WatchedTraining:
     # --- the other thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._all_sent:
+        while not self._is_over():
             self._wake.wait(INTERVAL_S)
             self._wake.clear()
             self._is_busy = True  # before anything is taken from the list
@@ -424,6 +424,9 @@ class WatchedTraining:
     def _wait(self, is_so: Callable[[], bool], timeout_s: float) -> None:
         with self._progress:
             self._progress.wait_for(is_so, timeout_s)
+
+    def _is_over(self) -> bool:
+        return self._all_sent or (self._wrote_end and self._refused is not None)
 
     def _is_judged(self) -> bool:
         return not self._items and not self._is_busy and self._verdict.epoch >= self._epochs

@@ -19,6 +19,7 @@ from ganclinic.watching import spool as spool_module
 from ganclinic.watching import watch as watch_module
 from ganclinic.watching.local import LocalJudge
 from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
+from ganclinic.watching.sender import Refused, Sender
 from ganclinic.watching.spool import Kind, Spool, SpooledRun
 from ganclinic.watching.watch import EPOCH_STEPS, INTERVAL_S, WatchedTraining
 from ganlib.step_blocks import decode, is_absent
@@ -159,6 +160,21 @@ def test_samples_keep_their_epoch_over_a_full_disk(tmp_path: Path, monkeypatch: 
     w.end(timeout_s=60)
     assert len(saved) > 1
     assert set(saved) == {"epoch-1.npy"}
+
+
+def test_the_end_is_written_though_the_service_takes_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def refusing() -> Sender:
+        raise Refused("it was cancelled")
+
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+    w = WatchedTraining(spool, refusing, steps_per_epoch=None)
+    deadline = time.monotonic() + 60
+    while "takes no more" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.05)
+    w.step(g_loss=1.0)
+    w.end(timeout_s=60)
+    assert [record.kind for record in Spool.at(tmp_path / "run").records()] == ["steps", "epoch", "end"]
+    assert "not all was written" not in caplog.text
 
 
 def test_what_is_beyond_what_memory_may_take_is_counted(
