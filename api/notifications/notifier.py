@@ -60,13 +60,16 @@ class Notifier:
         return len(claimed)
 
     def _send_one(self, delivery: ClaimedDelivery) -> None:
-        body = body_of(delivery)
         error = None
         try:
+            body = body_of(delivery)
             self._send(delivery.url, body, headers_of(delivery, body, self._clock()), networks=self._networks)
         except NotTaken as reason:
             error = str(reason)
             logger.info("webhook %s, attempt %s: %s", delivery.webhook_id, delivery.attempt, error)
+        except Exception as fault:  # which may come with every attempt: not noted, it would come again for ever
+            error = f"the service could not send it: {type(fault).__name__}"
+            logger.exception("webhook %s, attempt %s could not be sent", delivery.webhook_id, delivery.attempt)
         with transaction(self._engine) as session:
             if error is None:
                 deliveries.note_taken(session, delivery)

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -153,6 +154,21 @@ def test_users_are_told_of_their_own_runs(engine: Engine, tmp_path: Path) -> Non
     assert service.client.get("/v1/webhooks").json()["items"][0]["user"] == "ada"
     assert ada.delete(f"/v1/webhooks/{made['id']}").status_code == 204
     assert ada.delete(f"/v1/webhooks/{made['id']}").status_code == 404
+
+
+def test_what_cannot_be_sent_for_a_fault_of_the_service_counts_as_failed(service: Service) -> None:
+    def send(*_: Any, **__: Any) -> None:
+        raise ssl.SSLError("no certificates are installed")
+
+    make(service, kinds=["finding seen"])
+    train(service)
+    notifier = Notifier(service.engine, service.settings, send=send)
+    assert notifier.send_due() == 1
+    assert waits(service.engine) == pytest.approx([deliveries.RETRIES[0].total_seconds()], abs=5)
+    assert (listed(service)[0]["pending"], listed(service)[0]["error"]) == (
+        1,
+        "the service could not send it: SSLError",
+    )
 
 
 def test_what_is_not_taken_is_sent_again_later_and_later_with_the_same_id(
