@@ -129,10 +129,10 @@ def _steps_of(block: bytes | None) -> SentSteps:
     if block is None:
         raise NotSteps
     try:
-        _, values = decode(block)
+        names, values = decode(block)
     except InvalidBlock as error:
         raise InvalidRequest({"body": str(error)}) from None
-    return SentSteps(block=block, count=len(values))
+    return SentSteps(block=block, count=len(values), names=names)
 
 
 @router.put(

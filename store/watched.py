@@ -22,6 +22,7 @@ from ganlib.spec.hashing import spec_hash
 from ganlib.spec.limits import MAX_EPOCH
 from ganlib.spec.request import InvalidRequest
 from ganlib.spec.watched import MAX_STEPS, LookSpec, WatchedSpec
+from ganlib.step_blocks import MAX_NAMES
 from ganlib.wire.statuses import FINAL_STATUSES, Status
 from ganlib.wire.watching import WatchedEnd, WatchRequest
 from store.core.db import clock, now
@@ -30,7 +31,7 @@ from store.core.models import Artifact, Run, Upload, WatchedBlock, WatchedEpoch,
 from store.files.artifacts import StoredArtifact
 from store.runs import endings, events, leases, lifecycle, records
 from store.runs.leases import update_run
-from store.runs.sent import ends_of, read_sent
+from store.runs.sent import ends_of, names_sent, read_sent
 from store.scheduling.owners import NOBODY_ELSE, Owner
 from store.uploads import get_locked as get_upload_locked
 
@@ -108,6 +109,8 @@ class SentSteps:
     block: bytes
     """That `ganlib.step_blocks` can decode."""
     count: int
+    names: tuple[str, ...]
+    """Of the block, each once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +199,21 @@ def receive(session: Session, run_id: str, sequence: int, message: Message) -> R
 def _add_steps(session: Session, run: Run, watch: WatchRow, message: SentSteps) -> None:
     if watch.steps + message.count > MAX_STEPS:
         raise InvalidRequest({"body": f"a watched run may have {MAX_STEPS:,} steps; send every tenth, say"})
+    names = _names_with(session, watch, message.names)
+    if len(names) > MAX_NAMES:
+        raise InvalidRequest({"body": f"a watched run may have {MAX_NAMES} names; with these it has {len(names)}"})
+    watch.names = names
     session.add(
         WatchedBlock(run_id=run.id, sequence=watch.sequence, first_step=watch.steps, block=message.block),
     )
     watch.steps += message.count
     run.step = watch.steps
+
+
+def _names_with(session: Session, watch: WatchRow, names: tuple[str, ...]) -> list[str]:
+    """The names of the run and these, each once, in the order in which they came."""
+    known = list(names_sent(session, watch.run_id)) if watch.names is None else watch.names
+    return list(dict.fromkeys((*known, *names)))
 
 
 def _add_epoch(session: Session, run: Run, watch: WatchRow, message: EpochEnd) -> None:

@@ -57,10 +57,18 @@ class StepBuilder:
         return before
 
 
-def blocks(rows: Sequence[Row]) -> Iterator[tuple[bytes, int]]:
-    """The rows as blocks that the service takes, with the number of steps of each."""
-    names = [name for name in dict.fromkeys(name for row in rows for name in row) if _is_sent(name)][:MAX_NAMES]
-    names = names or ["step"]
+def blocks(rows: Sequence[Row], known: dict[str, None] | None = None) -> Iterator[tuple[bytes, int]]:
+    """The rows as blocks that the service takes, with the number of steps of each.
+
+    `known`: the names of the run so far, as keys, to which these are added. Names beyond `MAX_NAMES` are left out.
+    """
+    known = {} if known is None else known
+    found = [name for name in dict.fromkeys(name for row in rows for name in row) if _is_sent(name)]
+    for name in found:
+        if len(known) < MAX_NAMES:
+            known.setdefault(name)
+    names = [name for name in found if name in known] or [next(iter(known), "step")]
+    known.setdefault(names[0])
     most = max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // (8 * len(names))))
     for start in range(0, len(rows), most):
         some = rows[start : start + most]

@@ -108,6 +108,7 @@ class WatchedTraining:
         self._judge = LocalJudge(spool) if spool is not None and sender is None else None
         self._items: deque[tuple[Row, bool] | _Epoch | _End] = deque()
         self._unwritten: list[Row] = []
+        self._names = dict[str, None]()
         self._left_out = 0
         self._counting = threading.Lock()
         self._rows = StepBuilder()
@@ -327,7 +328,7 @@ class WatchedTraining:
     def _write_rows(self) -> None:
         assert self._spool is not None, "without one there is no thread"
         while self._unwritten:
-            for block, count in blocks(self._unwritten[:MAX_BLOCK_STEPS]):
+            for block, count in blocks(self._unwritten[:MAX_BLOCK_STEPS], self._names):
                 self._spool.add("steps", block)
                 del self._unwritten[:count]
                 self._in_epoch += count

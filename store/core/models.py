@@ -282,6 +282,8 @@ class WatchRow(Base):
     """What the run becomes once its epochs are judged, as its trainer said; null: it goes on."""
     look_id: Mapped[str | None]
     """The run of kind `look` that judges its epochs, one after the other. No foreign key: tables are filled in turn."""
+    names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Names of what was sent, each once; null: its blocks tell them, of a version that kept none."""
 
 
 class WatchedBlock(Base):

@@ -25,6 +25,13 @@ def ends_of(session: Session, run_id: str, epoch: int) -> list[int] | None:
     return found if len(found) == epoch else None
 
 
+def names_sent(session: Session, run_id: str) -> dict[str, None]:
+    """The names in all blocks of the run, each once, as keys: read from every block."""
+    query = select(WatchedBlock.block).where(WatchedBlock.run_id == run_id).order_by(WatchedBlock.sequence)
+    blocks = session.scalars(query, execution_options={"yield_per": 100})
+    return {name: None for block in blocks for name in decode(block)[0]}
+
+
 def read_sent(session: Session, run: Run, ends: list[int]) -> Sent:
     """Everything that was sent by the last of these ends of epochs."""
     spec = WatchedSpec.model_validate(run.spec)

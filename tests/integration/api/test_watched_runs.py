@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from api.watched_runs import NPY
 from ganlib.records import STEP_COLUMNS
-from ganlib.step_blocks import ABSENT, MEDIA_TYPE, encode
+from ganlib.step_blocks import ABSENT, MAX_NAMES, MEDIA_TYPE, encode
 from store import watched
 from store.core.db import reading, transaction
 from store.core.models import Artifact, Run, WatchedBlock, WatchRow
@@ -337,6 +337,20 @@ def test_a_block_that_is_none_is_refused_with_the_reason(sqlite_service: Service
     trainer = Trainer(sqlite_service)
     answer = trainer.put("steps", content=body, headers={"Content-Type": MEDIA_TYPE})
     assert why in problems(answer)["body"]
+
+
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_a_run_has_at_most_200_names_over_all_of_its_blocks(service: Service, are_kept: bool) -> None:
+    trainer = Trainer(service)
+    names = tuple(f"loss {number}" for number in range(MAX_NAMES))
+    trainer.steps(np.ones((2, 150)), names[:150])
+    if not are_kept:  # as of a run that began before names were kept
+        with transaction(service.engine) as session:
+            session.execute(update(WatchRow).values(names=None))
+    assert trainer.steps(np.ones((2, 100)), names[100:]).status_code == 200
+    refused = trainer.steps(np.ones((2, 1)), ("another",))
+    assert problems(refused)["body"] == "a watched run may have 200 names; with these it has 201"
+    assert trainer.steps(np.ones((2, 1)), names[:1], sequence=3).json()["steps"] == 6
 
 
 def test_uploads_of_a_trainer_have_limits(sqlite_service: Service) -> None:

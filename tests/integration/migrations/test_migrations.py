@@ -83,7 +83,7 @@ def test_the_version_before_watched_runs_sees_none(database_url: str) -> None:
         sent = watched.create(session, WatchRequest(name="elsewhere"))
         session.execute(insert(RunTagRow).values(run_id=sent.id, tag="mine"))
         block = encode(["g_loss"], [[1.0]])
-        watched.receive(session, sent.id, 1, watched.SentSteps(block=block, count=1))
+        watched.receive(session, sent.id, 1, watched.SentSteps(block=block, count=1, names=("g_loss",)))
         assert watched.receive(session, sent.id, 2, watched.EpochEnd(seconds=1.0)).is_queued
     with migrating(engine) as config:
         command.downgrade(config, "0020")
@@ -233,7 +233,7 @@ def _migrate(url: str, home: Path) -> subprocess.Popen[str]:
 
 def test_the_service_refuses_a_database_that_was_not_migrated(database_url: str) -> None:
     engine = make_engine(database_url)
-    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0022; run: python -m store\.migrate"):
+    with pytest.raises(DatabaseNotMigrated, match=r"is empty, this code needs 0023; run: python -m store\.migrate"):
         require_migrated(engine)
     engine.dispose()
 

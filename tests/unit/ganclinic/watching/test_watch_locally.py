@@ -22,7 +22,7 @@ from ganclinic.watching.rows import StepBuilder, blocks, numbers_of, samples_of
 from ganclinic.watching.sender import Refused, Sender
 from ganclinic.watching.spool import Kind, Spool, SpooledRun
 from ganclinic.watching.watch import EPOCH_STEPS, INTERVAL_S, WatchedTraining
-from ganlib.step_blocks import decode, is_absent
+from ganlib.step_blocks import MAX_NAMES, decode, is_absent
 from tests.support.images import CHECKOUT
 
 
@@ -289,6 +289,18 @@ def test_a_step_that_lacks_a_name_says_so() -> None:
     names, values = decode(block)
     assert (names, count) == (("a", "b"), 2)
     np.testing.assert_array_equal(is_absent(values), [[False, True], [True, False]])
+
+
+def test_a_run_has_no_more_names_than_the_service_takes_over_all_of_its_blocks() -> None:
+    known: dict[str, None] = {}
+    for first in (0, 150, 300):
+        ((block, count),) = blocks([{f"loss {number}": 1.0 for number in range(first, first + 150)}], known)
+        names, _ = decode(block)
+        assert count == 1
+        assert set(names) <= set(known)
+    assert list(known) == [f"loss {number}" for number in range(MAX_NAMES)]
+    ((block, _),) = blocks([{"loss 7": 1.0, "loss 300": 1.0}], known)
+    assert decode(block)[0] == ("loss 7",)
 
 
 def test_many_steps_are_several_blocks_within_a_megabyte() -> None:
