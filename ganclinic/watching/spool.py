@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -64,11 +65,12 @@ class Record:
 
 
 class Spool:
-    """A watched run's folder."""
+    """A watched run's folder. One thread may add messages while another one reads them."""
 
     def __init__(self, folder: Path, order: SpooledRun) -> None:
         self.folder, self.order = folder, order
         self._file: BinaryIO | None = None
+        self._is_ours = False
         self._sequence = self._end = 0
 
     @classmethod
@@ -82,6 +84,7 @@ class Spool:
         spool = cls(folder, order)
         spool.save_order(order)
         spool._file = (folder / "messages").open("ab")
+        spool._is_ours = True
         return spool
 
     @classmethod
@@ -127,10 +130,13 @@ class Spool:
         self._end += len(head) + len(content)
 
     def records(self, start: int = 0) -> Iterator[Record]:
-        """The messages from that place in the file on, as far as they are whole."""
+        """The messages from that place in the file on, as far as they are whole; none that are added meanwhile."""
+        end = self._end if self._is_ours else sys.maxsize
         with (self.folder / "messages").open("rb") as file:
             file.seek(start)
             while (record := _read(file)) is not None:
+                if record.end > end:
+                    return
                 yield record
 
     def samples_path(self, number: int) -> Path:

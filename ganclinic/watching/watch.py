@@ -7,7 +7,8 @@ with ganclinic.watch("my-stylegan", real=reference_images) as w:
         if w.verdict.severe: break
 
 What is logged is put into a list, and nothing else happens in the trainer's own thread. Another one takes it from there
-twice a second, writes it to a file (see `ganclinic.watching.spool`) and sends what the file has. So at most the last
+twice a second and writes it to a file (see `ganclinic.watching.spool`). A third one sends what the file has, or judges
+it, and may wait for the service as long as it has to. So at most the last
 half second is missing when the trainer is killed, and the step that `log` has begun; an outage of the service costs
 nothing but the file.
 """
@@ -126,10 +127,10 @@ class WatchedTraining:
         self._noted: set[str] = set()
         self._wake = threading.Event()
         self._progress = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._has_more = threading.Event()
         if spool is not None:
-            self._thread = threading.Thread(target=self._run, name="ganclinic-watch", daemon=True)
-            self._thread.start()
+            threading.Thread(target=self._run_writer, name="ganclinic-watch", daemon=True).start()
+            threading.Thread(target=self._run_sender, name="ganclinic-watch-sender", daemon=True).start()
             atexit.register(self._at_exit)
 
     # --- what a trainer calls -----------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ class WatchedTraining:
         """The verdict once every epoch so far is judged, or after that time. Never raises."""
         if self._spool is not None:
             self._wake.set()
+            self._has_more.set()  # the writer may have ended
             self._wait(self._is_judged, timeout_s)
         return self._verdict
 
@@ -239,33 +241,24 @@ class WatchedTraining:
     def _waiting_samples(self) -> int:
         return sum(isinstance(item, _Epoch) and item.samples is not None for item in list(self._items))
 
-    # --- the other thread ---------------------------------------------------------------------------------------
+    # --- the thread that writes ---------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._is_over():
+    def _run_writer(self) -> None:
+        while not self._wrote_end:
             self._wake.wait(INTERVAL_S)
             self._wake.clear()
             self._is_busy = True  # before anything is taken from the list
             try:
-                self._turn()
-            except Exception as error:  # noqa: BLE001  a fault of ours, a full disk: the trainer goes on
+                self._write()
+                self._say_left_out()
+            except OSError as error:
+                self._note(f"what was logged waits in memory for the disk: {error}")
+            except Exception as error:  # noqa: BLE001  a fault of ours: the trainer goes on
                 self._note(f"{type(error).__name__}: {error}")
             with self._progress:
                 self._is_busy = False
                 self._progress.notify_all()
-
-    def _turn(self) -> None:
-        try:
-            self._write()
-        except OSError as error:  # what is in the file goes on: samples that were sent make room
-            self._note(f"what was logged waits in memory for the disk: {error}")
-        else:
-            self._say_left_out()
-        if self._judge is not None:
-            self._judge.judge()
-            self._take_local(self._judge)
-        elif self._refused is None:
-            self._send()
+            self._has_more.set()
 
     def _write(self) -> None:
         """Everything that was logged by now goes to the file; what it does not take is kept for the next time.
@@ -275,8 +268,7 @@ class WatchedTraining:
         """
         for _ in range(len(self._items)):
             if self._wrote_end:
-                self._items.clear()  # what came after the end is of no run
-                return
+                return  # what came after the end is of no run
             match self._items[0]:
                 case _Epoch() as epoch:
                     self._close_step()
@@ -352,7 +344,7 @@ class WatchedTraining:
 
     def _has_room(self) -> bool:
         assert self._spool is not None, "without one there is no thread"
-        if sum(path.stat().st_size for path in self._spool.folder.glob("epoch-*.npy")) < MAX_SPOOL_BYTES:
+        if sum(map(_size, self._spool.folder.glob("epoch-*.npy"))) < MAX_SPOOL_BYTES:
             return True
         self._note(f"samples are left out: those that wait in {self.folder} take {MAX_SPOOL_BYTES / 1024**3:g} GiB")
         return False
@@ -370,6 +362,30 @@ class WatchedTraining:
         if self._make_sender is None:
             self._spool.close()
 
+    # --- the thread that sends, or judges -----------------------------------------------------------------------
+
+    def _run_sender(self) -> None:
+        while not self._is_over():
+            self._has_more.wait(INTERVAL_S)
+            self._has_more.clear()
+            try:
+                if self._judge is not None:
+                    self._judge_here(self._judge)
+                elif self._refused is None:
+                    self._send()
+            except Exception as error:  # noqa: BLE001  a fault of ours, a full disk: the trainer goes on
+                self._note(f"{type(error).__name__}: {error}")
+            with self._progress:
+                self._progress.notify_all()
+
+    def _judge_here(self, judge: LocalJudge) -> None:
+        is_all = self._wrote_end  # before it is read
+        try:
+            judge.judge()
+        finally:
+            self._take_local(judge)
+            self._all_sent = is_all
+
     def _take_local(self, judge: LocalJudge) -> None:
         self._say_notes(judge.notes)
         found = judge.diagnosis
@@ -377,7 +393,6 @@ class WatchedTraining:
             self._verdict = WatchVerdict(
                 name=found.verdict, severity=found.severity, epoch=found.epoch, reason=found.reason
             )
-        self._all_sent = self._wrote_end
 
     def _send(self) -> None:
         now = time.monotonic()
@@ -430,7 +445,8 @@ class WatchedTraining:
         return self._all_sent or (self._wrote_end and self._refused is not None)
 
     def _is_judged(self) -> bool:
-        return not self._items and not self._is_busy and self._verdict.epoch >= self._epochs
+        is_written = self._wrote_end or not (self._items or self._is_busy)
+        return is_written and self._verdict.epoch >= self._epochs
 
     def _say_left_out(self) -> None:
         with self._counting:
@@ -452,6 +468,14 @@ class WatchedTraining:
         """The process ends without a word to us: what was logged is kept, and sent where that is quick."""
         if not self._ended:
             self.end("succeeded" if self._all_sent else "failed", "the trainer ended without saying so", timeout_s=5.0)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, which may have been sent and deleted by now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def watch(

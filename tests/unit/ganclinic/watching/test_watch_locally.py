@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,43 @@ def test_the_end_is_written_though_the_service_takes_no_more(tmp_path: Path, cap
     w.end(timeout_s=60)
     assert [record.kind for record in Spool.at(tmp_path / "run").records()] == ["steps", "epoch", "end"]
     assert "not all was written" not in caplog.text
+
+
+def test_what_is_logged_is_written_while_the_service_lets_one_wait(tmp_path: Path) -> None:
+    is_asked, answers = threading.Event(), threading.Event()
+
+    def hanging() -> Sender:
+        is_asked.set()
+        answers.wait(60)
+        raise Refused("it was cancelled")
+
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+    w = WatchedTraining(spool, hanging, steps_per_epoch=None)
+    assert is_asked.wait(60)
+    w.step(g_loss=1.0)
+    deadline = time.monotonic() + 20
+    while not kept(tmp_path / "run")[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert kept(tmp_path / "run")[0] == [{"g_loss": 1.0}]
+    answers.set()
+    w.end()
+
+
+def test_a_message_that_is_being_added_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.begin(tmp_path / "run", SpooledRun(name=None, objective=None, epochs=None, key="k"))
+    seen: list[int] = []
+
+    def fsync(_: int) -> None:
+        seen.append(len(list(spool.records())))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool.add("epoch", b"{}", safe=True)
+    read = spool.records()
+    next(read)
+    spool.add("epoch", b"{}", safe=True)
+    assert list(read) == [], "whoever reads comes to an end, however much is added"
+    assert (seen, len(list(spool.records()))) == ([0, 1], 2)
+    spool.close()
 
 
 def test_what_is_beyond_what_memory_may_take_is_counted(
