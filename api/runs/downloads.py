@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import numpy as np
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -17,7 +18,7 @@ from api.http.concurrency import LOOK_TURNS
 from ganlib.records import STEP_COLUMNS
 from store.core.db import reading
 from store.core.errors import ArtifactNotFound
-from store.core.models import Artifact
+from store.core.models import Artifact, Run
 from store.files.artifacts import Artifacts
 from store.runs import records
 from store.runs.series import read_steps
@@ -40,27 +41,29 @@ def download_losses(run: FoundRun, services: ServicesDep) -> StreamingResponse:
     """Read losses, accuracies and gradient norms of every step, as CSV."""
     if run.epochs_done == 0:
         raise NotRecorded("epoch yet")
-    lines = _losses(services.engine, run.id, run.steps_per_epoch)
+    lines = _losses(services.engine, run)
     return _attachment(lines, f"{CSV}; charset=utf-8", f"{run.id}-losses.csv")
 
 
-async def _losses(engine: Engine, run_id: str, steps_per_epoch: int) -> AsyncIterator[bytes]:
+async def _losses(engine: Engine, run: Run) -> AsyncIterator[bytes]:
     yield (",".join(["step", "epoch", *STEP_COLUMNS]) + "\n").encode()
     first = 0
-    while lines := await run_sync(_lines, engine, run_id, steps_per_epoch, first, limiter=LOOK_TURNS.limiter()):
+    while lines := await run_sync(_lines, engine, run, first, limiter=LOOK_TURNS.limiter()):
         yield "".join(lines).encode()
         if len(lines) < STEPS_AT_ONCE:
             return
         first += STEPS_AT_ONCE
 
 
-def _lines(engine: Engine, run_id: str, steps_per_epoch: int, first: int) -> list[str]:
+def _lines(engine: Engine, run: Run, first: int) -> list[str]:
     with reading(engine) as session:
-        steps = read_steps(session, run_id, first, first + STEPS_AT_ONCE)
+        steps = read_steps(session, run.id, first, first + STEPS_AT_ONCE)
+        numbers = np.arange(first + 1, first + 1 + len(steps))
+        epochs = records.epochs_of_steps(session, run, numbers)
     line = f"%d,%d{f',%.{DIGITS}g' * len(STEP_COLUMNS)}\n"
     return [
-        line % (number + 1, number // steps_per_epoch + 1, *values)
-        for number, values in enumerate(steps.tolist(), first)
+        line % (number, epoch, *values)
+        for number, epoch, values in zip(numbers.tolist(), epochs.tolist(), steps.tolist(), strict=True)
     ]
 
 

@@ -32,7 +32,7 @@ def get_series(run: FoundRun, session: Reader, query: Annotated[SeriesQuery, Que
         resolution=query.resolution,
         steps_per_epoch=run.steps_per_epoch,
         steps=tuple(steps.tolist()),
-        epochs=tuple(((steps - 1) // run.steps_per_epoch + 1).tolist()),
+        epochs=tuple(records.epochs_of_steps(session, run, steps).tolist()),
         columns={name: _column(points, index) for index, name in enumerate(COLUMNS)},
     )
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -53,6 +55,14 @@ def gradients(session: Session, run_id: str) -> list[LayerGradients]:
 def epochs(session: Session, run_id: str) -> list[Epoch]:
     """The run's epochs, in order."""
     return list(session.scalars(select(Epoch).where(Epoch.run_id == run_id).order_by(Epoch.epoch)))
+
+
+def epochs_of_steps(session: Session, run: Run, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The epoch of each of these recorded steps [n], both numbered from 1. Epochs of watched runs differ in length."""
+    if not run.watched:
+        return (numbers - 1) // run.steps_per_epoch + 1
+    starts = session.scalars(select(Epoch.first_step).where(Epoch.run_id == run.id).order_by(Epoch.epoch)).all()
+    return np.searchsorted(np.array(starts, np.int64), numbers - 1, side="right").astype(np.int64)
 
 
 def evaluations(session: Session, run_id: str, *, since: int = -1) -> list[EpochEvaluation]:

@@ -141,6 +141,11 @@ def test_epochs_that_differ_in_length_are_each_judged_with_their_own_steps(servi
     assert [d["epoch"] for d in trainer.get("/diagnosis/history")["items"]] == [1, 2, 3]
     np.testing.assert_array_equal(stored_steps(service, trainer.id)[:, :5], values.astype(np.float32))
     assert trainer.get()["epochs_done"] == 3
+    epochs = [1] * 110 + [2] * 140 + [3] * 80
+    assert trainer.get("/series?resolution=step&max_points=1000")["epochs"] == epochs
+    assert trainer.get("/series?resolution=epoch")["epochs"] == [1, 2, 3]
+    lines = service.client.get(f"/v1/runs/{trainer.id}/losses.csv").text.splitlines()[1:]
+    assert [int(line.split(",")[1]) for line in lines] == epochs
 
 
 def test_the_run_ends_once_all_that_was_sent_is_judged(service: Service) -> None:
