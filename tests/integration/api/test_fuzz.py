@@ -13,6 +13,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, negative_data_rejection, positive_data_acceptance
 
 from api.openapi import openapi_document
+from ganlib.step_blocks import MEDIA_TYPE
 from store.core.db import make_engine, transaction
 from store.runs import endings
 from tests.support.api import TOKEN, make_service, record, record_comparison
@@ -22,6 +23,14 @@ EXCLUDED = [
     positive_data_acceptance,  # the schema cannot say which presets and specs are valid
     negative_data_rejection,  # an unknown parameter whose value is an empty list is counted as sent
 ]
+
+
+@schemathesis.serializer(MEDIA_TYPE)
+def as_bytes(_context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """The body of a block of steps, as it was made; what is no text or bytes, in words."""
+    return bytes(value) if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
 OPERATIONS = [
     (path, method, mode)
     for path, item in openapi_document()["paths"].items()
