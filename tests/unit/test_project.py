@@ -56,7 +56,15 @@ def test_without_the_npm_registry_make_goes_on_and_says_what_the_service_shows(t
     for name in ("bin/python", "installed", *(["index.html"] if built else [])):
         (tmp_path / name).touch()
     page, modules = tmp_path / "index.html", tmp_path / "modules"
-    ran = run("make", "try-dashboard", f"VENV={tmp_path}", f"PAGES={page}", f"MODULES={modules}", "NPM=false")
+    ran = run(
+        "make",
+        "--no-print-directory",
+        "try-dashboard",
+        f"VENV={tmp_path}",
+        f"PAGES={page}",
+        f"MODULES={modules}",
+        "NPM=false",
+    )
     assert ran.returncode == 0
     shown = "The service shows those that were built before." if built else "The service runs without them"
     assert shown in ran.stdout
